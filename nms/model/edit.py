@@ -48,16 +48,19 @@ class Edit:
     insert: Insert | None = None
 
 
-def at(path: InstancePath, op: Op, value: Value | None = None, insert: Insert | None = None) -> Edit:
-    """The edit that does `op` at `path` and only descends above it.
+def at(
+    path: InstancePath, op: Op, value: Value | None = None, insert: Insert | None = None, *, parents: Op = "none"
+) -> Edit:
+    """The edit that does `op` at `path`.
 
     Args:
         value: of the last step's node: the leaf's value, the container's or entry's tuple.
+        parents: what to do above; "none" wants them to exist, "merge" makes them.
     """
     node, key = path[-1]
     edit = Edit(node, op, key, value, None, insert)
     for node, key in reversed(path[:-1]):
-        edit = Edit(node, "merge", key, None, (edit,))
+        edit = Edit(node, parents, key, None, (edit,))
     return edit
 
 
@@ -95,7 +98,7 @@ def _exists(path: InstancePath) -> RpcError:
 
 
 def _missing(path: InstancePath) -> RpcError:
-    return RpcError("data-missing", f"there is no such {path[-1][0].name} to delete", path=format_path(path))
+    return RpcError("data-missing", f"there is no such {path[-1][0].name}", path=format_path(path))
 
 
 def _gone(edit: Edit, held: object, path: InstancePath) -> bool:
@@ -124,6 +127,10 @@ def _inner(edit: Edit, held: Value | None, path: InstancePath) -> Value | None:
     fresh = edit.op in ("replace", "create")
     base = None if fresh else held
     if edit.children is not None:
+        if base is None and edit.op == "none" and (edit.node.kind == "list" or edit.node.presence):
+            if all(child.op == "remove" for child in edit.children):
+                return None
+            raise _missing(path)
         if base is None and edit.node.kind == "list":
             base = tree.blank_entry(edit.node, edit.key)
         return _apply_children(edit.node, base, edit.children, path)

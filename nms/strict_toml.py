@@ -6,14 +6,15 @@ it must not know which keys there are (`nms.config`) nor what they are for.
 
     @dataclass(frozen=True)
     class Ssh:
-        listen: Endpoint = key(ENDPOINT, "Address and port to listen on.")
+        listen: Endpoint = setting(ENDPOINT, "Address and port to listen on.")
 
-The TOML name of a field is its Python name with hyphens, unless `key(..., name=...)` says otherwise.
+The TOML name of a field is its Python name with hyphens, unless `setting(..., name=...)` says otherwise.
 """
 
 from __future__ import annotations
 
 import difflib
+import json
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
@@ -53,21 +54,27 @@ class Kind(Generic[T]):
     secret: bool = False
 
 
-def key(kind: Kind[T], doc: str, *, name: str = "", default: object = MISSING) -> T:
+def setting(kind: Kind[T], doc: str, *, name: str = "", default: object = MISSING) -> T:
     """Declare a key of a table; without a default it must be given.  The type is that of the value, as for `field`."""
     metadata = {"kind": kind, "doc": doc, "name": name}
-    return cast(T, field(default=default, repr=not kind.secret, metadata=metadata))  # type: ignore[call-overload]
+    return cast("T", field(default=default, repr=not kind.secret, metadata=metadata))
 
 
 def table(row: type[T], doc: str, *, name: str = "", default: object = MISSING) -> T:
     """Declare a sub-table read into the dataclass `row`; without a default it must be there."""
-    return cast(T, field(default=default, metadata={"row": row, "doc": doc, "name": name}))  # type: ignore[call-overload]
+    return cast("T", field(default=default, metadata={"row": row, "doc": doc, "name": name}))
 
 
 def tables(row: type[Row], doc: str, *, name: str) -> tuple[Row, ...]:
     """Declare an array of tables (`[[name]]`), empty when there is none."""
     metadata = {"row": row, "doc": doc, "name": name, "array": True}
-    return cast(tuple[Row, ...], field(default=(), metadata=metadata))
+    return cast("tuple[Row, ...]", field(default=(), metadata=metadata))
+
+
+def remainder(doc: str) -> Mapping[str, object]:
+    """Declare that a table takes keys which somebody else declares and checks; they are kept as TOML has them."""
+    metadata = {"rest": True, "doc": doc, "name": ""}
+    return cast("Mapping[str, object]", field(default_factory=dict, metadata=metadata))
 
 
 def toml_name(declared: Field[Any]) -> str:
@@ -98,11 +105,12 @@ def read_table(row: type[T], found: object, where: Where, path: str = "") -> T:
     """Read one table (a TOML mapping) into the dataclass `row`; `path` is its dotted name in the file."""
     if not isinstance(found, dict):
         raise where.error("", f"found {describe(found)}, expected a table [{path}]")
-    declared = {toml_name(one): one for one in fields(row)}  # type: ignore[arg-type]
-    for name in found:
-        if name not in declared:
-            raise where.error(name, _unknown(name, tuple(declared)))
-    values: dict[str, object] = {}
+    declared, rest = _declared(row)
+    others = {name: value for name, value in found.items() if name not in declared}
+    if others and not rest:
+        name = next(iter(others))
+        raise where.error(name, _unknown(name, tuple(declared)))
+    values: dict[str, object] = {rest: others} if rest else {}
     for name, one in declared.items():
         below = f"{path}.{name}" if path else name
         if name in found:
@@ -120,6 +128,12 @@ def read_table(row: type[T], found: object, where: Where, path: str = "") -> T:
     return result
 
 
+def _declared(row: type) -> tuple[dict[str, Field[Any]], str]:
+    """The keys that a table declares, by their name in the file, and the field of the remainder ("" for none)."""
+    rest = next((one.name for one in fields(row) if "rest" in one.metadata), "")
+    return {toml_name(one): one for one in fields(row) if one.name != rest}, rest
+
+
 def _read_value(one: Field[Any], name: str, found: object, where: Where, path: str) -> object:
     row = one.metadata.get("row")
     if row is None:
@@ -133,13 +147,17 @@ def _read_value(one: Field[Any], name: str, found: object, where: Where, path: s
         return read_table(row, found, Where(where.file, f"[{path}]"), path)
     if not isinstance(found, list):
         raise where.error(name, f"found {describe(found)}, expected tables, each headed [[{path}]]")
-    return tuple(read_table(row, each, Where(where.file, _numbered(path, number, each)), path)
-                 for number, each in enumerate(found, 1))
+    return tuple(
+        read_table(row, each, Where(where.file, _numbered(path, number, each)), path)
+        for number, each in enumerate(found, 1)
+    )
 
 
 def _numbered(path: str, number: int, entry: object) -> str:
     """Header of one of several tables: by its name where it has one, since people do not count tables."""
-    named = next((entry[k] for k in ("name", "id") if isinstance(entry.get(k), str)), "") if isinstance(entry, dict) else ""
+    named = (
+        next((entry[k] for k in ("name", "id") if isinstance(entry.get(k), str)), "") if isinstance(entry, dict) else ""
+    )
     return f"[[{path}]] {named or f'number {number}'}"
 
 
@@ -160,18 +178,55 @@ _TOML_TYPES: Mapping[type, str] = {
 
 def describe(found: object) -> str:
     """What was found, for a message: the value in TOML and its type; long values are cut."""
-    text = {True: "true", False: "false"}[found] if isinstance(found, bool) else _quoted(found)
+    text = json.dumps(found, ensure_ascii=False) if isinstance(found, str | bool) else str(found)
     return f"{text if len(text) <= 60 else text[:57] + '...'} ({_TOML_TYPES.get(type(found), 'date or time')})"
 
 
-def _quoted(found: object) -> str:
-    return '"' + found.encode("unicode_escape").decode() + '"' if isinstance(found, str) else str(found)
+def document(row: type, values: Mapping[str, Any]) -> str:
+    """TOML text of a file: each declared key with its documentation; those without a value as comments.
+
+    Args:
+        row: the dataclass that declares the file.
+        values: TOML name to value; mappings for tables, lists of mappings for arrays of tables.
+    """
+    return "\n".join(_lines(row, values, "")).lstrip("\n") + "\n"
 
 
-def keys_of(row: type) -> Iterator[tuple[str, Field[Any]]]:
-    """The declared keys of a table in order, as (TOML name, field)."""
-    for one in fields(row):
-        yield toml_name(one), one
+def _lines(row: type, values: Mapping[str, Any], path: str) -> Iterator[str]:
+    declared, rest = _declared(row)
+    # TOML wants the keys of a table before the tables below it
+    for name, one in sorted(declared.items(), key=lambda named: "row" in named[1].metadata):
+        doc, given = one.metadata["doc"], values.get(name)
+        below = f"{path}.{name}" if path else name
+        header = f"[[{below}]]" if one.metadata.get("array") else f"[{below}]"
+        if "row" not in one.metadata:
+            yield f"# {doc}" if given is not None else f"# {doc.rstrip('.')}: {one.metadata['kind'].expected}."
+            yield f"{name} = {_toml(given)}" if given is not None else f"# {name} = {_toml(_default(one))}".rstrip()
+        elif given is None:
+            yield from ("", f"# {doc}", f"# {header}")
+        else:
+            for entry in given if one.metadata.get("array") else [given]:
+                yield from ("", f"# {doc}", header)
+                yield from _lines(one.metadata["row"], entry, below)
+    if rest:
+        yield from _undeclared({name: value for name, value in values.items() if name not in declared}, path)
+
+
+def _undeclared(values: Mapping[str, Any], path: str) -> Iterator[str]:
+    arrays = {name: value for name, value in values.items() if isinstance(value, list) and isinstance(value[0], dict)}
+    yield from (f"{name} = {_toml(value)}" for name, value in values.items() if name not in arrays)
+    for name, entries in arrays.items():
+        for entry in entries:
+            yield from ("", f"[[{path}.{name}]]", *_undeclared(entry, f"{path}.{name}"))
+
+
+def _default(one: Field[Any]) -> object:
+    return None if one.default is MISSING else one.default
+
+
+def _toml(value: object) -> str:
+    """A value in TOML, nothing for None; its basic strings are those of JSON."""
+    return "" if value is None else json.dumps(value, ensure_ascii=False)
 
 
 # Kinds that any file may need.
@@ -195,17 +250,6 @@ def _text(found: object, _where: Where) -> str:
 
 TEXT = Kind("a string that is not empty", _text)
 BOOLEAN = Kind("true or false", _instance(bool))
-
-
-def number(least: int, unit: str) -> Kind[int]:
-    """An integer of at least `least`; `unit` is what it counts."""
-
-    def read(found: object, _where: Where) -> int:
-        if type(found) is not int or found < least:
-            raise ValueError
-        return found
-
-    return Kind(f"an integer of at least {least} ({unit})", read)
 
 
 def matching(expected: str, parse: Callable[[str], T | None], *, secret: bool = False) -> Kind[T]:
@@ -244,7 +288,9 @@ def many(kind: Kind[T]) -> Kind[tuple[T, ...]]:
             except ValueError as error:
                 if kind.secret:
                     raise ValueError from None
-                raise ValueError(str(error) or f"found {describe(each)} in the array, expected {kind.expected}") from None
+                raise ValueError(
+                    str(error) or f"found {describe(each)} in the array, expected {kind.expected}"
+                ) from None
             if values[-1] in values[:-1]:
                 raise ValueError(f"{describe(each)} is there twice")
         return tuple(values)

@@ -21,7 +21,7 @@ _FILL: Final = 48  # entries a leaf gets from a bulk build: room for a third mor
 class Leaf:
     """Up to `FANOUT` entries; `xml` and `json` memoise their encodings."""
 
-    __slots__ = ("keys", "values", "xml", "json")
+    __slots__ = ("json", "keys", "values", "xml")
 
     def __init__(self, keys: tuple[Key, ...], values: tuple[Value, ...]) -> None:
         self.keys = keys
@@ -33,7 +33,7 @@ class Leaf:
 class Inner:
     """Up to `FANOUT` subtrees; `separators[i]` is the smallest key of `children[i + 1]`."""
 
-    __slots__ = ("separators", "children", "size")
+    __slots__ = ("children", "separators", "size")
 
     def __init__(self, separators: tuple[Key, ...], children: tuple[Tree, ...], size: int) -> None:
         self.separators = separators
@@ -47,7 +47,7 @@ Tree: TypeAlias = Leaf | Inner
 class Ordered:
     """A user-ordered list: the entries by key, and the keys in the user's order."""
 
-    __slots__ = ("tree", "order")
+    __slots__ = ("order", "tree")
 
     def __init__(self, tree: Tree, order: tuple[Key, ...]) -> None:
         self.tree = tree
@@ -148,7 +148,9 @@ def build(keys: list[Key], values: list[Value]) -> Tree:
     for i in range(0, len(keys), _FILL):
         level.append(Leaf(tuple(keys[i : i + _FILL]), tuple(values[i : i + _FILL])))
     while len(level) > 1:
-        level = [_inner(tuple(firsts[i + 1 : i + _FILL]), tuple(level[i : i + _FILL])) for i in range(0, len(level), _FILL)]
+        level = [
+            _inner(tuple(firsts[i + 1 : i + _FILL]), tuple(level[i : i + _FILL])) for i in range(0, len(level), _FILL)
+        ]
         firsts = firsts[::_FILL]
     return level[0]
 
@@ -264,7 +266,11 @@ def _put(tree: Tree, key: Key, value: Value) -> tuple[Tree, Key, Tree | None]:
     if len(children) <= FANOUT:
         return _inner(separators, children), None, None
     half = len(children) // 2
-    return _inner(separators[: half - 1], children[:half]), separators[half - 1], _inner(separators[half:], children[half:])
+    return (
+        _inner(separators[: half - 1], children[:half]),
+        separators[half - 1],
+        _inner(separators[half:], children[half:]),
+    )
 
 
 def _remove_root(tree: Tree, key: Key) -> Tree:

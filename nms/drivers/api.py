@@ -48,15 +48,16 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """What there is and what is taken; `free` is never negative."""
+    """What there is and what is taken."""
 
     total: Resources
     used: Resources
 
     @property
     def free(self) -> Resources:
-        """What can still be allocated."""
-        return self.total - self.used
+        """What can still be allocated; never negative, even after the configured total was lowered."""
+        left = self.total - self.used
+        return Resources(max(0, left.millicpu), max(0, left.memory), max(0, left.storage))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ class InstanceSpec:
     Attributes:
         id: application instance identifier, unique in the VIM; letters, digits, ``.``, ``_`` and ``-``.
         image: the image's file on this machine; its digest has been checked by the caller.
+        command: entry point and arguments, run in the unpacked image.
         resources: what the instance takes from its host until it is deleted.
         host: name of the host to run on; empty: any host (of `zone`) with room.
         zone: zone to run in; empty: any.
@@ -85,6 +87,7 @@ class InstanceSpec:
 
     id: str
     image: Path
+    command: tuple[str, ...] = ()
     resources: Resources = Resources()
     host: str = ""
     zone: str = ""
@@ -144,15 +147,19 @@ class Vim(Protocol):
     async def start(self, spec: InstanceSpec) -> Instance:
         """Allocate where needed, start, and return once the application answers.
 
-        On failure the instance remains, ``failed``, with its resources, to be started again or deleted.  Raises
-        `RpcError`: those of `allocate`, operation-failed (with the application's last words).
+        On failure the instance remains, ``failed``, with its resources, to be started again or deleted; cancelling
+        the call does the same.  Raises `RpcError`: those of `allocate`, operation-failed (with the application's
+        last words).
         """
 
-    async def stop(self, instance_id: str) -> Instance:
-        """Stop gracefully, then by force; resources stay allocated.  Raises `RpcError`: data-missing."""
+    async def stop(self, instance_id: str, grace: float | None = None) -> Instance:
+        """Stop gracefully, after `grace` seconds (None: as configured) by force; resources stay allocated.
 
-    async def delete(self, instance_id: str) -> None:
-        """Stop and forget; resources are free when this returns.  An unknown id is no error."""
+        Raises `RpcError`: data-missing.
+        """
+
+    async def delete(self, instance_id: str, grace: float | None = None) -> None:
+        """Stop as `stop` does and forget; resources are free when this returns.  An unknown id is no error."""
 
     async def status(self, instance_id: str) -> Instance:
         """One instance.  Raises `RpcError`: data-missing."""

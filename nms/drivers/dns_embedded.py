@@ -1,7 +1,7 @@
 """The embedded DNS: an authoritative responder for a few zones, over UDP and TCP (RFC 1034, 1035, 2308, 6891, 7766).
 
-`Zones` is the data and `reply` the protocol; both are pure, a message in and a message out.  `EmbeddedDns` is the driver
-around them: sockets and the publish/withdraw interface.  Records live in memory: the platform publishes them again
+`Zones` is the data and `reply` the protocol; both are pure, a message in and a message out.  `EmbeddedDns` is the
+driver around them: sockets and the publish/withdraw interface.  Records live in memory: the platform publishes them again
 after a restart.  No recursion, no transfer, no DNSSEC, no update over the wire.
 """
 
@@ -148,11 +148,8 @@ def reply(zones: Zones, wire: bytes, *, udp: bool) -> bytes | None:
     # A keyed query (TSIG) comes with no key of ours: from_wire raises, so none reaches this point.
     answer = dns.message.make_response(query, our_payload=UDP_PAYLOAD)
     answer.set_rcode(_fill(zones, query, answer))
-    if udp:
-        max_size = min(max(query.payload, 512), UDP_PAYLOAD) if query.edns >= 0 else 512
-    else:
-        max_size = 65535
-    return answer.to_wire(max_size=max_size, prefer_truncation=True)
+    datagram = min(max(query.payload, 512), UDP_PAYLOAD) if query.edns >= 0 else 512
+    return answer.to_wire(max_size=datagram if udp else 65535, prefer_truncation=True)
 
 
 def _fill(zones: Zones, query: dns.message.Message, answer: dns.message.Message) -> dns.rcode.Rcode:
@@ -198,8 +195,8 @@ class _Udp(asyncio.DatagramProtocol):
 class EmbeddedDns:
     """The driver (`nms.drivers.api.Dns`).
 
-    Configuration: ``listen`` (``address:port``, port 0 takes a free one; default ``127.0.0.1:5353``), ``zones`` (list of
-    names), ``nameserver`` (name in NS and SOA; default ``ns1.`` and the zone), ``nameserver-address``
+    Configuration: ``listen`` (``address:port``, port 0 takes a free one; default ``127.0.0.1:5353``), ``zones`` (list
+    of names), ``nameserver`` (name in NS and SOA; default ``ns1.`` and the zone), ``nameserver-address``
     (default: the listening address, unless that is a wildcard).
     """
 

@@ -241,7 +241,7 @@ def test_no_bytes_upset_the_responder(wire: bytes) -> None:
     ],
 )
 def test_a_wrong_configuration_is_one_clear_line(config: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match="driver dns embedded: [^\n]+$"):
+    with pytest.raises(ConfigError, match=r"driver dns embedded: [^\n]+$"):
         EmbeddedDns(config, Path("."))
 
 
@@ -249,7 +249,7 @@ def test_a_taken_port_is_one_clear_line() -> None:
     async def story(server: EmbeddedDns) -> None:
         host, port = server.listening()
         second = EmbeddedDns({"listen": f"{host}:{port}", "zones": [ZONE]}, Path("."))
-        with pytest.raises(ConfigError, match="cannot listen on 127.0.0.1:"):
+        with pytest.raises(ConfigError, match=r"cannot listen on 127\.0\.0\.1:"):
             await second.open()
         await second.close()
 

@@ -1,8 +1,8 @@
 """The embedded DNS: an authoritative responder for a few zones, over UDP and TCP (RFC 1034, 1035, 2308, 6891, 7766).
 
 `Zones` is the data and `reply` the protocol; both are pure, a message in and a message out.  `EmbeddedDns` is the
-driver around them: sockets and the publish/withdraw interface.  Records live in memory: the platform publishes them again
-after a restart.  No recursion, no transfer, no DNSSEC, no update over the wire.
+driver around them: sockets and the publish/withdraw interface.  Records live in memory: the platform publishes them
+again after a restart.  No recursion, no transfer, no DNSSEC, no update over the wire.
 """
 
 from __future__ import annotations

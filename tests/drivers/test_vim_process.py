@@ -112,6 +112,11 @@ async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
             await asyncio.sleep(0.01)
 
 
+def get(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return str(answer.read(), "utf-8")
+
+
 def test_the_sample_application_runs_and_answers(site: Site) -> None:
     image_file = archive(site.folder / "hello.tar", {"app.py": SAMPLE.read_bytes()})
     spec = replace(site.spec("hello-1", environment={"GREETING": "<Hi>"}), image=image_file, zone="z2")
@@ -120,12 +125,12 @@ def test_the_sample_application_runs_and_answers(site: Site) -> None:
         instance = await vim.start(spec)
         assert (instance.state, instance.host, instance.zone, instance.port) == ("started", "h2", "z2", 8080)
         base = f"http://{instance.address}:8080"
-        status = json.loads(await asyncio.to_thread(lambda: urllib.request.urlopen(f"{base}/status").read()))
+        status = json.loads(await asyncio.to_thread(get, f"{base}/status"))
         assert status.pop("uptime") >= 0
         assert status == {
             "application": "hello-edge", "instance": "hello-1", "zone": "z2", "address": instance.address
         }  # fmt: skip
-        page = await asyncio.to_thread(lambda: urllib.request.urlopen(base).read().decode())
+        page = await asyncio.to_thread(get, base)
         assert "<h1>&lt;Hi&gt;</h1>" in page and "hello-1" in page
         kpis = await vim.kpis("hello-1")
         assert kpis.cpu_seconds > 0 and kpis.memory > 1 << 20 and kpis.processes == 1

@@ -1,0 +1,282 @@
+"""Requests and replies: the one shape in which every front end asks the core for something.
+
+NETCONF (RFC 6241) and RESTCONF (RFC 8040) are translated to these dataclasses; `operations.dispatch` maps each class to
+its handler.  Nothing here knows XML framing, HTTP, sockets or clocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import ClassVar, Literal, TypeAlias
+
+from lxml import etree
+
+from nms.model.edit import Edit
+from nms.model.path import InstancePath
+from nms.model.schema import Node
+from nms.model.values import Value
+
+Datastore: TypeAlias = Literal["running", "candidate", "startup", "operational", "intended"]
+Content: TypeAlias = Literal["all", "config", "nonconfig"]
+WithDefaults: TypeAlias = Literal["report-all", "report-all-tagged", "trim", "explicit"]
+RpcName: TypeAlias = tuple[str, str]  # (module, rpc)
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks.  `recovery` is the recovery session of RFC 8341 section 3.3: NACM does not bind it."""
+
+    name: str
+    groups: frozenset[str] = frozenset()
+    recovery: bool = False
+
+
+@dataclass(slots=True)
+class Session:
+    """One NETCONF session or one RESTCONF client (RFC 6022 section 2.1.3).
+
+    Attributes:
+        id: session-id, positive and unique while the daemon runs.
+        protocol: identity name of ietf-netconf-monitoring's transport, e.g. "netconf-ssh", or "restconf".
+        close: ends the session from outside (kill-session); called in any thread.
+        on_close: what the core releases when the session ends (locks, subscriptions, confirmed commit).
+    """
+
+    id: int
+    principal: Principal
+    protocol: str
+    source_host: str
+    login_time: datetime
+    close: Callable[[str], None]
+    in_rpcs: int = 0
+    in_bad_rpcs: int = 0
+    out_rpc_errors: int = 0
+    out_notifications: int = 0
+    on_close: list[Callable[[], None]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class SubtreeFilter:
+    """RFC 6241 section 6: the children of `element` select."""
+
+    element: etree._Element
+
+
+@dataclass(frozen=True, slots=True)
+class XPathFilter:
+    """RFC 6241 section 8.9: `select` with the prefix -> namespace URI map in scope."""
+
+    select: str
+    namespaces: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class PathFilter:
+    """The subtree of one instance (a RESTCONF resource); `fields` is RFC 8040 section 4.8.3, unparsed."""
+
+    path: InstancePath
+    fields: str = ""
+
+
+Filter: TypeAlias = SubtreeFilter | XPathFilter | PathFilter
+
+
+@dataclass(frozen=True, slots=True)
+class Precondition:
+    """HTTP conditional request (RFC 9110 section 13), tested under the writer lock."""
+
+    if_match: tuple[str, ...] = ()
+    if_none_match: tuple[str, ...] = ()
+    if_unmodified_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Get:
+    """<get> (datastore operational), <get-config>, <get-data>, RESTCONF GET.
+
+    A PathFilter to an instance that does not exist is an RpcError invalid-value with status 404.
+    """
+
+    rpc: ClassVar[RpcName] = ("ietf-netconf", "get")
+    datastore: Datastore = "operational"
+    filter: Filter | None = None
+    content: Content = "all"
+    depth: int | None = None
+    with_defaults: WithDefaults | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EditConfig:
+    """<edit-config>, <edit-data>, RESTCONF POST, PUT, PATCH, DELETE."""
+
+    rpc: ClassVar[RpcName] = ("ietf-netconf", "edit-config")
+    target: Datastore
+    edits: Sequence[Edit]
+    test_option: Literal["test-then-set", "set", "test-only"] = "test-then-set"
+    error_option: Literal["stop-on-error", "continue-on-error", "rollback-on-error"] = "stop-on-error"
+    precondition: Precondition | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CopyConfig:
+    """<copy-config>; `source` is a datastore or the decoded inline <config>."""
+
+    rpc: ClassVar[RpcName] = ("ietf-netconf", "copy-config")
+    source: Datastore | Sequence[Edit]
+    target: Datastore
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteConfig:
+    """<delete-config> (startup only; running is refused by RFC 6241 section 7.4)."""
+
+    rpc: ClassVar[RpcName] = ("ietf-netconf", "delete-config")
+    target: Datastore
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """<lock>."""
+
+    rpc: ClassVar[RpcName] = ("ietf-netconf", "lock")
+    target: Datastore
+
+
+@dataclass(frozen=True, slots=True)
+class Unlock:
+    """<unlock>."""
+
+    rpc: ClassVar[RpcName] = ("ietf-netconf", "unlock")
+    target: Datastore
+
+
+@dataclass(frozen=True, slots=True)
+class Validate:
+    """<validate> of a datastore or of an inline <config>."""
+
+    rpc: ClassVar[RpcName] = ("ietf-netconf", "validate")
+    source: Datastore | Sequence[Edit]
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """<commit>, also confirmed (RFC 6241 section 8.4); `timeout` in seconds."""
+
+    rpc: ClassVar[RpcName] = ("ietf-netconf", "commit")
+    confirmed: bool = False
+    timeout: int = 600
+    persist: str | None = None
+    persist_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelCommit:
+    """<cancel-commit>."""
+
+    rpc: ClassVar[RpcName] = ("ietf-netconf", "cancel-commit")
+    persist_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DiscardChanges:
+    """<discard-changes>."""
+
+    rpc: ClassVar[RpcName] = ("ietf-netconf", "discard-changes")
+
+
+@dataclass(frozen=True, slots=True)
+class CloseSession:
+    """<close-session>: the front end closes its transport after the reply."""
+
+    rpc: ClassVar[RpcName] = ("ietf-netconf", "close-session")
+
+
+@dataclass(frozen=True, slots=True)
+class KillSession:
+    """<kill-session>."""
+
+    rpc: ClassVar[RpcName] = ("ietf-netconf", "kill-session")
+    session_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class GetSchema:
+    """<get-schema> of RFC 6022; the reply's `text` is the module."""
+
+    rpc: ClassVar[RpcName] = ("ietf-netconf-monitoring", "get-schema")
+    identifier: str
+    version: str | None = None
+    format: str = "yang"
+
+
+@dataclass(frozen=True, slots=True)
+class CreateSubscription:
+    """<create-subscription> of RFC 5277 and RESTCONF event streams; `sink` receives `nms.notify.streams.Notification`.
+
+    `sink` is called in the publisher's thread and must not block.
+    """
+
+    rpc: ClassVar[RpcName] = ("notifications", "create-subscription")
+    sink: Callable[[object], None]
+    stream: str = "NETCONF"
+    filter: SubtreeFilter | XPathFilter | None = None
+    start_time: datetime | None = None
+    stop_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Invoke:
+    """A model-defined rpc (`path` empty) or action (`path` is the data node it hangs on).
+
+    Attributes:
+        node: the rpc or action node; its `input` and `output` children are nodes.
+        input: positional value of the input node, decoded and validated.
+    """
+
+    node: Node
+    input: Value
+    path: InstancePath = ()
+
+
+Request: TypeAlias = (
+    Get
+    | EditConfig
+    | CopyConfig
+    | DeleteConfig
+    | Lock
+    | Unlock
+    | Validate
+    | Commit
+    | CancelCommit
+    | DiscardChanges
+    | CloseSession
+    | KillSession
+    | GetSchema
+    | CreateSubscription
+    | Invoke
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What comes back.
+
+    Attributes:
+        node: the schema node whose children `data` holds (the schema's root for datastore contents; the rpc's
+            output node for Invoke), None when the answer is just ok.
+        data: positional value of `node` (see docs/architecture.md "Values"), already filtered by NACM and with
+            with-defaults applied.
+        text: get-schema's module text.
+        etag, last_modified: of the resource that was read or changed (RFC 8040 section 3.4.1).
+        created: the edit created its target (HTTP 201).
+    """
+
+    node: Node | None = None
+    data: Value | None = None
+    text: str | None = None
+    etag: str = ""
+    last_modified: datetime | None = None
+    created: bool = False

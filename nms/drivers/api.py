@@ -208,19 +208,19 @@ class Dns(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TrafficRule:
-    """A traffic rule of an application instance (MEC 011, TrafficRule).
+    """A traffic rule of an application instance (MEC 010-2 clause 6.2.1.9; the leafs of mec-app-descriptor).
 
-    `filters` are the members of trafficFilter, `interfaces` those of dstInterface, each a mapping of attribute (in
-    kebab-case) to value.
+    `filter` maps the filter's leafs to their values; absent ones match all.  Lower `priority` numbers come first.
     """
 
     instance_id: str
     rule_id: str
     priority: int
-    filter_type: str
     action: str
-    filters: tuple[Mapping[str, Any], ...] = ()
-    interfaces: tuple[Mapping[str, Any], ...] = ()
+    filter_type: str = "per-flow"
+    filter: Mapping[str, Any] = field(default_factory=dict)
+    destination_interface: str = ""
+    destination_address: str = ""
 
 
 class DataPlane(Protocol):

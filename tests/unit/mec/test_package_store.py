@@ -24,14 +24,16 @@ def test_a_download_appears_only_when_it_is_whole_and_checked(tmp_path: Path) ->
     store = PackageStore(tmp_path / "s")
     assert store.begin(DIGEST, len(CONTENT)) == 0
     assert store.append(DIGEST, 0, CONTENT[:100]) == 100
-    assert DIGEST not in store and store.digests() == []
+    assert DIGEST not in store
+    assert store.digests() == []
     with refused("data-missing"):
         store.path(DIGEST)
     with refused("data-missing"):
         store.finish(DIGEST)
     assert store.append(DIGEST, 100, CONTENT[100:]) == len(CONTENT)
     assert store.finish(DIGEST) == store.path(DIGEST)
-    assert store.path(DIGEST).read_bytes() == CONTENT and store.digests() == [DIGEST]
+    assert store.path(DIGEST).read_bytes() == CONTENT
+    assert store.digests() == [DIGEST]
     assert os.listdir(tmp_path / "s") == [DIGEST]
     assert store.begin(DIGEST, len(CONTENT)) == len(CONTENT)
     assert store.finish(DIGEST).is_file()

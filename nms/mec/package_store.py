@@ -37,6 +37,8 @@ class PackageStore:
         self._expected: dict[str, int] = {}
         with _disk("store"):
             root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for left in root.glob("add-*.part"):  # by a crash within `add`; a store has one owner
+                left.unlink()
 
     def __contains__(self, digest: str) -> bool:
         return _DIGEST.fullmatch(digest) is not None and (self._root / digest).is_file()
@@ -146,7 +148,7 @@ class PackageStore:
 
     @contextmanager
     def _temporary(self) -> Iterator[tuple[Path, BinaryIO]]:
-        path = self._root / f"add-{os.getpid()}-{os.urandom(8).hex()}.part"
+        path = self._root / f"add-{os.urandom(8).hex()}.part"
         try:
             with _disk("new"), open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 yield path, file

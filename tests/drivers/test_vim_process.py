@@ -308,6 +308,23 @@ def test_a_stubborn_application_is_killed_with_all_its_children(site: Site) -> N
     site.run(story)
 
 
+def test_a_start_after_a_cancelled_stop_runs_it_once(site: Site) -> None:
+    async def story(vim: ProcessVim) -> None:
+        spec = site.spec("a", STUBBORN + LISTEN + WAIT)
+        await vim.start(spec)
+        (first,) = site.processes()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await vim.stop("a", grace=60)
+        assert (await vim.status("a")).state == "stopping"
+        assert (await vim.start(spec)).state == "started"
+        (second,) = site.processes()
+        assert first != second
+        await vim.delete("a", grace=0)
+
+    site.run(story, **{"stop-timeout": 0.1})
+
+
 def test_an_application_that_dies_is_reported_with_its_last_words(site: Site) -> None:
     async def story(vim: ProcessVim) -> None:
         script = LISTEN + CHILDREN + "s.accept(); s.accept(); print('out of luck'); sys.exit(7)\n"

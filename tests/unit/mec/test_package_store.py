@@ -104,6 +104,13 @@ def test_a_content_at_hand_is_added_once(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == [DIGEST]
 
 
+def test_what_a_crash_left_is_cleared_but_downloads_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "add-00.part").write_text("half")
+    (tmp_path / f"{DIGEST}.part").write_bytes(CONTENT[:10])
+    assert PackageStore(tmp_path).begin(DIGEST, len(CONTENT)) == 10
+    assert os.listdir(tmp_path) == [f"{DIGEST}.part"]
+
+
 def test_a_store_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with refused("operation-failed"):

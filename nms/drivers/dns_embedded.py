@@ -167,7 +167,6 @@ def _fill(zones: Zones, query: dns.message.Message, answer: dns.message.Message)
     answer.flags |= dns.flags.AA
     for rrset in zones.rrsets(name, origin):
         if wanted in (rrset.rdtype, dns.rdatatype.ANY):
-            rrset.name = name  # the asker's own spelling: some resolvers check its random case
             answer.answer.append(rrset)
     if not answer.answer:
         answer.authority.append(zones.soa(origin, NEGATIVE_TTL))

@@ -227,6 +227,12 @@ def test_other_opcodes_are_not_implemented() -> None:
 QUERY = dns.message.make_query(f"app.{ZONE}", "A", use_edns=0).to_wire()
 
 
+def test_answers_sent_to_us_are_never_answered() -> None:
+    query = dns.message.make_query(ZONE, "SOA")
+    assert reply(Zones([ZONE]), query.to_wire(), udp=True) is not None
+    assert reply(Zones([ZONE]), dns.message.make_response(query).to_wire(), udp=True) is None
+
+
 @given(st.binary(max_size=200) | st.builds(lambda cut, tail: QUERY[:cut] + tail, st.integers(0, 60), st.binary()))
 def test_no_bytes_upset_the_responder(wire: bytes) -> None:
     zones = Zones([ZONE], nameserver_address="10.0.0.53")

@@ -20,8 +20,9 @@ import pytest
 
 from nms.drivers.api import Capacity, ConfigError, Instance, InstanceSpec, Resources, RpcError
 from nms.drivers.vim_process import ProcessVim, image, proc
+from nms.mec import package
 
-SAMPLE = Path(__file__).parents[2] / "nms/mec/sample/hello-edge/image/hello-edge/app.py"
+SAMPLE = Path(__file__).parents[2] / "nms/mec/sample/hello-edge"
 SMALL = Resources(500, 64, 16)
 #: An application in the fewest words: listens on its port and lives until it is ended.
 LISTEN = """
@@ -118,8 +119,14 @@ def get(url: str) -> str:
 
 
 def test_the_sample_application_runs_and_answers(site: Site) -> None:
-    image_file = archive(site.folder / "hello.tar", {"app.py": SAMPLE.read_bytes()})
-    spec = replace(site.spec("hello-1", environment={"GREETING": "<Hi>"}), image=image_file, zone="z2")
+    info = package.build(SAMPLE, site.folder / "hello.csar")
+    with (site.folder / "hello.tar").open("wb") as image_file:
+        package.extract(site.folder / "hello.csar", info, info.image.path, image_file)
+    described = info.descriptor[package.TOP]["sw-image"]["command"]
+    spec = replace(
+        site.spec("hello-1", environment={"GREETING": "<Hi>"}, command=tuple(described), zone="z2"),
+        image=site.folder / "hello.tar",
+    )
 
     async def story(vim: ProcessVim) -> None:
         instance = await vim.start(spec)
@@ -337,6 +344,24 @@ def test_an_application_that_dies_is_reported_with_its_last_words(site: Site) ->
         assert site.reported[0].reason == "it ended by itself with status 7: out of luck"
         await until(lambda: site.processes() == [])
         assert (await vim.capacity()).used == SMALL  # until it is deleted
+        await vim.delete("a")
+
+    site.run(story)
+
+
+def test_a_child_without_the_mark_goes_with_its_group(site: Site) -> None:
+    async def story(vim: ProcessVim) -> None:
+        child = 'c = subprocess.Popen(["sleep", "600"], env={}); print(c.pid, flush=True)\n'
+        instance = await vim.start(site.spec("a", LISTEN + child + "s.accept(); s.accept()\n"))
+        log = site.folder / "state/instances/a/log"
+        await until(lambda: len(log.read_text().split()) == 2)
+        pid = int(log.read_text().split()[1])
+        assert proc.born(pid)
+        assert (await vim.kpis("a")).processes == 2
+        _, writer = await asyncio.open_connection(instance.address, 8080)
+        await until(lambda: bool(site.reported))
+        writer.close()
+        await until(lambda: not proc.born(pid))
         await vim.delete("a")
 
     site.run(story)

@@ -273,6 +273,9 @@ def test_too_many_and_doubled_files_are_refused(tmp_path: Path) -> None:
     repack(tmp_path / "list", {f"{number:0200}": b"" for number in range(1000)})
     with refused("too-big", "list of files"):
         verify(tmp_path / "list", allow_unsigned=True, limits=Limits(files=10))
+    repack(tmp_path / "bomb", {"zeros": bytes(1 << 20)})
+    with refused("too-big", "more than 50 times its size"):
+        verify(tmp_path / "bomb", allow_unsigned=True, limits=Limits(ratio=50))
     repack(tmp_path / "twice", {"one": b"1", "two": b"2"})
     (tmp_path / "twice").write_bytes((tmp_path / "twice").read_bytes().replace(b"two", b"one"))
     with refused("invalid-value", "twice"):

@@ -1,0 +1,239 @@
+"""NETCONF edit operations on immutable trees (RFC 6241 section 7.2, RFC 7950 sections 7.5.8 to 7.10.3).
+
+An `Edit` names one instance and what to do with it.  Below the last explicit operation there is only a plain value, so
+an ordinary merge of a large configuration is one `Edit` with one value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from nms.errors import RpcError
+from nms.model import entries, tree
+from nms.model.path import InstancePath, format_path
+from nms.model.schema import Node
+from nms.model.values import Key, Value
+
+Op = Literal["merge", "replace", "create", "delete", "remove", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """Where an entry of a user-ordered list or leaf-list goes (RFC 7950 section 7.8.6)."""
+
+    where: Literal["first", "last", "before", "after"]
+    anchor: Key | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One operation on one instance.
+
+    Attributes:
+        node: a data node.
+        op: what to do with it; "none" only descends.
+        key: of a list entry, or the value of a leaf-list entry.
+        value: the leaf's value, or the whole subtree when `children` is None.
+        children: edits below, when some of them have operations of their own.
+        insert: place in a user-ordered list.
+    """
+
+    node: Node
+    op: Op
+    key: Key | None = None
+    value: Value | None = None
+    children: Sequence[Edit] | None = None
+    insert: Insert | None = None
+
+
+def at(path: InstancePath, op: Op, value: Value | None = None, insert: Insert | None = None) -> Edit:
+    """The edit that does `op` at `path` and only descends above it.
+
+    Args:
+        value: of the last step's node: the leaf's value, the container's or entry's tuple.
+    """
+    node, key = path[-1]
+    edit = Edit(node, op, key, value, None, insert)
+    for node, key in reversed(path[:-1]):
+        edit = Edit(node, "merge", key, None, (edit,))
+    return edit
+
+
+def apply(root_node: Node, root: Value | None, edits: Sequence[Edit]) -> Value:
+    """`root` after `edits` in their order; the root is never None.
+
+    Raises:
+        RpcError: data-exists, data-missing, bad-attribute, with the path of the instance.
+    """
+    value = _apply_children(root_node, root, edits, ())
+    return value if value is not None else root_node.blank
+
+
+def _apply_children(parent: Node, held: Value | None, edits: Sequence[Edit], path: InstancePath) -> Value | None:
+    slots = list(held) if held is not None else list(parent.blank)
+    for edit in edits:
+        if edit.op not in ("delete", "remove"):
+            _leave_other_cases(edit.node, slots)
+        index = edit.node.index
+        slots[index] = _EDITORS[edit.node.kind](edit, slots[index], (*path, (edit.node, edit.key)))
+    return tree.close(parent, tuple(slots))
+
+
+def _leave_other_cases(node: Node, slots: list[Value | None]) -> None:
+    """Data of one case removes that of the others (RFC 7950 section 7.9)."""
+    for choice, case in node.cases:
+        for name, members in choice.cases.items():
+            if name != case:
+                for member in members:
+                    slots[member.index] = None
+
+
+def _exists(path: InstancePath) -> RpcError:
+    return RpcError("data-exists", f"{path[-1][0].name} exists already", path=format_path(path))
+
+
+def _missing(path: InstancePath) -> RpcError:
+    return RpcError("data-missing", f"there is no such {path[-1][0].name} to delete", path=format_path(path))
+
+
+def _gone(edit: Edit, held: object, path: InstancePath) -> bool:
+    """Check existence for `edit`; True if it removes what is held."""
+    if edit.op == "create" and held is not None:
+        raise _exists(path)
+    if edit.op == "delete" and held is None:
+        raise _missing(path)
+    return edit.op in ("delete", "remove")
+
+
+def _leaf(edit: Edit, held: Value | None, path: InstancePath) -> Value | None:
+    if _gone(edit, held, path):
+        return None
+    return held if edit.op == "none" else edit.value
+
+
+def _container(edit: Edit, held: Value | None, path: InstancePath) -> Value | None:
+    if _gone(edit, held, path):
+        return None
+    return _inner(edit, held, path)
+
+
+def _inner(edit: Edit, held: Value | None, path: InstancePath) -> Value | None:
+    """The container or entry after `edit`, which does not remove it."""
+    fresh = edit.op in ("replace", "create")
+    base = None if fresh else held
+    if edit.children is not None:
+        if base is None and edit.node.kind == "list":
+            base = tree.blank_entry(edit.node, edit.key)
+        return _apply_children(edit.node, base, edit.children, path)
+    if edit.op == "none":
+        return held
+    return edit.value if base is None else merge(edit.node, base, edit.value)
+
+
+def _list(edit: Edit, held: Value | None, path: InstancePath) -> Value | None:
+    node = edit.node
+    if edit.key is None:
+        return _whole_list(edit, held, path)
+    old = entries.get(held, edit.key) if held is not None else None
+    if _gone(edit, old, path):
+        return tree.put_entry(node, held, edit.key, None)
+    entry = _inner(edit, old, path)
+    if entry is None:
+        return held
+    result = tree.put_entry(node, held, edit.key, entry)
+    if edit.insert is not None and isinstance(result, entries.Ordered):
+        try:
+            result = entries.move(result, edit.key, edit.insert.where, edit.insert.anchor)
+        except KeyError:
+            raise _bad_anchor(path) from None
+    return result
+
+
+def _bad_anchor(path: InstancePath) -> RpcError:
+    return RpcError(
+        "bad-attribute",
+        "the entry to insert before or after does not exist",
+        app_tag="missing-instance",
+        path=format_path(path),
+        info={"bad-attribute": "key", "bad-element": path[-1][0].name},
+    )
+
+
+def _whole_list(edit: Edit, held: Value | None, path: InstancePath) -> Value | None:
+    """All entries of a list at once: `value` holds the entries given."""
+    if _gone(edit, held, path):
+        return None
+    if edit.op in ("replace", "create") or held is None:
+        return edit.value if edit.op != "none" else held
+    return held if edit.op == "none" else merge_entries(edit.node, held, edit.value)
+
+
+def _leaf_list(edit: Edit, held: Value | None, path: InstancePath) -> Value | None:
+    values: tuple[Value, ...] = held or ()
+    if edit.key is None:
+        if _gone(edit, held, path):
+            return None
+        if edit.op == "none":
+            return held
+        fresh: tuple[Value, ...] = edit.value or ()
+        if edit.op in ("replace", "create"):
+            return fresh or None
+        return (values + tuple(v for v in fresh if v not in values)) or None
+    present = edit.key if edit.key in values else None
+    if _gone(edit, present, path):
+        return tuple(v for v in values if v != edit.key) or None
+    if edit.insert is None:
+        return values if present is not None else (*values, edit.key)
+    rest = [v for v in values if v != edit.key]
+    if edit.insert.where in ("before", "after"):
+        if edit.insert.anchor not in rest:
+            raise _bad_anchor(path)
+        place = rest.index(edit.insert.anchor) + (edit.insert.where == "after")
+    else:
+        place = 0 if edit.insert.where == "first" else len(rest)
+    return (*rest[:place], edit.key, *rest[place:])
+
+
+def _any(edit: Edit, held: Value | None, path: InstancePath) -> Value | None:
+    return None if _gone(edit, held, path) else edit.value
+
+
+_EDITORS = {
+    "leaf": _leaf,
+    "container": _container,
+    "list": _list,
+    "leaf-list": _leaf_list,
+    "anydata": _any,
+    "anyxml": _any,
+}
+
+
+def merge(node: Node, old: Value, new: Value) -> Value:
+    """`new` merged into `old`, both instances of the container or list entry `node`."""
+    slots = list(old)
+    for child, value in zip(node.children, new, strict=True):
+        if value is None:
+            continue
+        if child.cases:
+            _leave_other_cases(child, slots)
+        held = slots[child.index]
+        if held is None or child.kind in ("leaf", "anydata", "anyxml"):
+            slots[child.index] = value
+        elif child.kind == "container":
+            slots[child.index] = merge(child, held, value)
+        elif child.kind == "list":
+            slots[child.index] = merge_entries(child, held, value)
+        else:
+            slots[child.index] = held + tuple(v for v in value if v not in held)
+    return tuple(slots)
+
+
+def merge_entries(node: Node, old: entries.Entries, new: entries.Entries) -> entries.Entries:
+    """The entries `new` of list `node` merged into `old`."""
+    changes: dict[Key, Value | None] = {}
+    for key, entry in entries.items(new):
+        held = entries.get(old, key)
+        changes[key] = entry if held is None else merge(node, held, entry)
+    return entries.update(old, changes)

@@ -1,0 +1,291 @@
+"""The entries of one list: a persistent B+tree from key to entry, beside it the order where the user gives it.
+
+Entries are kept sorted by key in leafs of at most 64, so that one edit copies one leaf and its few ancestors, a
+difference skips what is shared, and the encodings can be remembered per leaf (`Leaf.xml`, `Leaf.json`).  A list that
+is `ordered-by user` (RFC 7950 section 7.7.7) wraps the tree in `Ordered`.  A keyless list uses positions as keys.
+Keys of one list are mutually comparable by construction (`nms.model.schema.Node.key_of`).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+from typing import Final, TypeAlias
+
+from nms.model.values import Key, Value
+
+FANOUT: Final = 64
+_FILL: Final = 48  # entries a leaf gets from a bulk build: room for a third more before it splits
+
+
+class Leaf:
+    """Up to `FANOUT` entries; `xml` and `json` memoise their encodings."""
+
+    __slots__ = ("keys", "values", "xml", "json")
+
+    def __init__(self, keys: tuple[Key, ...], values: tuple[Value, ...]) -> None:
+        self.keys = keys
+        self.values = values
+        self.xml: bytes | None = None
+        self.json: list[Value] | None = None
+
+
+class Inner:
+    """Up to `FANOUT` subtrees; `separators[i]` is the smallest key of `children[i + 1]`."""
+
+    __slots__ = ("separators", "children", "size")
+
+    def __init__(self, separators: tuple[Key, ...], children: tuple[Tree, ...], size: int) -> None:
+        self.separators = separators
+        self.children = children
+        self.size = size
+
+
+Tree: TypeAlias = Leaf | Inner
+
+
+class Ordered:
+    """A user-ordered list: the entries by key, and the keys in the user's order."""
+
+    __slots__ = ("tree", "order")
+
+    def __init__(self, tree: Tree, order: tuple[Key, ...]) -> None:
+        self.tree = tree
+        self.order = order
+
+
+Entries: TypeAlias = Leaf | Inner | Ordered
+
+NONE: Final = Leaf((), ())
+NONE_ORDERED: Final = Ordered(NONE, ())
+
+
+def size(entries: Entries) -> int:
+    """Number of entries."""
+    if isinstance(entries, Ordered):
+        return len(entries.order)
+    return len(entries.keys) if isinstance(entries, Leaf) else entries.size
+
+
+def get(entries: Entries, key: Key) -> Value | None:
+    """The entry with `key`, or None.  O(log n)."""
+    node = entries.tree if isinstance(entries, Ordered) else entries
+    while isinstance(node, Inner):
+        node = node.children[bisect_right(node.separators, key)]
+    i = bisect_left(node.keys, key)
+    return node.values[i] if i < len(node.keys) and node.keys[i] == key else None
+
+
+def put(entries: Entries, key: Key, value: Value) -> Entries:
+    """A copy in which `key` has `value`; a new key of a user-ordered list goes last."""
+    if isinstance(entries, Ordered):
+        known = get(entries.tree, key) is not None
+        return Ordered(_put_root(entries.tree, key, value), entries.order if known else (*entries.order, key))
+    return _put_root(entries, key, value)
+
+
+def remove(entries: Entries, key: Key) -> Entries:
+    """A copy without `key`, which must be there.
+
+    Raises:
+        KeyError: no such entry.
+    """
+    if isinstance(entries, Ordered):
+        return Ordered(_remove_root(entries.tree, key), tuple(k for k in entries.order if k != key))
+    return _remove_root(entries, key)
+
+
+def move(entries: Ordered, key: Key, where: str, anchor: Key | None = None) -> Ordered:
+    """The same entries with `key` moved "first", "last", "before" or "after" `anchor` (RFC 7950 section 7.8.6).
+
+    Raises:
+        KeyError: `anchor` is not in the list.
+    """
+    order = [k for k in entries.order if k != key]
+    if where in ("before", "after"):
+        try:
+            at = order.index(anchor) + (where == "after")
+        except ValueError:
+            raise KeyError(anchor) from None
+    else:
+        at = 0 if where == "first" else len(order)
+    order.insert(at, key)
+    return Ordered(entries.tree, tuple(order))
+
+
+def update(entries: Entries, changes: dict[Key, Value | None]) -> Entries:
+    """A copy with many changes: a value puts, None removes (absent keys are passed over).
+
+    Rebuilds in one pass when the changes are many beside the size, else edits one by one.
+    """
+    if isinstance(entries, Ordered):
+        tree = update(entries.tree, changes)
+        assert not isinstance(tree, Ordered)
+        gone = {k for k, v in changes.items() if v is None}
+        kept = tuple(k for k in entries.order if k not in gone) if gone else entries.order
+        known = set(kept)
+        return Ordered(tree, kept + tuple(k for k, v in changes.items() if v is not None and k not in known))
+    if len(changes) < 8 or len(changes) * 8 < size(entries):
+        tree = entries
+        for key, value in changes.items():
+            if value is not None:
+                tree = _put_root(tree, key, value)
+            elif get(tree, key) is not None:
+                tree = _remove_root(tree, key)
+        return tree
+    merged = dict(items(entries))
+    merged.update(changes)
+    keys = sorted(key for key, value in merged.items() if value is not None)
+    return build(keys, [merged[key] for key in keys])
+
+
+def build(keys: list[Key], values: list[Value]) -> Tree:
+    """The tree of sorted, distinct `keys` and their `values`."""
+    if not keys:
+        return NONE
+    level: list[Tree] = []
+    firsts: list[Key] = keys[::_FILL]
+    for i in range(0, len(keys), _FILL):
+        level.append(Leaf(tuple(keys[i : i + _FILL]), tuple(values[i : i + _FILL])))
+    while len(level) > 1:
+        level = [_inner(tuple(firsts[i + 1 : i + _FILL]), tuple(level[i : i + _FILL])) for i in range(0, len(level), _FILL)]
+        firsts = firsts[::_FILL]
+    return level[0]
+
+
+def from_values(pairs: Iterable[tuple[Key, Value]], *, ordered: bool) -> Entries:
+    """Entries of distinct (key, entry) pairs in any order; `ordered` keeps theirs."""
+    mapping = dict(pairs)
+    keys = sorted(mapping)
+    tree = build(keys, [mapping[k] for k in keys])
+    return Ordered(tree, tuple(mapping)) if ordered else tree
+
+
+def leaves(tree: Tree) -> Iterator[Leaf]:
+    """The leafs in key order."""
+    if isinstance(tree, Leaf):
+        yield tree
+        return
+    for child in tree.children:
+        yield from leaves(child)
+
+
+def items(entries: Entries) -> Iterator[tuple[Key, Value]]:
+    """(key, entry) pairs: by key, or in the user's order."""
+    if isinstance(entries, Ordered):
+        for key in entries.order:
+            yield key, get(entries.tree, key)
+    else:
+        for leaf in leaves(entries):
+            yield from zip(leaf.keys, leaf.values, strict=True)
+
+
+def values(entries: Entries) -> Iterator[Value]:
+    """Entries: by key, or in the user's order."""
+    if isinstance(entries, Ordered):
+        for key in entries.order:
+            yield get(entries.tree, key)
+    else:
+        for leaf in leaves(entries):
+            yield from leaf.values
+
+
+def differences(old: Entries, new: Entries) -> tuple[dict[Key, Value], dict[Key, Value]]:
+    """Entries that differ, as (those of `old`, those of `new`); shared subtrees are not entered."""
+    left: list[Tree] = [old.tree if isinstance(old, Ordered) else old]
+    right: list[Tree] = [new.tree if isinstance(new, Ordered) else new]
+    while True:
+        in_left = {id(tree) for tree in left}
+        in_right = {id(tree) for tree in right}
+        left = [tree for tree in left if id(tree) not in in_right]
+        right = [tree for tree in right if id(tree) not in in_left]
+        left_depth, right_depth = _depth(left), _depth(right)
+        if not left_depth and not right_depth:
+            break
+        if left_depth >= right_depth:
+            left = _children(left)
+        if right_depth >= left_depth:
+            right = _children(right)
+    gone: dict[Key, Value] = {}
+    come: dict[Key, Value] = {}
+    for tree in left:
+        assert isinstance(tree, Leaf)
+        gone.update(zip(tree.keys, tree.values, strict=True))
+    for tree in right:
+        assert isinstance(tree, Leaf)
+        come.update(zip(tree.keys, tree.values, strict=True))
+    for key in [k for k, v in come.items() if k in gone and (gone[k] is v or gone[k] == v)]:
+        del gone[key], come[key]
+    return gone, come
+
+
+def _children(level: list[Tree]) -> list[Tree]:
+    return [child for tree in level for child in (tree.children if isinstance(tree, Inner) else (tree,))]
+
+
+def _depth(level: list[Tree]) -> int:
+    """Height of the trees of one level: all have the same, as leafs split and never sink."""
+    depth = 0
+    tree: Tree | None = next((t for t in level if isinstance(t, Inner)), None)
+    while isinstance(tree, Inner):
+        tree = tree.children[0]
+        depth += 1
+    return depth
+
+
+def _inner(separators: tuple[Key, ...], children: tuple[Tree, ...]) -> Inner:
+    return Inner(separators, children, sum(map(size, children)))
+
+
+def _put_root(tree: Tree, key: Key, value: Value) -> Tree:
+    left, separator, right = _put(tree, key, value)
+    return left if right is None else _inner((separator,), (left, right))
+
+
+def _put(tree: Tree, key: Key, value: Value) -> tuple[Tree, Key, Tree | None]:
+    if isinstance(tree, Leaf):
+        keys, vals = tree.keys, tree.values
+        i = bisect_left(keys, key)
+        if i < len(keys) and keys[i] == key:
+            return Leaf(keys, (*vals[:i], value, *vals[i + 1 :])), None, None
+        keys, vals = (*keys[:i], key, *keys[i:]), (*vals[:i], value, *vals[i:])
+        if len(keys) <= FANOUT:
+            return Leaf(keys, vals), None, None
+        # Keys that come in order would leave half-empty leafs behind: split at the end then.
+        half = len(keys) - 1 if i == len(keys) - 1 else len(keys) // 2
+        return Leaf(keys[:half], vals[:half]), keys[half], Leaf(keys[half:], vals[half:])
+    i = bisect_right(tree.separators, key)
+    left, separator, right = _put(tree.children[i], key, value)
+    if right is None:
+        children = (*tree.children[:i], left, *tree.children[i + 1 :])
+        return Inner(tree.separators, children, tree.size - size(tree.children[i]) + size(left)), None, None
+    separators = (*tree.separators[:i], separator, *tree.separators[i:])
+    children = (*tree.children[:i], left, right, *tree.children[i + 1 :])
+    if len(children) <= FANOUT:
+        return _inner(separators, children), None, None
+    half = len(children) // 2
+    return _inner(separators[: half - 1], children[:half]), separators[half - 1], _inner(separators[half:], children[half:])
+
+
+def _remove_root(tree: Tree, key: Key) -> Tree:
+    tree = _remove(tree, key)
+    while isinstance(tree, Inner) and len(tree.children) == 1:
+        tree = tree.children[0]
+    return tree
+
+
+def _remove(tree: Tree, key: Key) -> Tree:
+    if isinstance(tree, Leaf):
+        i = bisect_left(tree.keys, key)
+        if i >= len(tree.keys) or tree.keys[i] != key:
+            raise KeyError(key)
+        return Leaf(tree.keys[:i] + tree.keys[i + 1 :], tree.values[:i] + tree.values[i + 1 :])
+    i = bisect_right(tree.separators, key)
+    child = _remove(tree.children[i], key)
+    if size(child):
+        return Inner(tree.separators, (*tree.children[:i], child, *tree.children[i + 1 :]), tree.size - 1)
+    children = tree.children[:i] + tree.children[i + 1 :]
+    if not children:
+        return NONE
+    cut = max(i - 1, 0)
+    return Inner(tree.separators[:cut] + tree.separators[cut + 1 :], children, tree.size - 1)

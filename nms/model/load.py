@@ -1,0 +1,455 @@
+"""Loading YANG: a search path and a list of modules in, a compiled `Schema` out.
+
+yangson parses and resolves (imports, groupings, augments, deviations, features, types, XPath); here its result is
+turned into our nodes.  Which modules are implemented and which only imported follows RFC 7950 section 5.6.5: the ones
+named, those they augment, deviate or refer to, and those that define nothing but types, groupings and identities.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sysconfig
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pyang
+from yangson import DataModel
+from yangson import exceptions as yangson_errors
+from yangson import schemanode as yn
+from yangson.enumerations import DefaultDeny
+from yangson.statement import ModuleParser, Statement
+
+from nms.errors import ConfigError
+from nms.model.schema import Choice, Kind, Module, Must, Node, Schema, When, seal
+from nms.model.types import Type, compile_type, module_resolver
+from nms.model.values import Value
+
+
+def standard_path() -> tuple[Path, ...]:
+    """Folders of the IETF and IANA modules that the pyang package installs."""
+    roots = [Path(sysconfig.get_path("data")), *Path(pyang.__file__).resolve().parents]
+    for root in roots:
+        folder = root / "share" / "yang" / "modules"
+        if folder.is_dir():
+            return (folder / "ietf", folder / "iana")
+    raise ConfigError("the standard YANG modules are missing: reinstall the package pyang")
+
+
+@dataclass(slots=True)
+class _Source:
+    """A parsed module file and how it takes part in the set."""
+
+    name: str
+    file: Path
+    statement: Statement
+    implemented: bool = False
+    features: set[str] = field(default_factory=set)
+
+    @property
+    def revision(self) -> str:
+        newest = self.statement.find1("revision")  # yangson takes the first one as the module's revision
+        return str(newest.argument) if newest else ""
+
+    def argument(self, keyword: str) -> str:
+        found = self.statement.find1(keyword)
+        return str(found.argument) if found else ""
+
+    def prefixes(self) -> dict[str, str]:
+        return {str(s.find1("prefix").argument): str(s.argument) for s in self.statement.find_all("import")}
+
+
+class _Library:
+    """The modules of a set, found on the search path and closed under import and include."""
+
+    def __init__(self, path: Sequence[Path]) -> None:
+        self.path = path
+        self.sources: dict[str, _Source] = {}
+        self.submodules: dict[str, list[_Source]] = {}
+
+    def add(self, name: str, features: Iterable[str] = (), *, implement: bool, wanted_by: str = "") -> _Source:
+        """Add a module and what it needs; `features` may be ("*",)."""
+        source = self.sources.get(name)
+        if source is None:
+            source = self.sources[name] = self._read(name, wanted_by)
+            self.submodules[name] = [self._read(n, name) for n in self._includes(source)]
+            for statement in self._statements(source):
+                for imported in statement.find_all("import"):
+                    self.add(str(imported.argument), implement=False, wanted_by=name)
+            if self._is_reusable_only(source):
+                source.implemented = True
+        declared = {str(f.argument) for s in self._statements(source) for f in s.find_all("feature")}
+        wanted = declared if "*" in (asked := set(features)) else asked
+        if unknown := wanted - declared:
+            known = ", ".join(sorted(declared)) or "it has none"
+            raise ConfigError(f"module {name} has no feature {min(unknown)!r} (features: {known})")
+        source.features |= wanted
+        if implement and not source.implemented:
+            source.implemented = True
+        if implement:
+            for target in self._touched(source):
+                if not self.sources[target].implemented:
+                    self.add(target, implement=True)
+        return source
+
+    def _read(self, name: str, wanted_by: str) -> _Source:
+        candidates = [
+            file
+            for folder in self.path
+            for file in (*sorted(folder.glob(f"{name}@*.yang"), reverse=True), folder / f"{name}.yang")
+            if file.is_file()
+        ]
+        if not candidates:
+            where = ", ".join(map(str, self.path))
+            raise ConfigError(f"YANG module {name!r}{f' (wanted by {wanted_by})' * bool(wanted_by)} is not in {where}")
+        return _Source(name, candidates[0], _parse(candidates[0]))
+
+    def _statements(self, source: _Source) -> Iterator[Statement]:
+        yield source.statement
+        for sub in self.submodules[source.name]:
+            yield sub.statement
+
+    def _includes(self, source: _Source) -> list[str]:
+        names: list[str] = []
+        queue = [str(s.argument) for s in source.statement.find_all("include")]
+        while queue:
+            name = queue.pop(0)
+            if name not in names:
+                names.append(name)
+                queue += [str(s.argument) for s in self._read(name, source.name).statement.find_all("include")]
+        return names
+
+    def _is_reusable_only(self, source: _Source) -> bool:
+        kinds = {s.keyword for statement in self._statements(source) for s in statement.substatements}
+        return not kinds & {"container", "list", "leaf", "leaf-list", "choice", "anydata", "anyxml", "rpc",
+                            "notification", "augment", "deviation", "uses"}  # fmt: skip
+
+    def _touched(self, source: _Source) -> set[str]:
+        """Modules whose data nodes this one augments, deviates or refers to."""
+        touched: set[str] = set()
+        for statement in self._statements(source):
+            prefixes = {
+                str(s.find1("prefix").argument): str(s.argument) for s in statement.find_all("import")
+            }
+            for expression in _expressions(statement):
+                touched |= {prefixes[p] for p in _PREFIX.findall(expression) if p in prefixes}
+        return touched - {source.name}
+
+    def as_yangson(self) -> dict[str, Any]:
+        """The library in the form of RFC 7895, which yangson reads."""
+        modules = []
+        for source in self.sources.values():
+            entry: dict[str, Any] = {
+                "name": source.name,
+                "revision": source.revision,
+                "namespace": source.argument("namespace"),
+                "conformance-type": "implement" if source.implemented else "import",
+                "feature": sorted(source.features),
+            }
+            if subs := self.submodules[source.name]:
+                entry["submodule"] = [{"name": s.name, "revision": s.revision} for s in subs]
+            modules.append(entry)
+        return {"ietf-yang-library:modules-state": {"module-set-id": "nms", "module": modules}}
+
+
+_PREFIX = re.compile(r"(?<![\w.-])([A-Za-z_][\w.-]*):(?=[A-Za-z_*])")
+
+
+def _expressions(statement: Statement) -> Iterator[str]:
+    """Arguments of this statement's subtree that refer to data nodes; groupings count where they are used."""
+    for child in statement.substatements:
+        if child.keyword in ("augment", "deviation") and str(child.argument).startswith("/"):
+            yield str(child.argument)
+        if child.keyword in ("path", "must", "when"):
+            # Names in string literals (identities) are no data nodes.
+            yield re.sub(r"'[^']*'|\"[^\"]*\"", "", str(child.argument))
+        yield from _expressions(child)
+
+
+@cache
+def _parse(file: Path) -> Statement:
+    try:
+        parser = ModuleParser(file.read_text(encoding="utf-8"))
+        parser.opt_separator()
+        return parser.statement()
+    except (yangson_errors.YangsonException, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is not a YANG module: {error or type(error).__name__}") from None
+
+
+def load(path: Sequence[Path], modules: Sequence[str]) -> Schema:
+    """Load `modules` from the folders of `path` and, after them, the standard modules' folders.
+
+    Args:
+        modules: each ``name``, ``name:feature,feature`` or ``name:*`` (all features).
+
+    Raises:
+        ConfigError: a module is missing, malformed or contradicts another one.
+    """
+    for folder in path:
+        if not folder.is_dir():
+            raise ConfigError(f"[yang] path: {folder} is not a folder")
+    folders = (*path, *standard_path())
+    library = _Library(folders)
+    for asked in modules:
+        name, _, features = asked.partition(":")
+        library.add(name, [f for f in features.split(",") if f], implement=True)
+    yang_library = library.as_yangson()
+    try:
+        data_model = DataModel(json.dumps(yang_library), [str(folder) for folder in folders])
+    except yangson_errors.YangsonException as error:
+        raise ConfigError(f"the YANG modules do not fit together: {type(error).__name__}: {error}") from error
+    return _Compiler(library, data_model).schema(tuple(map(str, folders)))
+
+
+class _Compiler:
+    """Turns yangson's schema nodes into ours."""
+
+    def __init__(self, library: _Library, model: DataModel) -> None:
+        self.library = library
+        self.data = model.schema_data
+        self.model = model
+        self.namespaces = {s.name: s.argument("namespace") for s in library.sources.values()}
+        self.types: dict[int, Type] = {}
+
+    def schema(self, search_path: tuple[str, ...]) -> Schema:
+        root = Node("root", "", "", "", None)
+        self._fill(root, self.model.schema)
+        rpcs: dict[tuple[str, str], Node] = {}
+        notifications: dict[tuple[str, str], Node] = {}
+        for source in self.model.schema.children:
+            if isinstance(source, yn.RpcActionNode):
+                rpcs[source.ns, source.name] = self._rpc(source, None, "rpc")
+            elif isinstance(source, yn.NotificationNode):
+                notifications[source.ns, source.name] = self._inner(source, None, "notification")
+        modules = {s.name: self._module(s) for s in self.library.sources.values()}
+        files = {(m.name, m.revision): m.file for m in modules.values()}
+        files |= {(s.name, s.revision): s.file for subs in self.library.submodules.values() for s in subs}
+        digest = hashlib.sha256()
+        for module in sorted(modules.values(), key=lambda m: m.name):
+            digest.update(repr((module.name, module.revision, module.features, module.implemented)).encode())
+        return Schema(
+            root=root,
+            modules=modules,
+            rpcs=rpcs,
+            notifications=notifications,
+            module_of_namespace={uri: name for name, uri in self.namespaces.items()},
+            identity_bases={f"{m}:{n}": frozenset(self._bases((n, m))) for n, m in self.data.identity_adjs},
+            files=files,
+            content_id=digest.hexdigest()[:32],
+            search_path=search_path,
+            data=self.data,
+        )
+
+    def _module(self, source: _Source) -> Module:
+        deviated_by = sorted(
+            other.name
+            for other in self.library.sources.values()
+            if other.implemented
+            for deviation in other.statement.find_all("deviation")
+            if other.prefixes().get(_PREFIX.findall(str(deviation.argument))[0]) == source.name
+        )
+        return Module(
+            name=source.name,
+            revision=source.revision,
+            namespace=source.argument("namespace"),
+            prefix=source.argument("prefix"),
+            implemented=source.implemented,
+            features=tuple(sorted(source.features)),
+            submodules=tuple((s.name, s.revision) for s in self.library.submodules[source.name]),
+            deviations=tuple(dict.fromkeys(deviated_by)),
+            file=source.file,
+        )
+
+    def _bases(self, identity: tuple[str, str]) -> set[str]:
+        found: set[str] = set()
+        for name, module in self.data.identity_adjs[identity].bases:
+            found |= {f"{module}:{name}"} | self._bases((name, module))
+        return found
+
+    def _derived(self, bases: Sequence[tuple[str, str]]) -> set[str]:
+        sets = [{f"{m}:{n}" for n, m in self.data.derived_from(base)} for base in bases]
+        return set.intersection(*sets) if sets else set()
+
+    def _type(self, source: Any) -> Type:
+        found = self.types.get(id(source))
+        if found is None:
+            found = self.types[id(source)] = compile_type(source, self._derived)
+        return found
+
+    def _fill(self, node: Node, source: Any) -> None:
+        """Compile the children of `source` into `node`, flattening choices and groups."""
+        children: list[Node] = []
+        choices: list[Choice] = []
+        self._collect(node, source, (), (), children, choices)
+        node.children = tuple(children)
+        node.choices = tuple(choices)
+        node.actions = tuple(
+            self._rpc(c, node, "action")
+            for c in _flat(source)
+            if isinstance(c, yn.RpcActionNode) and node.kind in ("container", "list")
+        )
+        node.notifications = tuple(
+            self._inner(c, node, "notification")
+            for c in _flat(source)
+            if isinstance(c, yn.NotificationNode) and node.kind in ("container", "list")
+        )
+        if node.kind == "list":
+            by_name = {(c.name, c.module): c for c in children}
+            node.keys = tuple(by_name[key] for key in source.keys)
+        seal(node)
+        if node.kind == "list":
+            node.unique = tuple(
+                tuple(_descend(node, path) for path in alternatives) for alternatives in source.unique
+            )
+
+    def _collect(
+        self,
+        parent: Node,
+        source: Any,
+        whens: tuple[When, ...],
+        cases: tuple[tuple[Choice, str], ...],
+        children: list[Node],
+        choices: list[Choice],
+    ) -> None:
+        for child in source.children:
+            if isinstance(child, yn.ChoiceNode):
+                own = (*whens, *_whens(child, on_parent=True))
+                default = child.default_case[0] if child.default_case else None
+                choice = Choice(child.name, child.ns, bool(child._mandatory), default, own, cases)
+                choices.append(choice)
+                for case in _cases(child):
+                    choice.cases.setdefault(case.name, [])
+                    inner = (*cases, (choice, case.name))
+                    upto = (*own, *_whens_up(case, child))
+                    self._collect(parent, case, upto, inner, children, choices)
+            elif isinstance(child, yn.DataNode) and not isinstance(child, yn.InputNode | yn.OutputNode):
+                node = self._data(child, parent, whens)
+                node.cases = cases
+                for choice, case_name in cases:
+                    choice.cases[case_name].append(node)
+                children.append(node)
+            elif isinstance(child, yn.GroupNode) and not isinstance(child, yn.SchemaTreeNode):
+                own = (*whens, *_whens(child, on_parent=True))
+                self._collect(parent, child, own, cases, children, choices)
+
+    def _new(self, source: Any, parent: Node | None, kind: Kind) -> Node:
+        node = Node(kind, source.name, source.ns, self.namespaces[source.ns], parent)
+        node.tag = f"{{{node.namespace}}}{node.name}"
+        node.path = f"{parent.path if parent is not None else ''}/{node.module}:{node.name}"
+        node.config = bool(source.config) and kind not in ("rpc", "action", "input", "output", "notification")
+        node.description = source.description or ""
+        node.status = _STATUS[source.status.value]
+        node.default_deny = _DENY[getattr(source, "default_deny", DefaultDeny.none)]
+        node.musts = tuple(
+            Must(m.expression, m.error_message or "", m.error_tag if m.error_tag != "must-violation" else "")
+            for m in source.must
+        )
+        return node
+
+    def _inner(self, source: Any, parent: Node | None, kind: Kind) -> Node:
+        node = self._new(source, parent, kind)
+        self._fill(node, source)
+        return node
+
+    def _rpc(self, source: Any, parent: Node | None, kind: Kind) -> Node:
+        node = self._new(source, parent, kind)
+        node.children = tuple(
+            self._inner(source.get_child(name), node, "input" if name == "input" else "output")
+            for name in ("input", "output")
+        )
+        seal(node)
+        return node
+
+    def _data(self, source: Any, parent: Node, inherited: tuple[When, ...]) -> Node:
+        node = self._new(source, parent, _KINDS[type(source)])
+        node.whens = (*inherited, *_whens(source, on_parent=False))
+        node.mandatory = bool(getattr(source, "_mandatory", False))
+        if isinstance(source, yn.SequenceNode):
+            node.min_elements = source.min_elements
+            node.max_elements = source.max_elements
+            node.user_ordered = source.user_ordered
+        if isinstance(source, yn.TerminalNode):
+            node.type = self._type(source.type)
+            node.units = source.units or ""
+            node.default = self._default(source, node.type)
+        elif isinstance(source, yn.InternalNode):
+            node.presence = bool(getattr(source, "presence", False))
+            self._fill(node, source)
+        return node
+
+    def _default(self, source: Any, compiled: Type) -> Value | None:
+        value = source.default
+        if value is None or (isinstance(source, yn.LeafListNode) and source.min_elements):
+            return None
+        resolve = module_resolver(source.ns)
+        if isinstance(source, yn.LeafListNode):
+            return tuple(compiled.parse(source.type.canonical_string(v), resolve) for v in value)
+        return compiled.parse(source.type.canonical_string(value), resolve)
+
+
+def _flat(source: Any) -> Iterator[Any]:
+    for child in source.children:
+        if isinstance(child, yn.GroupNode) and not isinstance(child, yn.SchemaTreeNode):
+            yield from _flat(child)
+        else:
+            yield child
+
+
+def _cases(choice: Any) -> Iterator[Any]:
+    """The cases of a choice, those under an augment's group included."""
+    for child in choice.children:
+        if isinstance(child, yn.CaseNode):
+            yield child
+        else:
+            yield from _cases(child)
+
+
+def _whens(source: Any, *, on_parent: bool) -> tuple[When, ...]:
+    return (When(source.when, on_parent),) if source.when is not None else ()
+
+
+def _whens_up(case: Any, choice: Any) -> tuple[When, ...]:
+    """The whens of a case and of the groups between it and its choice."""
+    found: tuple[When, ...] = ()
+    node = case
+    while node is not choice:
+        found += _whens(node, on_parent=True)
+        node = node.parent
+    return found
+
+
+def _descend(node: Node, path: Any) -> tuple[Node, ...]:
+    """The schema nodes along a descendant-schema-nodeid of `unique` (yangson parses it as a location path)."""
+    steps: list[Any] = []
+    queue = [path]
+    while queue:
+        expression = queue.pop(0)
+        if hasattr(expression, "left"):
+            queue[:0] = [expression.left, expression.right]
+        else:
+            steps.append(expression)
+    nodes: list[Node] = []
+    for step in steps:
+        name, module = step.qname
+        child = node.child(name, module or node.module)
+        if child is None:
+            raise ConfigError(f"unique of {node.path} names {name!r}, which is no data node there")
+        nodes.append(child)
+        node = child
+    return tuple(nodes)
+
+
+_KINDS: dict[type, Kind] = {
+    yn.ContainerNode: "container",
+    yn.ListNode: "list",
+    yn.LeafNode: "leaf",
+    yn.LeafListNode: "leaf-list",
+    yn.AnydataNode: "anydata",
+    yn.AnyxmlNode: "anyxml",
+}
+_DENY = {DefaultDeny.none: "none", DefaultDeny.write: "write", DefaultDeny.all: "all"}
+_STATUS = {"+": "current", "x": "deprecated", "o": "obsolete"}

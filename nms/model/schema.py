@@ -1,0 +1,223 @@
+"""The compiled schema: our own nodes, built once from yangson's by `nms.model.load`, read by everything else.
+
+Data nodes are flattened: choices and cases are no nodes of the data tree, they stand as `Choice` beside their parent's
+children (RFC 7950 section 7.9).  XPath expressions are kept as yangson's syntax trees until `nms.model.constraints`
+compiles them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from nms.model.types import Type, text_of
+from nms.model.values import Key, Scalar, Value
+
+Kind = Literal[
+    "root",
+    "container",
+    "list",
+    "leaf",
+    "leaf-list",
+    "anydata",
+    "anyxml",
+    "rpc",
+    "action",
+    "input",
+    "output",
+    "notification",
+]
+
+
+@dataclass(slots=True, eq=False)
+class Must:
+    """A `must` (RFC 7950 section 7.5.3): yangson's syntax tree and the model's own words for its failure."""
+
+    expression: Any
+    message: str
+    app_tag: str
+
+
+@dataclass(slots=True, eq=False)
+class When:
+    """A `when` (section 7.21.5); `on_parent` for those of augment, uses, choice and case, whose context is the parent."""
+
+    expression: Any
+    on_parent: bool
+
+
+@dataclass(slots=True, eq=False)
+class Choice:
+    """A choice: its cases by name, each the data nodes it holds (nested choices included)."""
+
+    name: str
+    module: str
+    mandatory: bool
+    default_case: str | None
+    whens: tuple[When, ...]
+    outer: tuple[tuple[Choice, str], ...]
+    cases: dict[str, list[Node]] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """A schema node; see docs/architecture.md for the value that an instance of each kind has."""
+
+    kind: Kind
+    name: str
+    module: str
+    namespace: str
+    parent: Node | None
+    config: bool = True
+    index: int = 0
+    children: tuple[Node, ...] = ()
+    keys: tuple[Node, ...] = ()
+    choices: tuple[Choice, ...] = ()
+    cases: tuple[tuple[Choice, str], ...] = ()
+    type: Type | None = None
+    mandatory: bool = False
+    presence: bool = False
+    user_ordered: bool = False
+    min_elements: int = 0
+    max_elements: int | None = None
+    unique: tuple[tuple[tuple[Node, ...], ...], ...] = ()
+    default: Value | None = None
+    units: str = ""
+    description: str = ""
+    status: str = "current"
+    default_deny: Literal["none", "write", "all"] = "none"
+    musts: tuple[Must, ...] = ()
+    whens: tuple[When, ...] = ()
+    actions: tuple[Node, ...] = ()
+    notifications: tuple[Node, ...] = ()
+    tag: str = ""
+    path: str = ""
+    by_tag: dict[str, Node] = field(default_factory=dict)
+    by_name: dict[str, list[Node]] = field(default_factory=dict)
+    key_of: Callable[[Value], Key] = field(default=lambda entry: None)
+    blank: tuple[None, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.path or '/'}>"
+
+    def child(self, name: str, module: str | None = None) -> Node | None:
+        """The data child called `name`; without `module` the one of this node's module, else the only one."""
+        found = self.by_name.get(name, ())
+        wanted = self.module if module is None else module
+        for node in found:
+            if node.module == wanted:
+                return node
+        return found[0] if module is None and len(found) == 1 else None
+
+    def key_values(self, key: Key) -> tuple[Scalar, ...]:
+        """The key leafs' values of a list's key (or a leaf-list's value), in the order of the key statement."""
+        return key if len(self.keys) > 1 else (key,)
+
+    def make_key(self, values: Sequence[Scalar]) -> Key:
+        """The key of an entry from its key leafs' values; reverse of `key_values`."""
+        comparable = [_comparable(node, value) for node, value in zip(self.keys, values, strict=True)]
+        return comparable[0] if len(comparable) == 1 else tuple(comparable)
+
+    def walk(self) -> Iterator[Node]:
+        """This node and all data nodes below it."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+    def ancestors(self) -> Iterator[Node]:
+        """This node, its parent, and so on up to (not including) the root."""
+        node: Node | None = self
+        while node is not None and node.kind != "root":
+            yield node
+            node = node.parent
+
+
+def _comparable(node: Node, value: Scalar) -> Scalar:
+    """Members of a union do not compare with each other: its canonical text stands for it in a key."""
+    assert node.type is not None
+    return text_of(value) if node.type.base == "union" else value
+
+
+def seal(node: Node) -> None:
+    """Fill in what follows from the children once they are known: look-up tables, blank value, key function."""
+    for index, child in enumerate(node.children):
+        child.index = index
+        node.by_tag[child.tag] = child
+        node.by_name.setdefault(child.name, []).append(child)
+    node.blank = (None,) * len(node.children)
+    if node.kind == "list":
+        node.key_of = _key_function(node)
+
+
+def _key_function(node: Node) -> Callable[[Value], Key]:
+    keys = node.keys
+    plain = all(key.type is not None and key.type.base != "union" for key in keys)
+    if len(keys) == 1 and plain:
+        index = keys[0].index
+        return lambda entry: entry[index]
+    if plain:
+        indexes = [key.index for key in keys]
+        return lambda entry: tuple([entry[i] for i in indexes])
+    return lambda entry: node.make_key([entry[key.index] for key in keys])
+
+
+@dataclass(slots=True, eq=False)
+class Module:
+    """One module of the served set (RFC 8525)."""
+
+    name: str
+    revision: str
+    namespace: str
+    prefix: str
+    implemented: bool
+    features: tuple[str, ...]
+    submodules: tuple[tuple[str, str], ...]
+    deviations: tuple[str, ...]
+    file: Path
+
+
+@dataclass(slots=True, eq=False)
+class Schema:
+    """All that is known about a set of modules.
+
+    Attributes:
+        root: the node whose children are the top-level data nodes.
+        modules: by name; submodules are in `files`.
+        rpcs, notifications: top-level ones by (module, name).
+        identity_bases: qualified identity -> all identities it is derived from.
+        files: (module or submodule name, revision) -> its source file, for get-schema.
+        content_id: digest over the set (RFC 8525 content-id).
+    """
+
+    root: Node
+    modules: dict[str, Module]
+    rpcs: dict[tuple[str, str], Node]
+    notifications: dict[tuple[str, str], Node]
+    module_of_namespace: dict[str, str]
+    identity_bases: Mapping[str, frozenset[str]]
+    files: Mapping[tuple[str, str], Path]
+    content_id: str
+    search_path: tuple[str, ...]
+    data: Any = None  # yangson's SchemaData: prefixes and identities for the XPath parser
+
+    def find(self, path: str) -> Node:
+        """The data, rpc, action or notification node at a schema path ``/module:a/b/module2:c``.
+
+        Raises:
+            KeyError: there is none.
+        """
+        node = self.root
+        module = ""
+        for step in path.strip("/").split("/"):
+            prefix, _, name = step.rpartition(":")
+            module = prefix or module
+            pool = [*node.children, *node.actions, *node.notifications]
+            if node is self.root:
+                pool += [*self.rpcs.values(), *self.notifications.values()]
+            found = [child for child in pool if child.name == name and child.module == module]
+            if not found:
+                raise KeyError(path)
+            node = found[0]
+        return node

@@ -48,16 +48,19 @@ class Edit:
     insert: Insert | None = None
 
 
-def at(path: InstancePath, op: Op, value: Value | None = None, insert: Insert | None = None) -> Edit:
-    """The edit that does `op` at `path` and only descends above it.
+def at(
+    path: InstancePath, op: Op, value: Value | None = None, insert: Insert | None = None, *, parents: Op = "none"
+) -> Edit:
+    """The edit that does `op` at `path`.
 
     Args:
         value: of the last step's node: the leaf's value, the container's or entry's tuple.
+        parents: what to do above; "none" wants them to exist, "merge" makes them.
     """
     node, key = path[-1]
     edit = Edit(node, op, key, value, None, insert)
     for node, key in reversed(path[:-1]):
-        edit = Edit(node, "merge", key, None, (edit,))
+        edit = Edit(node, parents, key, None, (edit,))
     return edit
 
 
@@ -95,7 +98,7 @@ def _exists(path: InstancePath) -> RpcError:
 
 
 def _missing(path: InstancePath) -> RpcError:
-    return RpcError("data-missing", f"there is no such {path[-1][0].name} to delete", path=format_path(path))
+    return RpcError("data-missing", f"there is no such {path[-1][0].name}", path=format_path(path))
 
 
 def _gone(edit: Edit, held: object, path: InstancePath) -> bool:
@@ -110,7 +113,15 @@ def _gone(edit: Edit, held: object, path: InstancePath) -> bool:
 def _leaf(edit: Edit, held: Value | None, path: InstancePath) -> Value | None:
     if _gone(edit, held, path):
         return None
-    return held if edit.op == "none" else edit.value
+    return _untouched(held, path) if edit.op == "none" else edit.value
+
+
+def _untouched(held: Value | None, path: InstancePath) -> Value | None:
+    """What operation none leaves: it wants its target to exist (RFC 6241 section 7.2, default-operation)."""
+    node = path[-1][0]
+    if held is None and (node.kind != "container" or node.presence):
+        raise _missing(path)
+    return held
 
 
 def _container(edit: Edit, held: Value | None, path: InstancePath) -> Value | None:
@@ -124,11 +135,15 @@ def _inner(edit: Edit, held: Value | None, path: InstancePath) -> Value | None:
     fresh = edit.op in ("replace", "create")
     base = None if fresh else held
     if edit.children is not None:
+        if base is None and edit.op == "none":
+            if all(child.op == "remove" for child in edit.children):
+                return None
+            _untouched(base, path)
         if base is None and edit.node.kind == "list":
             base = tree.blank_entry(edit.node, edit.key)
         return _apply_children(edit.node, base, edit.children, path)
     if edit.op == "none":
-        return held
+        return _untouched(held, path)
     return edit.value if base is None else merge(edit.node, base, edit.value)
 
 
@@ -165,9 +180,11 @@ def _whole_list(edit: Edit, held: Value | None, path: InstancePath) -> Value | N
     """All entries of a list at once: `value` holds the entries given."""
     if _gone(edit, held, path):
         return None
+    if edit.op == "none":
+        return _untouched(held, path)
     if edit.op in ("replace", "create") or held is None:
-        return edit.value if edit.op != "none" else held
-    return held if edit.op == "none" else merge_entries(edit.node, held, edit.value)
+        return edit.value
+    return merge_entries(edit.node, held, edit.value)
 
 
 def _leaf_list(edit: Edit, held: Value | None, path: InstancePath) -> Value | None:
@@ -176,7 +193,7 @@ def _leaf_list(edit: Edit, held: Value | None, path: InstancePath) -> Value | No
         if _gone(edit, held, path):
             return None
         if edit.op == "none":
-            return held
+            return _untouched(held, path)
         fresh: tuple[Value, ...] = edit.value or ()
         if edit.op in ("replace", "create"):
             return fresh or None
@@ -184,6 +201,8 @@ def _leaf_list(edit: Edit, held: Value | None, path: InstancePath) -> Value | No
     present = edit.key if edit.key in values else None
     if _gone(edit, present, path):
         return tuple(v for v in values if v != edit.key) or None
+    if edit.op == "none":
+        return _untouched(held if present is not None else None, path)
     if edit.insert is None:
         return values if present is not None else (*values, edit.key)
     rest = [v for v in values if v != edit.key]
@@ -197,7 +216,9 @@ def _leaf_list(edit: Edit, held: Value | None, path: InstancePath) -> Value | No
 
 
 def _any(edit: Edit, held: Value | None, path: InstancePath) -> Value | None:
-    return None if _gone(edit, held, path) else edit.value
+    if _gone(edit, held, path):
+        return None
+    return _untouched(held, path) if edit.op == "none" else edit.value
 
 
 _EDITORS = {

@@ -27,7 +27,7 @@ class Leaf:
         self.keys = keys
         self.values = values
         self.xml: bytes | None = None
-        self.json: list[Value] | None = None
+        self.json: bytes | None = None
 
 
 class Inner:

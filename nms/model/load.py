@@ -25,7 +25,7 @@ from yangson.enumerations import DefaultDeny
 from yangson.statement import ModuleParser, Statement
 
 from nms.errors import ConfigError
-from nms.model.schema import Choice, Kind, Module, Must, Node, Schema, When, seal
+from nms.model.schema import Choice, Kind, Module, Must, Names, Node, Schema, When, seal
 from nms.model.types import Type, compile_type, module_resolver
 from nms.model.values import Value
 
@@ -213,10 +213,11 @@ class _Compiler:
         self.data = model.schema_data
         self.model = model
         self.namespaces = {s.name: s.argument("namespace") for s in library.sources.values()}
+        self.names = Names(self.namespaces, {uri: name for name, uri in self.namespaces.items()})
         self.types: dict[int, Type] = {}
 
     def schema(self, search_path: tuple[str, ...]) -> Schema:
-        root = Node("root", "", "", "", None)
+        root = Node("root", "", "", "", None, self.names)
         self._fill(root, self.model.schema)
         rpcs: dict[tuple[str, str], Node] = {}
         notifications: dict[tuple[str, str], Node] = {}
@@ -236,7 +237,7 @@ class _Compiler:
             modules=modules,
             rpcs=rpcs,
             notifications=notifications,
-            module_of_namespace={uri: name for name, uri in self.namespaces.items()},
+            module_of_namespace=self.names.modules,
             identity_bases={f"{m}:{n}": frozenset(self._bases((n, m))) for n, m in self.data.identity_adjs},
             files=files,
             content_id=digest.hexdigest()[:32],
@@ -337,7 +338,7 @@ class _Compiler:
                 self._collect(parent, child, own, cases, children, choices)
 
     def _new(self, source: Any, parent: Node | None, kind: Kind) -> Node:
-        node = Node(kind, source.name, source.ns, self.namespaces[source.ns], parent)
+        node = Node(kind, source.name, source.ns, self.namespaces[source.ns], parent, self.names)
         node.tag = f"{{{node.namespace}}}{node.name}"
         node.path = f"{parent.path if parent is not None else ''}/{node.module}:{node.name}"
         node.config = bool(source.config) and kind not in ("rpc", "action", "input", "output", "notification")

@@ -32,6 +32,14 @@ Kind = Literal[
 
 
 @dataclass(slots=True, eq=False)
+class Names:
+    """Module names and namespace URIs of a schema, shared by its nodes."""
+
+    namespaces: dict[str, str]
+    modules: dict[str, str]
+
+
+@dataclass(slots=True, eq=False)
 class Must:
     """A `must` (RFC 7950 section 7.5.3): yangson's syntax tree and the model's own words for its failure."""
 
@@ -70,6 +78,7 @@ class Node:
     module: str
     namespace: str
     parent: Node | None
+    names: Names
     config: bool = True
     index: int = 0
     children: tuple[Node, ...] = ()
@@ -186,6 +195,7 @@ class Schema:
         root: the node whose children are the top-level data nodes.
         modules: by name; submodules are in `files`.
         rpcs, notifications: top-level ones by (module, name).
+        module_of_namespace: namespace URI -> module name.
         identity_bases: qualified identity -> all identities it is derived from.
         files: (module or submodule name, revision) -> its source file, for get-schema.
         content_id: digest over the set (RFC 8525 content-id).

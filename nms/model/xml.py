@@ -1,0 +1,403 @@
+"""XML in and out (RFC 7950 sections 7.x.x "XML encoding rules", RFC 6241 section 7.2 for edits).
+
+Encodings of list entries are remembered per leaf of the list's tree, so that reading again costs a join.  An element
+says `xmlns` where its namespace differs from its parent's; qualified names in values use module names as prefixes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final, cast
+
+from lxml import etree
+
+from nms.errors import RpcError
+from nms.model import anydata, entries
+from nms.model.edit import Edit, Insert, Op
+from nms.model.fault import Fault, invalid, missing_key, twice, unknown
+from nms.model.path import InstancePath, parse_path
+from nms.model.schema import Node, Schema
+from nms.model.types import InvalidValue, Resolver, text_of
+from nms.model.values import Identity, InstanceId, Key, Scalar, Value
+
+NETCONF_NS: Final = "urn:ietf:params:xml:ns:netconf:base:1.0"
+YANG_NS: Final = "urn:ietf:params:xml:ns:yang:1"
+_OPERATION: Final = f"{{{NETCONF_NS}}}operation"
+_INSERT: Final = f"{{{YANG_NS}}}insert"
+_KEY: Final = f"{{{YANG_NS}}}key"
+_VALUE: Final = f"{{{YANG_NS}}}value"
+_OPERATIONS: Final = frozenset({"merge", "replace", "create", "delete", "remove"})
+_BELOW: Final[Mapping[str, Op]] = {"replace": "merge", "create": "merge"}
+
+# ---------------------------------------------------------------- encoding
+
+_SPECIAL: Final = re.compile(r"[&<>\r]")
+_ESCAPES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"}
+
+
+def escape(text: str) -> str:
+    """Character data; carriage returns survive the receiver's line-end normalisation."""
+    return _SPECIAL.sub(lambda match: _ESCAPES[match[0]], text) if _SPECIAL.search(text) else text
+
+
+def encode(node: Node, value: Value | None) -> bytes:
+    """The children of an instance of `node` as XML; empty for None."""
+    out: list[bytes] = []
+    if value is not None:
+        _children(node, value, out)
+    return b"".join(out)
+
+
+def encode_instance(path: InstancePath, value: Value) -> bytes:
+    """The instance at `path` inside its ancestors, each list entry of which shows its keys."""
+    node, key = path[-1]
+    out: list[bytes] = []
+    if key is not None and node.kind == "list":
+        out.append(_entry(node, value))
+    elif key is not None:
+        out.append(_leaf(node, value))
+    else:
+        _ENCODERS[node.kind](node, value, out)
+    inner = b"".join(out)
+    for node, key in reversed(path[:-1]):
+        keys = b"".join(_leaf(leaf, v) for leaf, v in zip(node.keys, node.key_values(key), strict=True)) if node.keys else b""
+        inner = _open(node) + keys + inner + _close(node)
+    return inner
+
+
+def _open(node: Node) -> bytes:
+    parent = node.parent
+    if parent is None or parent.namespace != node.namespace:
+        return f'<{node.name} xmlns="{escape(node.namespace)}">'.encode()
+    return f"<{node.name}>".encode()
+
+
+def _close(node: Node) -> bytes:
+    return f"</{node.name}>".encode()
+
+
+def _children(node: Node, value: Value, out: list[bytes]) -> None:
+    for key in node.keys:
+        out.append(_leaf(key, value[key.index]))
+    for child, held in zip(node.children, value, strict=True):
+        if held is not None and child not in node.keys:
+            _ENCODERS[child.kind](child, held, out)
+
+
+def _leaf(node: Node, value: Scalar) -> bytes:
+    text = escape(text_of(value))
+    start = _open(node).decode()
+    if isinstance(value, Identity | InstanceId):
+        modules = dict.fromkeys(_MODULE.findall(value))
+        names = "".join(f' xmlns:{m}="{escape(node.names.namespaces[m])}"' for m in modules if m in node.names.namespaces)
+        start = f"{start[:-1]}{names}>"
+    return f"{start}{text}</{node.name}>".encode()
+
+
+_MODULE: Final = re.compile(r"(?:^|[/\[])([A-Za-z_][\w.-]*):")
+
+
+def _encode_leaf(node: Node, value: Value, out: list[bytes]) -> None:
+    out.append(_leaf(node, value))
+
+
+def _encode_leaf_list(node: Node, values: Value, out: list[bytes]) -> None:
+    out.extend(_leaf(node, value) for value in values)
+
+
+def _encode_container(node: Node, value: Value, out: list[bytes]) -> None:
+    out.append(_open(node))
+    _children(node, value, out)
+    out.append(_close(node))
+
+
+def _entry(node: Node, entry: Value) -> bytes:
+    out: list[bytes] = []
+    _encode_container(node, entry, out)
+    return b"".join(out)
+
+
+def _encode_list(node: Node, held: entries.Entries, out: list[bytes]) -> None:
+    if isinstance(held, entries.Ordered):
+        out.extend(_entry(node, entry) for entry in entries.values(held))
+        return
+    for leaf in entries.leaves(held):
+        if leaf.xml is None:
+            leaf.xml = b"".join([_entry(node, entry) for entry in leaf.values])
+        out.append(leaf.xml)
+
+
+def _encode_any(node: Node, value: Value, out: list[bytes]) -> None:
+    out += (_open(node), anydata.to_xml(value, node.names).encode(), _close(node))
+
+
+_ENCODERS: Final = {
+    "leaf": _encode_leaf,
+    "leaf-list": _encode_leaf_list,
+    "container": _encode_container,
+    "list": _encode_list,
+    "anydata": _encode_any,
+    "anyxml": _encode_any,
+}
+
+# ---------------------------------------------------------------- decoding
+
+
+def decode(node: Node, element: etree._Element) -> Value:
+    """The value of `node` (rpc input or output, notification, root, container, list entry) from its element.
+
+    Raises:
+        RpcError: unknown-element, unknown-namespace, missing-element, bad-element, invalid-value; with the path.
+    """
+    try:
+        return _decode_children(node, element)
+    except Fault as fault:
+        raise fault.error() from None
+
+
+def decode_edit(schema: Schema, element: etree._Element, default_operation: Op = "merge") -> list[Edit]:
+    """The edits of a `<config>` element (its children are top-level data nodes).
+
+    Args:
+        default_operation: merge, replace or none (RFC 6241 section 7.2).
+
+    Raises:
+        RpcError: as `decode`, and bad-attribute, unknown-attribute for operations and inserts.
+    """
+    marked = _marked(element)
+    try:
+        return _decode_edits(schema.root, element, default_operation, marked, schema)
+    except Fault as fault:
+        raise fault.error() from None
+
+
+def _marked(element: etree._Element) -> set[etree._Element]:
+    """Elements with an operation or insert of their own or below them."""
+    marked: set[etree._Element] = set()
+    for found in element.iter(etree.Element):
+        if found.attrib and any(name in found.attrib for name in (_OPERATION, _INSERT)):
+            up: etree._Element | None = found
+            while up is not None and up not in marked:
+                marked.add(up)
+                up = up.getparent()
+    return marked
+
+
+def _child_node(node: Node, element: etree._Element) -> Node:
+    child = node.by_tag.get(cast(str, element.tag))
+    if child is not None:
+        return child
+    name = etree.QName(element)
+    if name.namespace not in node.names.modules:
+        raise Fault(
+            "unknown-namespace",
+            f"namespace {name.namespace or 'none'} of element {name.localname} is not known here",
+            info={"bad-element": name.localname, "bad-namespace": name.namespace or ""},
+        )
+    raise unknown(name.localname, node.name or "the datastore")
+
+
+def _elements(element: etree._Element) -> list[etree._Element]:
+    """Child elements; text between them is an error."""
+    found = [child for child in element if isinstance(child.tag, str)]
+    if (element.text and element.text.strip()) or any(child.tail and child.tail.strip() for child in element):
+        name = etree.QName(element).localname
+        raise Fault("bad-element", f"text between the elements of {name}", info={"bad-element": name})
+    return found
+
+
+def _decode_children(node: Node, element: etree._Element) -> Value:
+    slots: list[Value | None] = list(node.blank)
+    lists: dict[Node, dict[Key, Value]] = {}
+    for sub in _elements(element):
+        child = _child_node(node, sub)
+        try:
+            if child.kind == "list":
+                entry = _decode_entry(child, sub)
+                held = lists.setdefault(child, {})
+                key = child.key_of(entry) if child.keys else len(held)
+                if key in held:
+                    raise twice(child.name).at(child, key)
+                held[key] = entry
+            elif child.kind == "leaf-list":
+                slots[child.index] = (*(slots[child.index] or ()), _decode_leaf(child, sub))
+            elif slots[child.index] is not None:
+                raise twice(child.name)
+            elif child.kind == "leaf":
+                slots[child.index] = _decode_leaf(child, sub)
+            elif child.kind == "container":
+                value = _decode_children(child, sub)
+                slots[child.index] = value if child.presence or value != child.blank else None
+            else:
+                slots[child.index] = anydata.from_xml(sub)
+        except Fault as fault:
+            raise fault if fault.steps and fault.steps[-1][0] is child else fault.at(child) from None
+    for child, held in lists.items():
+        slots[child.index] = entries.from_values(held.items(), ordered=child.user_ordered)
+    return tuple(slots)
+
+
+def _decode_entry(node: Node, element: etree._Element) -> Value:
+    try:
+        entry = _decode_children(node, element)
+    except Fault as fault:
+        raise fault.at(node, _key_if_any(node, element)) from None
+    for leaf in node.keys:
+        if entry[leaf.index] is None:
+            raise missing_key(node, leaf)
+    return entry
+
+
+def _decode_key(node: Node, element: etree._Element) -> Key:
+    values = []
+    for leaf in node.keys:
+        found = element.find(leaf.tag)
+        if found is None:
+            raise missing_key(node, leaf)
+        values.append(_decode_leaf(leaf, found))
+    return node.make_key(values)
+
+
+def _key_if_any(node: Node, element: etree._Element) -> Key | None:
+    """The key of an entry that is wrong somewhere, if the key itself is right."""
+    try:
+        return _decode_key(node, element) if node.keys else None
+    except Fault:
+        return None
+
+
+def _decode_leaf(node: Node, element: etree._Element) -> Scalar:
+    assert node.type is not None
+    if len(element) and any(isinstance(child.tag, str) for child in element):
+        raise Fault("bad-element", f"{node.name} holds a value, no elements", info={"bad-element": node.name})
+    text = element.text or ""
+    if len(element):  # comments split the text
+        text = "".join(cast(list[str], element.xpath("text()")))
+    try:
+        return node.type.parse(text, _resolver(node, element))
+    except InvalidValue as error:
+        raise invalid(error) from None
+
+
+def _resolver(node: Node, element: etree._Element) -> Resolver:
+    def resolve(prefix: str) -> str | None:
+        uri = element.nsmap.get(prefix or None)
+        return node.names.modules.get(uri) if uri is not None else None
+
+    return resolve
+
+
+def _decode_edits(
+    node: Node, element: etree._Element, default: Op, marked: set[etree._Element], schema: Schema
+) -> list[Edit]:
+    edits: list[Edit] = []
+    seen: set[tuple[Node, Key | None]] = set()
+    for sub in _elements(element):
+        child = _child_node(node, sub)
+        try:
+            if child in node.keys:
+                continue
+            edit = _decode_edit(child, sub, default, marked, schema)
+        except Fault as fault:
+            raise fault if fault.steps and fault.steps[-1][0] is child else fault.at(child) from None
+        if (edit.node, edit.key) in seen and child.kind not in ("list", "leaf-list"):
+            raise twice(child.name).at(child)
+        seen.add((edit.node, edit.key))
+        edits.append(edit)
+    return edits
+
+
+def _decode_edit(node: Node, element: etree._Element, default: Op, marked: set[etree._Element], schema: Schema) -> Edit:
+    if element not in marked:
+        return _plain_edit(node, element, default)
+    op = _operation(element, default)
+    insert = _insert(node, element, schema)
+    gone = op in ("delete", "remove")
+    if node.kind == "leaf":
+        return Edit(node, op, None, None if gone else _decode_leaf(node, element))
+    if node.kind == "leaf-list":
+        return Edit(node, op, _decode_leaf(node, element), insert=insert)
+    if node.kind in ("anydata", "anyxml"):
+        return Edit(node, op, None, None if gone else anydata.from_xml(element))
+    key = _decode_key(node, element) if node.kind == "list" else None
+    if gone:
+        return Edit(node, op, key)
+    try:
+        children = _decode_edits(node, element, _BELOW.get(op, op), marked, schema)
+    except Fault as fault:
+        raise fault.at(node, key) from None
+    return Edit(node, op, key, None, children, insert)
+
+
+def _plain_edit(node: Node, element: etree._Element, op: Op) -> Edit:
+    """The edit of an element without operations below it: its value as a whole."""
+    if node.kind == "leaf":
+        return Edit(node, op, None, _decode_leaf(node, element))
+    if node.kind == "leaf-list":
+        return Edit(node, op, _decode_leaf(node, element))
+    if node.kind == "list":
+        entry = _decode_entry(node, element)
+        return Edit(node, op, node.key_of(entry), entry)
+    if node.kind == "container":
+        return Edit(node, op, None, _decode_children(node, element))
+    return Edit(node, op, None, anydata.from_xml(element))
+
+
+def _operation(element: etree._Element, default: Op) -> Op:
+    given = element.get(_OPERATION)
+    if given is None:
+        return default
+    if given not in _OPERATIONS:
+        raise Fault(
+            "bad-attribute",
+            f"operation {given!r} is not one of {', '.join(sorted(_OPERATIONS))}",
+            type="protocol",
+            info={"bad-attribute": "operation", "bad-element": etree.QName(element).localname},
+        )
+    return cast(Op, given)
+
+
+def _insert(node: Node, element: etree._Element, schema: Schema) -> Insert | None:
+    where = element.get(_INSERT)
+    if where is None:
+        return None
+    attribute = _KEY if node.kind == "list" else _VALUE
+    anchor = element.get(attribute)
+    needs = where in ("before", "after")
+    if not node.user_ordered or where not in ("first", "last", "before", "after") or needs != (anchor is not None):
+        raise Fault(
+            "missing-attribute" if needs and anchor is None else "bad-attribute",
+            f"insert={where!r} does not fit {node.name}: first, last, before, after on an ordered-by user list; "
+            f"before and after with yang:{etree.QName(attribute).localname}",
+            info={"bad-attribute": "insert", "bad-element": node.name},
+        )
+    if anchor is None:
+        return Insert(where)  # type: ignore[arg-type]
+    return Insert(where, _anchor(node, element, anchor, schema))  # type: ignore[arg-type]
+
+
+def _anchor(node: Node, element: etree._Element, text: str, schema: Schema) -> Key:
+    """The key that `yang:key` names by predicates, or the value of `yang:value`."""
+    resolve = _resolver(node, element)
+    if node.kind == "leaf-list":
+        assert node.type is not None
+        try:
+            return node.type.parse(text, resolve)
+        except InvalidValue as error:
+            raise invalid(error) from None
+    qualified = re.sub(r"\[\s*([A-Za-z_][\w.-]*):", lambda m: f"[{resolve(m[1]) or m[1]}:", text)
+    try:
+        _, key = parse_path(schema, f"{_whole_path(node)}{qualified}")[-1]
+    except RpcError as error:
+        raise Fault("bad-attribute", error.message, info={"bad-attribute": "key", "bad-element": node.name}) from None
+    return key
+
+
+def _whole_path(node: Node) -> str:
+    return "".join(f"/{n.module}:{n.name}" for n in reversed(list(node.ancestors())))
+
+
+def fragment(data: bytes | Sequence[bytes]) -> bytes:
+    """`data` inside a nameless root, for parsers that want one."""
+    return b"<data>" + (data if isinstance(data, bytes) else b"".join(data)) + b"</data>"

@@ -1,8 +1,8 @@
-"""The NETCONF session as a state machine: hello exchange, choice of framing, open, closed (RFC 6241 sections 4.1, 8.1).
+"""The NETCONF session as a state machine: hello, choice of framing, open, closed (RFC 6241 sections 4.1 and 8.1).
 
-Bytes in, events out; messages in, buffers to write out.  One class serves both ends, so that tests (and a client) run them
-against each other in memory.  Pure: no sockets, no event loop, no clock.  It must not know XML either: a message is
-bytes, and how a hello is read is given by the owner.
+Bytes in, events out; messages in, buffers to write out.  One class serves both ends, so that tests (and a client) run
+them against each other in memory.  Pure: no sockets, no event loop, no clock.  It must not know XML either: a message
+is bytes, and how a hello is read is given by the owner.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class ProtocolFailure:
-    """The last event: the peer broke the protocol, the transport is to be closed without a word (RFC 6241 section 8.1)."""
+    """The last event: the peer broke the protocol; its transport is closed without a word (RFC 6241 section 8.1)."""
 
     reason: str
 

@@ -3,8 +3,8 @@
 A stream of bytes that arrives in pieces of any size becomes complete messages, each byte looked at a bounded number of
 times; a message becomes frames.  Pure: no sockets, no event loop, no clock, and it must not know that messages are XML.
 
-Theory: every session starts with the end-of-message delimiter ``]]>]]>`` and may change to chunks after one message (the
-hello).  The bytes behind that message may already be chunks, hence messages are taken one by one with
+Theory: every session starts with the end-of-message delimiter ``]]>]]>`` and may change to chunks after one message
+(the hello).  The bytes behind that message may already be chunks, hence messages are taken one by one with
 `FrameReader.next_message`, so that the owner can call `FrameReader.use_chunks` in between.
 """
 

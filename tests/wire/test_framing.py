@@ -59,7 +59,8 @@ def test_framing_changes_between_two_messages_of_one_read() -> None:
     "data",
     [
         b"#1\nx", b"\n1", b"\n##x", b"\n#0\n", b"\n#01\n", b"\n#\n", b"\n#-1\n", b"\n# 1\n", b"\n#1 \n", b"\n#1\r\n",
-        b"\n#12345678901\n", b"\n#4294967296\n", b"\n##\n", b"\n#1\nxx", b"\n#1001\n", b"\n#1000\n" + b"x" * 1000 + b"\n#1\n",
+        b"\n#12345678901\n", b"\n#4294967296\n", b"\n##\n", b"\n#1\nxx", b"\n#1001\n",
+        b"\n#1000\n" + b"x" * 1000 + b"\n#1\n",
     ],
 )  # fmt: skip
 def test_wrong_chunks_are_refused(data: bytes) -> None:

@@ -17,8 +17,8 @@ class Change:
 
     Attributes:
         path: a leaf, leaf-list or anydata whose value changed, or the topmost list entry or presence container that
-            was created or deleted.  A path that ends in a user-ordered list without a key says that its order
-            changed; `old` and `new` are all its entries then.
+            was created or deleted.  A path that ends in a list without a key says that the order of a user-ordered
+            list or anything in a keyless one changed; `old` and `new` are all its entries then.
         old, new: value before and after; None for created and deleted.
     """
 
@@ -60,6 +60,12 @@ def _list(node: Node, old: Value | None, new: Value | None, path: InstancePath) 
     none = entries.NONE_ORDERED if node.user_ordered else entries.NONE
     before, after = old if old is not None else none, new if new is not None else none
     gone, come = entries.differences(before, after)
+    if not node.keys:
+        if gone or come:
+            yield Change((*path, (node, None)), old, new)
+        return
+    if isinstance(after, entries.Ordered) and len(come) > 1:
+        come = {key: come[key] for key in after.order if key in come}  # new ones are put at the end one by one
     for key, entry in gone.items():
         if key not in come:
             yield Change((*path, (node, key)), entry, None)

@@ -48,7 +48,9 @@ def _select_children(node: Node, value: Value, filters: list[etree._Element]) ->
             if _matches(child, sub):
                 found = _select(child, held, sub)
                 if found is not None:
-                    slots[child.index] = found if slots[child.index] is None else _union(child, slots[child.index], found)
+                    slots[child.index] = (
+                        found if slots[child.index] is None else _union(child, slots[child.index], found)
+                    )
     return tuple(slots) if any(slot is not None for slot in slots) else None
 
 

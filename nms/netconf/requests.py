@@ -118,7 +118,9 @@ def translate(context: Context, operation: etree._Element) -> Request:
 # Datastores and filters
 
 _CONFIGURATIONS: Final[Mapping[str, Datastore]] = {
-    f"{{{NETCONF}}}{name}": cast(Datastore, name) for name in ("running", "candidate", "startup")
+    f"{{{NETCONF}}}running": "running",
+    f"{{{NETCONF}}}candidate": "candidate",
+    f"{{{NETCONF}}}startup": "startup",
 }
 _WITH_DEFAULTS: Final = f"{{{WITH_DEFAULTS}}}with-defaults"
 _EDITABLE: Final = frozenset(("running", "candidate", "startup"))
@@ -157,7 +159,7 @@ def _identity(element: etree._Element) -> Datastore:
             type="protocol",
             info={"bad-element": name_of(element)},
         )
-    return name
+    return cast(Datastore, name)
 
 
 def _source(context: Context, element: etree._Element) -> Datastore | list[Edit]:

@@ -309,21 +309,12 @@ def _get_schema(_: Context, given: Parameters) -> Request:
 
 @_operation(NOTIFICATION, "create-subscription", optional=("stream", "filter", "startTime", "stopTime"))
 def _create_subscription(context: Context, given: Parameters) -> Request:
-    start, stop = _time(given.get("startTime")), _time(given.get("stopTime"))
-    if stop is not None and start is None:
-        raise RpcError(
-            "missing-element", "stopTime needs a startTime", type="protocol", info={"bad-element": "startTime"}
-        )
-    if start is not None and stop is not None and stop < start:
-        raise RpcError(
-            "bad-element", "stopTime is earlier than startTime", type="protocol", info={"bad-element": "stopTime"}
-        )
     return CreateSubscription(
         sink=context.sink,
         stream=given.text("stream") or "NETCONF",
         filter=_filter(given.get("filter")),
-        start_time=start,
-        stop_time=stop,
+        start_time=_time(given.get("startTime")),
+        stop_time=_time(given.get("stopTime")),
     )
 
 

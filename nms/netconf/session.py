@@ -192,7 +192,6 @@ class NetconfSession:
             event = self._notifications.popleft()
             message = notification(event.node, event.path, event.value, event.time)
             self._transport.write(self._connection.send(message))
-            self._session.out_notifications += 1
         if len(self._notifications) > MAX_NOTIFICATIONS:
             self._end("the subscriber does not read its notifications")
 

@@ -6,7 +6,7 @@ their module where it changes, repeated elements arrays, text strings.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 from xml.sax.saxutils import escape
 
 import orjson
@@ -66,7 +66,7 @@ def _json(element: etree._Element, names: Names, module: str) -> Any:
     members: dict[str, Any] = {}
     for child in children:
         name = etree.QName(child)
-        own = names.modules.get(cast(str, name.namespace or ""), module)
+        own = names.modules.get(name.namespace or "", module)
         key = name.localname if own == module else f"{own}:{name.localname}"
         value = _json(child, names, own)
         if key in members:

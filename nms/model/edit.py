@@ -184,7 +184,7 @@ def _whole_list(edit: Edit, held: Value | None, path: InstancePath) -> Value | N
         return _untouched(held, path)
     if edit.op in ("replace", "create") or held is None:
         return edit.value
-    return merge_entries(edit.node, held, edit.value)
+    return held if edit.value is None else merge_entries(edit.node, held, edit.value)
 
 
 def _leaf_list(edit: Edit, held: Value | None, path: InstancePath) -> Value | None:

@@ -148,7 +148,9 @@ def build(keys: list[Key], values: list[Value]) -> Tree:
     for i in range(0, len(keys), _FILL):
         level.append(Leaf(tuple(keys[i : i + _FILL]), tuple(values[i : i + _FILL])))
     while len(level) > 1:
-        level = [_inner(tuple(firsts[i + 1 : i + _FILL]), tuple(level[i : i + _FILL])) for i in range(0, len(level), _FILL)]
+        level = [
+            _inner(tuple(firsts[i + 1 : i + _FILL]), tuple(level[i : i + _FILL])) for i in range(0, len(level), _FILL)
+        ]
         firsts = firsts[::_FILL]
     return level[0]
 
@@ -264,7 +266,11 @@ def _put(tree: Tree, key: Key, value: Value) -> tuple[Tree, Key, Tree | None]:
     if len(children) <= FANOUT:
         return _inner(separators, children), None, None
     half = len(children) // 2
-    return _inner(separators[: half - 1], children[:half]), separators[half - 1], _inner(separators[half:], children[half:])
+    return (
+        _inner(separators[: half - 1], children[:half]),
+        separators[half - 1],
+        _inner(separators[half:], children[half:]),
+    )
 
 
 def _remove_root(tree: Tree, key: Key) -> Tree:

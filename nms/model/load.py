@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyang
 from yangson import DataModel
@@ -132,9 +132,7 @@ class _Library:
         """Modules whose data nodes this one augments, deviates or refers to."""
         touched: set[str] = set()
         for statement in self._statements(source):
-            prefixes = {
-                str(s.find1("prefix").argument): str(s.argument) for s in statement.find_all("import")
-            }
+            prefixes = {str(s.find1("prefix").argument): str(s.argument) for s in statement.find_all("import")}
             for expression in _expressions(statement):
                 touched |= {prefixes[p] for p in _PREFIX.findall(expression) if p in prefixes}
         return touched - {source.name}
@@ -303,9 +301,7 @@ class _Compiler:
             node.keys = tuple(by_name[key] for key in source.keys)
         seal(node)
         if node.kind == "list":
-            node.unique = tuple(
-                tuple(_descend(node, path) for path in alternatives) for alternatives in source.unique
-            )
+            node.unique = tuple(tuple(_descend(node, path) for path in alternatives) for alternatives in source.unique)
 
     def _collect(
         self,
@@ -452,5 +448,9 @@ _KINDS: dict[type, Kind] = {
     yn.AnydataNode: "anydata",
     yn.AnyxmlNode: "anyxml",
 }
-_DENY = {DefaultDeny.none: "none", DefaultDeny.write: "write", DefaultDeny.all: "all"}
+_DENY: dict[DefaultDeny, Literal["none", "write", "all"]] = {
+    DefaultDeny.none: "none",
+    DefaultDeny.write: "write",
+    DefaultDeny.all: "all",
+}
 _STATUS = {"+": "current", "x": "deprecated", "o": "obsolete"}

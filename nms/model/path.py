@@ -35,7 +35,8 @@ def _format_step(step: Step) -> str:
     if not node.keys:
         return f"{name}[{key + 1}]"
     return name + "".join(
-        f"[{leaf.module}:{leaf.name}={quote(value)}]" for leaf, value in zip(node.keys, node.key_values(key), strict=True)
+        f"[{leaf.module}:{leaf.name}={quote(value)}]"
+        for leaf, value in zip(node.keys, node.key_values(key), strict=True)
     )
 
 
@@ -46,7 +47,9 @@ def quote(value: Scalar) -> str:
 
 
 _STEP = re.compile(r"/(?:([A-Za-z_][\w.-]*):)?([A-Za-z_][\w.-]*)")
-_PREDICATE = re.compile(r"\[\s*(?:(\.)|(?:([A-Za-z_][\w.-]*):)?([A-Za-z_][\w.-]*))\s*=\s*(?:'([^']*)'|\"([^\"]*)\")\s*\]")
+_PREDICATE = re.compile(
+    r"\[\s*(?:(\.)|(?:([A-Za-z_][\w.-]*):)?([A-Za-z_][\w.-]*))\s*=\s*(?:'([^']*)'|\"([^\"]*)\")\s*\]"
+)
 _POSITION = re.compile(r"\[\s*([1-9]\d*)\s*\]")
 
 
@@ -108,7 +111,9 @@ def parse_key(node: Node, texts: list[str], where: str = "") -> Key:
         try:
             values.append(leaf.type.parse(text, module_resolver(leaf.module)))
         except InvalidValue as error:
-            raise RpcError("invalid-value", f"key {leaf.name} of {where or node.path}: {error}", path=node.path) from None
+            raise RpcError(
+                "invalid-value", f"key {leaf.name} of {where or node.path}: {error}", path=node.path
+            ) from None
     return values[0] if node.kind == "leaf-list" else node.make_key(values)
 
 

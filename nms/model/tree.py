@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from nms.model import entries
 from nms.model.path import InstancePath, Step
 from nms.model.schema import Node
+from nms.model.types import module_resolver
 from nms.model.values import Value
 
 
@@ -74,11 +75,10 @@ def no_entries(node: Node) -> entries.Entries:
 def blank_entry(node: Node, key: Value) -> Value:
     """A list entry that has its keys only; keys kept as union text are parsed back."""
     slots: list[Value | None] = list(node.blank)
-    for leaf, value in zip(node.keys, node.key_values(key), strict=True):
+    for leaf, value in zip(node.keys, node.key_values(key) if node.keys else (), strict=True):
         assert leaf.type is not None
-        if leaf.type.base == "union":
-            value = leaf.type.parse(value, lambda prefix, module=leaf.module: prefix or module)  # type: ignore[misc]
-        slots[leaf.index] = value
+        union = leaf.type.base == "union"
+        slots[leaf.index] = leaf.type.parse(str(value), module_resolver(leaf.module)) if union else value
     return tuple(slots)
 
 

@@ -100,8 +100,8 @@ def _family(source: Any) -> type:
 
 
 def _fail(constraint: Any, message: str) -> InvalidValue:
-    own = getattr(constraint, "error_message", None)
-    stock = own is None or own in ("not in range", "invalid length") or own.startswith("pattern '")
+    own: str = getattr(constraint, "error_message", None) or ""
+    stock = own in ("", "not in range", "invalid length") or own.startswith("pattern '")
     return InvalidValue(message if stock else own, getattr(constraint, "error_tag", None) or "")
 
 

@@ -61,7 +61,11 @@ def encode_instance(path: InstancePath, value: Value) -> bytes:
         _ENCODERS[node.kind](node, value, out)
     inner = b"".join(out)
     for node, key in reversed(path[:-1]):
-        keys = b"".join(_leaf(leaf, v) for leaf, v in zip(node.keys, node.key_values(key), strict=True)) if node.keys else b""
+        keys = (
+            b"".join(_leaf(leaf, v) for leaf, v in zip(node.keys, node.key_values(key), strict=True))
+            if node.keys
+            else b""
+        )
         inner = _open(node) + keys + inner + _close(node)
     return inner
 
@@ -90,7 +94,9 @@ def _leaf(node: Node, value: Scalar) -> bytes:
     start = _open(node).decode()
     if isinstance(value, Identity | InstanceId):
         modules = dict.fromkeys(_MODULE.findall(value))
-        names = "".join(f' xmlns:{m}="{escape(node.names.namespaces[m])}"' for m in modules if m in node.names.namespaces)
+        names = "".join(
+            f' xmlns:{m}="{escape(node.names.namespaces[m])}"' for m in modules if m in node.names.namespaces
+        )
         start = f"{start[:-1]}{names}>"
     return f"{start}{text}</{node.name}>".encode()
 

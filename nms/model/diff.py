@@ -1,0 +1,87 @@
+"""The difference of two trees, found in time that follows the change: what both share is not entered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from nms.model import entries
+from nms.model.path import InstancePath
+from nms.model.schema import Node
+from nms.model.values import Value
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One changed instance.
+
+    Attributes:
+        path: a leaf, leaf-list or anydata whose value changed, or the topmost list entry or presence container that
+            was created or deleted.  A path that ends in a list without a key says that the order of a user-ordered
+            list or anything in a keyless one changed; `old` and `new` are all its entries then.
+        old, new: value before and after; None for created and deleted.
+    """
+
+    path: InstancePath
+    old: Value | None
+    new: Value | None
+
+    @property
+    def node(self) -> Node:
+        """The schema node of the instance."""
+        return self.path[-1][0]
+
+
+def diff(root: Node, old: Value | None, new: Value | None) -> list[Change]:
+    """Changes that lead from `old` to `new`, both instances of `root`, in schema order."""
+    return list(_children(root, old, new, ()))
+
+
+def _children(node: Node, old: Value | None, new: Value | None, path: InstancePath) -> Iterator[Change]:
+    if old is new:
+        return
+    before = old if old is not None else node.blank
+    after = new if new is not None else node.blank
+    for child, was, now in zip(node.children, before, after, strict=True):
+        if was is not now:
+            yield from _child(child, was, now, path)
+
+
+def _child(node: Node, old: Value | None, new: Value | None, path: InstancePath) -> Iterator[Change]:
+    if node.kind == "list":
+        yield from _list(node, old, new, path)
+    elif node.kind == "container" and (not node.presence or (old is not None and new is not None)):
+        yield from _children(node, old, new, (*path, (node, None)))
+    elif old != new:
+        yield Change((*path, (node, None)), old, new)
+
+
+def _list(node: Node, old: Value | None, new: Value | None, path: InstancePath) -> Iterator[Change]:
+    none = entries.NONE_ORDERED if node.user_ordered else entries.NONE
+    before, after = old if old is not None else none, new if new is not None else none
+    gone, come = entries.differences(before, after)
+    if not node.keys:
+        if gone or come:
+            yield Change((*path, (node, None)), old, new)
+        return
+    if isinstance(after, entries.Ordered) and len(come) > 1:
+        come = {key: come[key] for key in after.order if key in come}  # new ones are put at the end one by one
+    for key, entry in gone.items():
+        if key not in come:
+            yield Change((*path, (node, key)), entry, None)
+    for key, entry in come.items():
+        was = gone.get(key)
+        if was is None:
+            yield Change((*path, (node, key)), None, entry)
+        else:
+            yield from _children(node, was, entry, (*path, (node, key)))
+    if isinstance(before, entries.Ordered) and isinstance(after, entries.Ordered) and _moved(before, after):
+        yield Change((*path, (node, None)), before, after)
+
+
+def _moved(before: entries.Ordered, after: entries.Ordered) -> bool:
+    """Is the new order other than the old one with entries taken out and new ones put at the end?"""
+    if before.order is after.order:
+        return False
+    kept = [key for key in before.order if entries.get(after, key) is not None]
+    return list(after.order[: len(kept)]) != kept

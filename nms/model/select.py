@@ -1,0 +1,333 @@
+"""Selecting parts of a tree: subtree and XPath filters, paths, fields, depth, config or state.
+
+Each function gives a tree of the same shape with the rest left out.  What is wholly selected is shared with the
+original, so that remembered encodings stay valid, and a filter that names keys costs a look-up.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, Literal
+
+from lxml import etree
+
+from nms.errors import RpcError
+from nms.model import entries
+from nms.model import xpath as xpaths
+from nms.model.path import InstancePath
+from nms.model.schema import Node, Schema
+from nms.model.types import InvalidValue
+from nms.model.values import Key, Value
+
+# ---------------------------------------------------------------- subtree filter, RFC 6241 section 6
+
+
+def subtree(schema: Schema, root: Value, element: etree._Element) -> Value:
+    """What the children of `element` select from `root`."""
+    return _select_children(schema.root, root, _elements(element)) or schema.root.blank
+
+
+def _elements(element: etree._Element) -> list[etree._Element]:
+    return [child for child in element if isinstance(child.tag, str)]
+
+
+def _matches(node: Node, element: etree._Element) -> bool:
+    """Does the filter element name the node?  No namespace is any namespace (section 6.2.1)."""
+    return element.tag == node.tag or element.tag == node.name
+
+
+def _select_children(node: Node, value: Value, filters: list[etree._Element]) -> Value | None:
+    """Union of what sibling filters select below one instance; None if nothing."""
+    slots: list[Value | None] = list(node.blank)
+    for child in node.children:
+        held = value[child.index]
+        if held is None:
+            continue
+        for sub in filters:
+            if _matches(child, sub):
+                found = _select(child, held, sub)
+                if found is not None:
+                    slots[child.index] = (
+                        found if slots[child.index] is None else _union(child, slots[child.index], found)
+                    )
+    return tuple(slots) if any(slot is not None for slot in slots) else None
+
+
+def _select(node: Node, held: Value, element: etree._Element) -> Value | None:
+    """What one filter element selects of the instances of `node` under one parent."""
+    if node.kind == "list":
+        return _select_entries(node, held, element)
+    if node.kind == "container":
+        filters = _elements(element)
+        return held if not filters else _select_instance(node, held, filters)
+    text = (element.text or "").strip()
+    if not text or node.kind in ("anydata", "anyxml"):
+        return held
+    wanted = _wanted(node, element)
+    if node.kind == "leaf":
+        return held if held == wanted else None
+    return (wanted,) if wanted in held else None
+
+
+def _select_instance(node: Node, value: Value, filters: list[etree._Element]) -> Value | None:
+    """One container or entry under content matches, selections and containments (section 6.2.5)."""
+    matched: list[Node] = []
+    rest: list[etree._Element] = []
+    for sub in filters:
+        child = _content_match(node, sub)
+        if child is None:
+            rest.append(sub)
+            continue
+        held = value[child.index]
+        wanted = _wanted(child, sub)
+        if held is None or (wanted not in held if child.kind == "leaf-list" else held != wanted):
+            return None
+        matched.append(child)
+    if not rest:
+        return value
+    found = _select_children(node, value, rest)
+    if found is None:
+        return None
+    slots = list(found)
+    for child in (*matched, *node.keys):
+        slots[child.index] = value[child.index]
+    return tuple(slots)
+
+
+def _content_match(node: Node, element: etree._Element) -> Node | None:
+    """The leaf or leaf-list whose value the filter element gives, if it is a content match node (section 6.2.5)."""
+    if not (element.text or "").strip() or _elements(element):
+        return None
+    return next((c for c in node.children if c.kind in ("leaf", "leaf-list") and _matches(c, element)), None)
+
+
+_NOTHING: Final = object()  # equals no value
+
+
+def _wanted(node: Node, element: etree._Element) -> Value:
+    assert node.type is not None
+
+    def resolve(prefix: str) -> str | None:
+        return node.names.modules.get(element.nsmap.get(prefix or None) or "")
+
+    try:
+        return node.type.parse((element.text or "").strip(), resolve)
+    except InvalidValue:
+        return _NOTHING
+
+
+def _select_entries(node: Node, held: entries.Entries, element: etree._Element) -> Value | None:
+    filters = _elements(element)
+    if not filters:
+        return held
+    keys = {leaf: sub for sub in filters for leaf in node.keys if _content_match(node, sub) is leaf}
+    if node.keys and len(keys) == len(node.keys):
+        wanted = [_wanted(leaf, keys[leaf]) for leaf in node.keys]
+        candidates: Iterable[tuple[Key, Value]] = ()
+        if _NOTHING not in wanted:
+            key = node.make_key(wanted)
+            entry = entries.get(held, key)
+            candidates = ((key, entry),) if entry is not None else ()
+    else:
+        candidates = entries.items(held)
+    found = [(key, part) for key, entry in candidates if (part := _select_instance(node, entry, filters)) is not None]
+    return entries.from_values(found, ordered=node.user_ordered) if found else None
+
+
+def _union(node: Node, one: Value, other: Value) -> Value:
+    """Both of two parts of the same instances."""
+    if one is other:
+        return one
+    if node.kind == "list":
+        merged: dict[Key, Value | None] = {}
+        for key, entry in entries.items(other):
+            held = entries.get(one, key)
+            merged[key] = entry if held is None else _union_slots(node, held, entry)
+        return entries.update(one, merged)
+    if node.kind == "container":
+        return _union_slots(node, one, other)
+    if node.kind == "leaf-list":
+        return one + tuple(v for v in other if v not in one)
+    return one
+
+
+def _union_slots(node: Node, one: Value, other: Value) -> Value:
+    return tuple(
+        b if a is None else a if b is None else _union(child, a, b)
+        for child, a, b in zip(node.children, one, other, strict=True)
+    )
+
+
+# ---------------------------------------------------------------- paths and XPath
+
+
+def path(schema: Schema, root: Value, wanted: InstancePath) -> Value:
+    """The instance at `wanted` with its ancestors (their keys only)."""
+    return paths(schema, root, [wanted])
+
+
+def paths(schema: Schema, root: Value, wanted: Iterable[InstancePath]) -> Value:
+    """The instances at several paths with their ancestors; paths to nothing are passed over."""
+    result: Value | None = None
+    for one in wanted:
+        if not one:
+            return root
+        found = _along(schema.root, root, one)
+        if found is not None:
+            result = found if result is None else _union_slots(schema.root, result, found)
+    return result if result is not None else schema.root.blank
+
+
+def _along(node: Node, value: Value, rest: InstancePath) -> Value | None:
+    child, key = rest[0]
+    held = value[child.index]
+    if held is None:
+        return None
+    if key is None or child.kind in ("leaf", "anydata", "anyxml"):
+        part = held if len(rest) == 1 else _along(child, held, rest[1:])
+    elif child.kind == "leaf-list":
+        part = (key,) if key in held else None
+    else:
+        entry = entries.get(held, key)
+        if entry is None:
+            return None
+        inner = entry if len(rest) == 1 else _along(child, entry, rest[1:])
+        part = None if inner is None else entries.from_values([(key, inner)], ordered=child.user_ordered)
+    if part is None:
+        return None
+    slots: list[Value | None] = list(node.blank)
+    for leaf in node.keys:
+        slots[leaf.index] = value[leaf.index]
+    slots[child.index] = part
+    return tuple(slots)
+
+
+def xpath(schema: Schema, root: Value, expression: str, namespaces: Mapping[str, str]) -> Value:
+    """What an XPath filter selects from `root` (RFC 6241 section 8.9).
+
+    Raises:
+        RpcError: invalid-value; the expression is malformed or gives no node set.
+    """
+    return paths(schema, root, xpaths.compile_text(schema, expression, namespaces).nodeset(root))
+
+
+# ---------------------------------------------------------------- fields, RFC 8040 section 4.8.3
+
+_FIELD: Final = re.compile(r"(?:([A-Za-z_][\w.-]*):)?([A-Za-z_][\w.-]*)|([;/()])")
+
+
+class _Fields(dict["Node", "_Fields"]):
+    """Wanted children by node; empty = all of it."""
+
+
+def fields(node: Node, value: Value, expression: str) -> Value:
+    """The parts of an instance of `node` that a `fields` expression names, keys of its list entries included.
+
+    Raises:
+        RpcError: invalid-value, with the offset and what was expected.
+    """
+    wanted, at = _parse_fields(node, expression, 0)
+    if at < len(expression):
+        raise _bad_fields(expression, at, "end of expression")
+    return _keep(node, value, wanted)
+
+
+def _bad_fields(expression: str, at: int, expected: str) -> RpcError:
+    return RpcError("invalid-value", f"fields={expression!r} at offset {at}: expected {expected}", type="protocol")
+
+
+def _parse_fields(node: Node, expression: str, at: int) -> tuple[_Fields, int]:
+    wanted = _Fields()
+    while True:
+        target, at = _parse_field_path(node, expression, at, wanted)
+        if at < len(expression) and expression[at] == "(":
+            inner, at = _parse_fields(target[0], expression, at + 1)
+            if at >= len(expression) or expression[at] != ")":
+                raise _bad_fields(expression, at, "')'")
+            target[1].update(inner)
+            at += 1
+        if at >= len(expression) or expression[at] != ";":
+            return wanted, at
+        at += 1
+
+
+def _parse_field_path(node: Node, expression: str, at: int, wanted: _Fields) -> tuple[tuple[Node, _Fields], int]:
+    while True:
+        match = _FIELD.match(expression, at)
+        if match is None or match[2] is None:
+            raise _bad_fields(expression, at, "a name")
+        child = node.child(match[2], match[1])
+        if child is None:
+            raise _bad_fields(expression, at, f"a child of {node.name or 'the datastore'}, not {match[0]!r}")
+        wanted = wanted.setdefault(child, _Fields())
+        node, at = child, match.end()
+        if at >= len(expression) or expression[at] != "/":
+            return (node, wanted), at
+        at += 1
+
+
+def _keep(node: Node, value: Value, wanted: _Fields) -> Value:
+    if not wanted:
+        return value
+    slots: list[Value | None] = list(node.blank)
+    for leaf in node.keys:
+        slots[leaf.index] = value[leaf.index]
+    for child, below in wanted.items():
+        held = value[child.index]
+        if held is None:
+            continue
+        if child.kind == "list":
+            kept = ((key, _keep(child, entry, below)) for key, entry in entries.items(held))
+            slots[child.index] = entries.from_values(kept, ordered=child.user_ordered)
+        else:
+            slots[child.index] = _keep(child, held, below) if child.kind == "container" else held
+    return tuple(slots)
+
+
+# ---------------------------------------------------------------- depth and content
+
+
+def depth(node: Node, value: Value, levels: int) -> Value:
+    """`value` down to `levels`, where the instance itself is level 1 (RFC 8040 section 4.8.2); keys stay."""
+    slots: list[Value | None] = list(node.blank)
+    for leaf in node.keys:
+        slots[leaf.index] = value[leaf.index]
+    if levels > 1:
+        for child, held in zip(node.children, value, strict=True):
+            if held is not None:
+                slots[child.index] = _map(child, held, lambda n, v: depth(n, v, levels - 1))
+    return tuple(slots)
+
+
+def _map(node: Node, held: Value, change: Callable[[Node, Value], Value]) -> Value:
+    """Apply `change` to each inner instance of `node` under one parent."""
+    if node.kind == "list":
+        return entries.from_values(((k, change(node, e)) for k, e in entries.items(held)), ordered=node.user_ordered)
+    return change(node, held) if node.kind == "container" else held
+
+
+def content(node: Node, value: Value, which: Literal["config", "nonconfig"]) -> Value:
+    """The configuration, or the state with the ancestors and keys it needs (RFC 8040 section 4.8.1)."""
+    return _content(node, value, which == "config") or node.blank
+
+
+def _content(node: Node, value: Value, config: bool) -> Value | None:
+    slots: list[Value | None] = list(node.blank)
+    for child, held in zip(node.children, value, strict=True):
+        if held is None:
+            continue
+        if not child.config:
+            slots[child.index] = None if config else held
+        elif child.kind == "list":
+            kept = [(k, part) for k, e in entries.items(held) if (part := _content(child, e, config)) is not None]
+            slots[child.index] = entries.from_values(kept, ordered=child.user_ordered) if kept else None
+        elif child.kind == "container":
+            slots[child.index] = _content(child, held, config)
+        elif config:
+            slots[child.index] = held
+    if all(slot is None for slot in slots):
+        return value if config and node.presence else None
+    for leaf in node.keys:
+        slots[leaf.index] = value[leaf.index]
+    return tuple(slots)

@@ -16,9 +16,8 @@ from lxml import etree
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from nms.errors import RpcError, RpcErrors
-from nms.operations.dispatch import Core
 from restconf import data, errors, media, operations, sse
-from restconf.front import Authenticate, Front
+from restconf.front import Authenticate, Core, Front
 from restconf.wsgi import Environ
 
 log = logging.getLogger(__name__)
@@ -32,7 +31,7 @@ _HTTP_TAG: Final = {404: "invalid-value", 413: "too-big"}
 class _NoSession(SessionInterface):
     """Flask's cookie sessions have no place in RESTCONF (RFC 8040 section 1.1.1)."""
 
-    def open_session(self, app: Flask, request: object) -> None:  # type: ignore[override]
+    def open_session(self, app: Flask, request: object) -> None:
         return None
 
     def is_null_session(self, obj: object) -> bool:
@@ -48,6 +47,7 @@ def create_app(core: Core, authenticate: Authenticate) -> Flask:
     app.session_interface = _NoSession()
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # an empty key may stand between two slashes
+    app.url_map.converters["rest"] = data.RestOfPath
     front = Front(core, authenticate)
     app.extensions["restconf"] = front
 

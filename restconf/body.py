@@ -5,6 +5,7 @@ Bodies are JSON (RFC 7951) or XML (RFC 7950); a document type declaration is ref
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from nms.model.schema import Node, Schema
 from nms.model.values import Key, Value
 from restconf.media import Encoding
 
+_DECLARATION: Final = re.compile(rb"""(?:\xef\xbb\xbf)?(?:<\?xml\s[^>]*?(?:encoding\s*=\s*["']([^"']*)["'][^>]*?)?\?>)?""")
 RESTCONF_NS: Final = "urn:ietf:params:xml:ns:yang:ietf-restconf"
 
 
@@ -42,8 +44,8 @@ def decode_child(parent: InstancePath, schema: Schema, encoding: Encoding, body:
         node, value = json.decode_member(holder, name, member, parent)
     else:
         element = _xml(body)
-        wrapper = etree.Element("wrapper")
-        wrapper.append(element)
+        wrapper = element.getparent()
+        assert wrapper is not None
         slots = _below(parent, holder, wrapper)
         node = holder.by_tag[str(element.tag)]
         value = slots[node.index]
@@ -177,16 +179,21 @@ def _json(body: bytes) -> Any:
 
 
 def _xml(body: bytes) -> etree._Element:
-    parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True, remove_pis=True
-    )
+    """The root element of a body, inside a wrapper: there XML has no place for a document type declaration."""
+    declaration = _DECLARATION.match(body)
+    if declaration is not None and (declaration[1] or b"utf-8").lower() != b"utf-8":
+        raise _malformed("the body must be UTF-8 (RFC 8040 section 5.2)")
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True)
     try:
-        element = etree.fromstring(body, parser)
-    except (etree.XMLSyntaxError, ValueError) as error:
-        raise _malformed(f"the body is no well-formed XML: {error}") from None
-    if element.getroottree().docinfo.internalDTD is not None:
-        raise _malformed("the body must not have a document type declaration")
-    return element
+        parser.feed(b"<body>")
+        parser.feed(body[declaration.end() :] if declaration is not None else body)
+        parser.feed(b"</body>")
+        wrapper = parser.close()
+    except etree.XMLSyntaxError as error:
+        raise _malformed(f"the body is no well-formed XML (or has a document type): {error}") from None
+    if len(wrapper) != 1:
+        raise _malformed(f"the body must have one root element, not {len(wrapper)}")
+    return wrapper[0]
 
 
 def _malformed(message: str) -> RpcError:

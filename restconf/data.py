@@ -20,7 +20,7 @@ from nms.model.schema import Node
 from nms.model.values import Value
 from nms.operations.request import EditConfig, Get, PathFilter, Reply
 from restconf import body, conditions, media, operations, uri
-from restconf.errors import NotAllowed
+from restconf.errors import NoContent, NotAllowed
 from restconf.front import Front
 from restconf.media import MEDIA_TYPE, Encoding
 from restconf.query import Query, parse_query
@@ -113,7 +113,7 @@ class _DataResource:
         headers["Cache-Control"] = "no-cache"
         headers["Vary"] = "Accept"
         if conditions.unchanged(environ, reply):
-            return Response(status=304, headers=headers)
+            return NoContent(status=304, headers=headers)
         root = reply.data if reply.data is not None else self.schema.root.blank
         if not path:
             content = body.encode_datastore(self.schema.root, root, encoding)
@@ -135,7 +135,7 @@ class _DataResource:
         headers = {"Allow": ", ".join(methods)}
         if "PATCH" in methods:
             headers["Accept-Patch"] = media.ACCEPT_PATCH
-        return Response(status=204, headers=headers)
+        return NoContent(status=204, headers=headers)
 
     def _post(self, environ: Environ, path: InstancePath, query: Query) -> Response:
         if path and path[-1][0].kind == "action":
@@ -168,7 +168,7 @@ class _DataResource:
         if not path:
             root = body.decode_datastore(self.schema, encoding, content)
             return _changed(self._edit(environ, path, _merges(self.schema.root, root)), encoding)
-        node, key = path[-1]
+        node = path[-1][0]
         value = self._same_instance(path, encoding, content)
         edit = at(path, "merge", value)
         if node.kind in ("container", "list"):
@@ -180,7 +180,7 @@ class _DataResource:
 
     def _delete(self, environ: Environ, path: InstancePath, query: Query) -> Response:
         self._edit(environ, path, [at(path, "delete")])
-        return Response(status=204)
+        return NoContent(status=204)
 
     def _get_one(self, environ: Environ, path: InstancePath) -> None:
         """Make sure that a leaf is there, be it by its default."""
@@ -227,7 +227,7 @@ class _DataResource:
         host = environ.get("HTTP_HOST") or f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
         headers = conditions.headers(reply, encoding)
         headers["Location"] = f"{environ['wsgi.url_scheme']}://{host}/restconf/data{uri.format_path(target)}"
-        return Response(status=201, headers=headers)
+        return NoContent(status=201, headers=headers)
 
 
 def _merges(node: Node, value: Value) -> list[Edit]:
@@ -256,7 +256,7 @@ def _body(environ: Environ) -> tuple[Encoding, bytes]:
 
 
 def _changed(reply: Reply, encoding: Encoding) -> Response:
-    return Response(status=204, headers=conditions.headers(reply, encoding))
+    return NoContent(status=204, headers=conditions.headers(reply, encoding))
 
 
 def _check_writable(node: Node, path: InstancePath) -> None:

@@ -13,6 +13,13 @@ from lxml import etree
 from nms.errors import RpcError
 from restconf.media import MEDIA_TYPE, Encoding
 
+
+class NoContent(Response):
+    """An answer without a body, and so without a media type."""
+
+    default_mimetype = None
+
+
 NAMESPACE: Final = "urn:ietf:params:xml:ns:yang:ietf-restconf"
 _QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"")
 _PREFIX: Final = re.compile(r"([A-Za-z_][\w.-]*):[A-Za-z_]")

@@ -9,16 +9,31 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from nms.errors import RpcError
-from nms.operations.dispatch import Core
+from nms.model.schema import Schema
 from nms.operations.request import Principal, Reply, Request, Session
 from restconf.wsgi import PRINCIPAL, Environ
 
 _SESSIONS: Final = 256
 
 Authenticate = Callable[[Environ], Principal | None]
+
+
+class Core(Protocol):
+    """What RESTCONF asks of `nms.operations.dispatch.Core`."""
+
+    @property
+    def schema(self) -> Schema: ...
+
+    def dispatch(self, session: Session, request: Request) -> Reply: ...
+
+    def open_session(
+        self, principal: Principal, protocol: str, host: str, close: Callable[[str], None]
+    ) -> Session: ...
+
+    def close_session(self, session: Session) -> None: ...
 
 
 class Front:

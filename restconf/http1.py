@@ -368,7 +368,12 @@ class Connection(asyncio.Protocol):
         self.busy = True
         self.live = body
         self.last_beat = self.service.loop.time()
-        body.attach(partial(self.service.loop.call_soon_threadsafe, self._pump))
+        loop = self.service.loop
+
+        def wake() -> None:
+            loop.call_soon_threadsafe(self._pump)
+
+        body.attach(wake)
         self._pump()
 
     def _send_live(self, data: bytes) -> None:

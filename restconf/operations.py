@@ -12,7 +12,7 @@ from nms.model.path import InstancePath
 from nms.model.schema import Node
 from nms.operations.request import Invoke
 from restconf import body, media, uri
-from restconf.errors import NotAllowed
+from restconf.errors import NoContent, NotAllowed
 from restconf.front import Front
 from restconf.media import MEDIA_TYPE
 from restconf.query import parse_query
@@ -36,7 +36,7 @@ def blueprint(front: Front) -> Blueprint:
         path = str(environ["REQUEST_URI"]).partition("?")[0]
         node = uri.parse_operation(front.schema, path[path.rfind("/") + 1 :])
         if environ["REQUEST_METHOD"] == "OPTIONS":
-            return Response(status=204, headers={"Allow": "OPTIONS, POST"})
+            return NoContent(status=204, headers={"Allow": "OPTIONS, POST"})
         if environ["REQUEST_METHOD"] != "POST":
             raise NotAllowed(f"{node.name} is an operation: POST calls it", "OPTIONS, POST")
         return invoke(front, environ, node, ())
@@ -60,7 +60,7 @@ def invoke(front: Front, environ: Environ, node: Node, path: InstancePath) -> Re
     encoding = media.sent(environ.get("CONTENT_TYPE")) if content else None
     reply = front.dispatch(environ, Invoke(node, body.decode_input(node, encoding, content), path))
     if reply.node is None or reply.data is None or reply.data == reply.node.blank:
-        return Response(status=204)
+        return NoContent(status=204)
     return Response(body.encode_output(node, reply.node, reply.data, wanted), content_type=MEDIA_TYPE[wanted])
 
 

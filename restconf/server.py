@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Final
 
 from nms.errors import ConfigError
-from nms.operations.dispatch import Core
 from nms.operations.request import Principal
 from restconf.app import ROOT, create_app
+from restconf.front import Core
 from restconf.http1 import Connection, Limits, Service
 from restconf.wsgi import CLIENT_FINGERPRINT, Environ
 

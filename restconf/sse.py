@@ -11,16 +11,17 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol, cast
 
 import orjson
 from flask import Blueprint, Response, request
 
 from nms.errors import RpcError
 from nms.model import json, tree, xml
+from nms.model.path import InstancePath
 from nms.model.schema import Node
-from nms.notify.streams import Notification
-from nms.operations.request import CreateSubscription, Session, XPathFilter
+from nms.model.values import Value
+from nms.operations.request import CreateSubscription, XPathFilter
 from restconf import media
 from restconf.front import Front
 from restconf.query import parse_query
@@ -32,6 +33,15 @@ _QUEUE: Final = 1000  # notifications that one client may be behind
 _BATCH: Final = 64
 _NOTIFICATION_NS: Final = "urn:ietf:params:xml:ns:netconf:notification:1.0"
 _HEARTBEAT: Final = b": \n\n"
+
+
+class Notification(Protocol):
+    """What a subscription's sink receives; `path` is the instance that `node` hangs on, empty for a top-level one."""
+
+    node: Node
+    path: InstancePath
+    value: Value
+    time: datetime
 
 
 def blueprint(front: Front) -> Blueprint:
@@ -68,7 +78,7 @@ def blueprint(front: Front) -> Blueprint:
         opened.begin()
         streams.add(opened)
         return Response(
-            opened,  # type: ignore[arg-type]
+            opened,
             content_type=MEDIA,
             headers={"Cache-Control": "no-cache"},
             direct_passthrough=True,
@@ -94,9 +104,9 @@ class EventStream(LiveBody):
         self._wake: Callable[[], None] = lambda: None
         self.release: Callable[[], None] = lambda: None
 
-    def put(self, notification: object) -> None:
+    def put(self, published: object) -> None:
         """The subscription's sink; any thread."""
-        assert isinstance(notification, Notification)
+        notification = cast(Notification, published)
         with self._changed:
             if self._ended:
                 return
@@ -165,10 +175,31 @@ def _event(data: bytes) -> bytes:
 
 
 def _xml(notification: Notification) -> bytes:
-    path, value = _whole(notification)
-    inner = xml.encode_instance(path, value)
+    node = notification.node
+    inner = xml.encode(node, notification.value)
+    inner = f'<{node.name} xmlns="{xml.escape(node.namespace)}">'.encode() + inner + f"</{node.name}>".encode()
+    if notification.path:
+        # the ancestors with their keys and nothing else, opened up at the innermost
+        last, key = notification.path[-1]
+        blank = last.blank if key is None else tree.blank_entry(last, key)
+        around = xml.encode_instance(notification.path, blank)
+        at = len(around) - sum(len(step.name) + 3 for step, _ in notification.path)
+        inner = around[:at] + inner + around[at:]
     head = f'<notification xmlns="{_NOTIFICATION_NS}"><eventTime>{_time(notification)}</eventTime>'
     return head.encode() + inner + b"</notification>"
+
+
+def _json(notification: Notification) -> bytes:
+    node = notification.node
+    name = json.member_name(node) if notification.path else f"{node.module}:{node.name}"
+    members: dict[str, Any] = {name: json.encode(node, notification.value)}
+    for step, key in reversed(notification.path):
+        if key is None:
+            members = {json.member_name(step): members}
+        else:
+            keys = json.encode_entry(step, tree.blank_entry(step, key))
+            members = {json.member_name(step): [keys | members]}
+    return orjson.dumps({"ietf-restconf:notification": {"eventTime": _time(notification)} | members})
 
 
 def _time(notification: Notification) -> str:

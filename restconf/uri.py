@@ -42,8 +42,7 @@ def parse_path(schema: Schema, text: str) -> InstancePath:
         offset, text_left = 1, text[1:]
     else:
         text_left = text
-    if text_left.endswith("/"):
-        text_left = text_left[:-1]
+    text_left = text_left.removesuffix("/")
     if not text_left:
         return ()
     for segment in text_left.split("/"):

@@ -173,7 +173,7 @@ class _DataResource:
         edit = at(path, "merge", value)
         if node.kind in ("container", "list"):
             # "none" wants the target to exist: a PATCH never creates it (RFC 8040 section 4.6)
-            edit = _with_last(path, "none", _merges(node, value))
+            edit = _with_last(path, "none", _merges(node, value) or None)
         else:
             self._get_one(environ, path)
         return _changed(self._edit(environ, path, [edit]), encoding)
@@ -239,7 +239,7 @@ def _merges(node: Node, value: Value) -> list[Edit]:
     ]
 
 
-def _with_last(path: InstancePath, op: Op, children: list[Edit]) -> Edit:
+def _with_last(path: InstancePath, op: Op, children: list[Edit] | None) -> Edit:
     node, key = path[-1]
     edit = Edit(node, op, key, None, children)
     for node, key in reversed(path[:-1]):

@@ -53,8 +53,9 @@ def parse_query(text: str, method: str, resource: Resource) -> Query:
         if attribute in values:
             raise _error(name, "must not be given twice")
         try:
-            decoded = unquote_to_bytes(raw).decode()
-            values[attribute] = parameter.parse(raw if name == "point" else decoded)
+            # a path encodes its key values itself; a client that encoded the whole of it once more sent no "/"
+            as_sent = name == "point" and raw.startswith("/")
+            values[attribute] = parameter.parse(raw if as_sent else unquote_to_bytes(raw).decode())
         except ValueError as error:
             raise _error(name, f"is wrong: {error}") from None
     query = Query(**values)

@@ -135,7 +135,7 @@ class Guard:
         Take it before reading: a change in between then makes the tag too old, never too new.
         """
         revision = self.store.revision(datastore).of(path)
-        return f"{self.store.store_id}-{revision.txid:x}", revision.time
+        return f"{self.store.life}-{revision.txid:x}", revision.time
 
     # ------------------------------------------------------------ changing
 

@@ -166,7 +166,6 @@ def _dump(schema: Schema, image: Image) -> bytes:
     return orjson.dumps(
         {
             "content-id": schema.content_id,
-            "store-id": image.store_id,
             "txid": image.txid,
             "time": image.time.isoformat(),
             "running": json.encode(schema.root, image.running),
@@ -193,7 +192,6 @@ def _replay(schema: Schema, stored: Mapping[str, Any], records: list[Any]) -> Im
             if part == "running":
                 trees["state"] = rebase.forget(root, trees["state"], changes)
     return Image(
-        store_id=stored["store-id"],
         txid=txid,
         time=datetime.fromisoformat(time),
         running=trees["running"],

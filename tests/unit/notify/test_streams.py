@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 from lxml import etree
-from tests.unit.operations.shop_server import Server, at, path, schema
 
 from nms.errors import RpcError
 from nms.model import json
 from nms.notify.streams import Notification, Streams
 from nms.operations.request import SubtreeFilter
+from tests.unit.operations.shop_server import Server, at, path, schema
 
 
 def rang(server: Server, who: str) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.operations.shop_server import Server, at, path
 
 from nms.errors import RpcError, RpcErrors
 from nms.model.edit import Edit
 from nms.operations.request import CopyConfig, DeleteConfig, Get, PathFilter, Precondition
+from tests.unit.operations.shop_server import Server, at, path
 
 
 @pytest.fixture

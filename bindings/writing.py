@@ -15,7 +15,7 @@ from pyangbind.lib.yangtypes import safe_name
 
 
 def kind(node: Any) -> str:
-    """pyangbind's word for the kind of `node`: container, YANGListType, TypedListType (leaf-list); the rest are leafs."""
+    """pyangbind's word for the kind of `node`: container, YANGListType, TypedListType (leaf-list), else a leaf."""
     return str(getattr(node, "_pybind_generated_by", "leaf"))
 
 

@@ -84,9 +84,7 @@ def test_agreement_rule(
     assert message in found[0]
 
 
-def test_a_domain_is_no_partner_of_itself(
-    errors: Callable[[Any], list[str]], federation: Callable[..., Any]
-) -> None:
+def test_a_domain_is_no_partner_of_itself(errors: Callable[[Any], list[str]], federation: Callable[..., Any]) -> None:
     data = federation()
     data["mec-federation:federation"]["domain"]["id"] = "b"
     assert "no partner of itself" in errors(data)[0]

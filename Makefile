@@ -1,0 +1,68 @@
+# Each target makes .venv first, from requirements.lock, when there is none or when what it is made of has changed.
+#   make run [ARGS=--once]   two MEC domains and the story between them
+#   make test [ARGS=...]     the whole test suite, in parallel and in random order (ARGS goes to pytest)
+#   make check               style, types, import contracts, YANG
+#   make bench | bindings | lock | clean
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS   += --no-print-directory
+.DEFAULT_GOAL := test
+.DELETE_ON_ERROR:
+.PHONY: run test check bench bindings lock clean
+
+PYTHON ?= python3
+ARGS   ?=
+BIN    := .venv/bin
+READY  := .venv/.ready
+PIP    := $(BIN)/python -m pip -qq --disable-pip-version-check
+SAY     = @printf '\033[1m· %s\033[0m\n'
+
+run: bindings
+	@$(BIN)/python -m nms.cli run $(ARGS)
+
+test: bindings
+	$(SAY) 'tests'
+	@$(BIN)/python -m pytest -n auto --dist=worksteal $(ARGS)
+
+check: bindings
+	$(SAY) 'style'
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet . || { echo 'not formatted: run `$(BIN)/ruff format .`' >&2; exit 1; }
+	$(SAY) 'types'
+	@$(BIN)/mypy --no-error-summary
+	$(SAY) 'import contracts'
+	@$(BIN)/lint-imports --no-color >/dev/null || { $(BIN)/lint-imports; exit 1; }
+	$(SAY) 'YANG modules'
+	@$(if $(wildcard tools/check_yang.py),$(BIN)/python -m tools.check_yang,true)
+
+bench: bindings
+	$(SAY) 'measurements'
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+# The compiler compares the models' digest with the one stamped into bindings/gen, and does nothing when they agree.
+bindings: $(READY)
+	@$(if $(wildcard tools/compile_yang.py),$(BIN)/python -m tools.compile_yang,true)
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo '$(PYTHON) is missing or older than 3.11: name another one, as in `make PYTHON=python3.12 ...`' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo '$(PYTHON) cannot make virtual environments: on Debian, `apt-get install python3-venv`' >&2; exit 1; }
+	$(SAY) 'virtual environment in .venv (once; needs the network)'
+	@$(PYTHON) -m venv --clear .venv
+	@$(PIP) install --require-hashes --no-deps --requirement requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Versions and hashes only: where packages come from is the business of each machine's own pip configuration.
+lock: $(READY)
+	$(SAY) 'requirements.lock'
+	@$(PIP) install 'uv>=0.9,<1'
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --extra test \
+	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml --output-file requirements.lock >/dev/null
+
+clean:
+	@rm -rf .venv build dist run bindings/gen *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis \
+	  .import_linter_cache
+	@find nms restconf bindings tools tests -name __pycache__ -type d -prune -exec rm -rf {} +

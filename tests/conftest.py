@@ -1,0 +1,28 @@
+"""What every test may use."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def need() -> Callable[[str, str], str]:
+    """Path of a program that a test drives, called with its name and the Debian package that brings it.
+
+    Where it is missing the test is skipped, except where MEC_NMS_REQUIRE=1 says that nothing may be missing.
+    """
+
+    def path(program: str, package: str) -> str:
+        found = shutil.which(program)
+        if found is not None:
+            return found
+        message = f"{program} is not installed; on Debian: apt-get install {package}"
+        if os.environ.get("MEC_NMS_REQUIRE") == "1":
+            pytest.fail(message)
+        pytest.skip(message)
+
+    return path

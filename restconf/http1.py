@@ -413,7 +413,7 @@ class Connection(asyncio.Protocol):
                 self.transport.abort()
         elif self.live is not None:
             if now - self.last_beat > limits.heartbeat:
-                self._send_live(self.live.beat(time.time()))
+                self._send_live(self.live.beat())
             self._pump()
         elif self.busy or self.waiting:
             return

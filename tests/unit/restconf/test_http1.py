@@ -8,10 +8,9 @@ from collections.abc import Iterator
 import orjson
 import pytest
 
-from nms.model import json
 from restconf.http1 import Limits
 from tests.unit.restconf.listener import Raw, listening
-from tests.unit.restconf.memory_core import MemoryCore
+from tests.unit.restconf.recording_core import RecordingCore
 
 ANN = b"Authorization: Basic " + b64encode(b"ann:secret") + b"\r\n"
 LIMITS = Limits(
@@ -20,7 +19,7 @@ LIMITS = Limits(
 
 
 @pytest.fixture
-def address(core: MemoryCore) -> Iterator[tuple[str, int]]:
+def address(core: RecordingCore) -> Iterator[tuple[str, int]]:
     with listening(core, limits=LIMITS) as address:
         yield address
 
@@ -38,15 +37,15 @@ def request(method: str, path: str, body: bytes = b"", *headers: str) -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n" + ANN + b"\r\n" + body
 
 
-def motto(core: MemoryCore) -> object:
-    return json.plain(core.schema.root, core.root).get("depot:motto")
+def motto(core: RecordingCore) -> object:
+    return core.config.get("depot:motto")
 
 
 def put(value: str) -> bytes:
     return request("PUT", "/restconf/data/depot:motto", orjson.dumps({"depot:motto": value}))
 
 
-def test_keep_alive(raw: Raw, core: MemoryCore) -> None:
+def test_keep_alive(raw: Raw, core: RecordingCore) -> None:
     for value, status in (("a", 201), ("b", 204), ("c", 204)):
         raw.send(put(value))
         got, headers, _ = raw.answer()
@@ -55,7 +54,7 @@ def test_keep_alive(raw: Raw, core: MemoryCore) -> None:
         assert "connection" not in headers
 
 
-def test_pipelined_requests_are_answered_in_order(raw: Raw, core: MemoryCore) -> None:
+def test_pipelined_requests_are_answered_in_order(raw: Raw, core: RecordingCore) -> None:
     # rpcs go to threads, edits are answered in the loop: the order must not depend on that
     core.answers["count"] = lambda invoke: (len(invoke.input[0]),)
     call = request("POST", "/restconf/operations/depot:count", b'{"depot:input":{"what":"xyz"}}')
@@ -67,13 +66,13 @@ def test_pipelined_requests_are_answered_in_order(raw: Raw, core: MemoryCore) ->
     assert motto(core) == "two"
 
 
-def test_byte_by_byte(raw: Raw, core: MemoryCore) -> None:
+def test_byte_by_byte(raw: Raw, core: RecordingCore) -> None:
     for byte in put("slow"):
         raw.send(bytes([byte]))
     assert (raw.answer()[0], motto(core)) == (201, "slow")
 
 
-def test_chunked_body(raw: Raw, core: MemoryCore) -> None:
+def test_chunked_body(raw: Raw, core: RecordingCore) -> None:
     raw.send(
         b"PUT /restconf/data/depot:motto HTTP/1.1\r\nHost: h\r\n" + ANN + b"Content-Type: application/yang-data+json\r\n"
         b"Transfer-Encoding: chunked\r\n\r\n8\r\n{\"depot:\r\n"
@@ -82,7 +81,7 @@ def test_chunked_body(raw: Raw, core: MemoryCore) -> None:
     assert (raw.answer()[0], motto(core)) == (201, "many")
 
 
-def test_expect_continue(raw: Raw, core: MemoryCore) -> None:
+def test_expect_continue(raw: Raw, core: RecordingCore) -> None:
     whole = put("asked").replace(b"Host:", b"Expect: 100-continue\r\nHost:")
     head, _, body = whole.partition(b"\r\n\r\n")
     raw.send(head + b"\r\n\r\n")
@@ -91,7 +90,7 @@ def test_expect_continue(raw: Raw, core: MemoryCore) -> None:
     assert (raw.answer()[0], motto(core)) == (201, "asked")
 
 
-def test_http_1_0_and_connection_close(address: tuple[str, int], core: MemoryCore) -> None:
+def test_http_1_0_and_connection_close(address: tuple[str, int], core: RecordingCore) -> None:
     for lines in (b"GET /restconf HTTP/1.0\r\n", b"GET /restconf HTTP/1.1\r\nHost: h\r\nConnection: close\r\n"):
         with Raw(address) as raw:
             raw.send(lines + ANN + b"\r\n")
@@ -125,7 +124,7 @@ def test_absolute_target(raw: Raw) -> None:
         (request("PUT", "/restconf/data", b"xx")[:-1], 408),
     ],
 )
-def test_what_cannot_be_served_is_refused_and_closed(raw: Raw, core: MemoryCore, sent: bytes, status: int) -> None:
+def test_what_cannot_be_served_is_refused_and_closed(raw: Raw, core: RecordingCore, sent: bytes, status: int) -> None:
     before = core.root
     raw.send(sent)
     got, headers, _ = raw.answer()
@@ -133,7 +132,7 @@ def test_what_cannot_be_served_is_refused_and_closed(raw: Raw, core: MemoryCore,
     assert core.root is before
 
 
-def test_answers_before_a_refusal_are_not_lost(raw: Raw, core: MemoryCore) -> None:
+def test_answers_before_a_refusal_are_not_lost(raw: Raw, core: RecordingCore) -> None:
     raw.send(put("kept") + b"nonsense\r\n\r\n")
     assert [raw.answer()[0], raw.answer()[0], motto(core)] == [201, 400, "kept"]
 
@@ -150,7 +149,7 @@ def test_a_header_with_an_underscore_forges_nothing(raw: Raw) -> None:
     assert raw.answer()[0] == 401
 
 
-def test_a_broken_handler_ends_the_request_only(raw: Raw, core: MemoryCore, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_broken_handler_ends_the_request_only(raw: Raw, core: RecordingCore, caplog: pytest.LogCaptureFixture) -> None:
     def broken(invoke: object) -> object:
         raise ZeroDivisionError
 
@@ -164,7 +163,7 @@ def test_a_broken_handler_ends_the_request_only(raw: Raw, core: MemoryCore, capl
     assert raw.answer()[0] == 200
 
 
-def test_too_many_connections(core: MemoryCore) -> None:
+def test_too_many_connections(core: RecordingCore) -> None:
     with listening(core, limits=Limits(connections=2)) as address, Raw(address) as one, Raw(address) as two:
         for raw in (one, two):
             raw.send(request("GET", "/restconf"))

@@ -11,7 +11,7 @@ from lxml import etree
 
 from nms.errors import RpcError
 from nms.model.path import format_path
-from tests.unit.restconf.memory_core import MemoryCore
+from tests.unit.restconf.recording_core import RecordingCore
 
 JSON, XML = "application/yang-data+json", "application/yang-data+xml"
 COUNT = "/restconf/operations/depot:count"
@@ -33,7 +33,7 @@ def test_list(client: FlaskClient) -> None:
         ('<input xmlns="urn:depot"><what>é</what></input>', XML),
     ],
 )
-def test_rpc(client: FlaskClient, core: MemoryCore, body: str, media: str) -> None:
+def test_rpc(client: FlaskClient, core: RecordingCore, body: str, media: str) -> None:
     core.answers["count"] = (12,)
     for accept, expected in (
         (JSON, '{"depot:output":{"total":"12"}}'),
@@ -45,13 +45,13 @@ def test_rpc(client: FlaskClient, core: MemoryCore, body: str, media: str) -> No
     assert (request.node.name, request.input, request.path) == ("count", ("é",), ())
 
 
-def test_rpc_without_input_or_output(client: FlaskClient, core: MemoryCore) -> None:
+def test_rpc_without_input_or_output(client: FlaskClient, core: RecordingCore) -> None:
     core.answers["close"] = ()
     response = client.post("/restconf/operations/depot:close")
     assert (response.status_code, response.data) == (204, b"")
 
 
-def test_action(client: FlaskClient, core: MemoryCore) -> None:
+def test_action(client: FlaskClient, core: RecordingCore) -> None:
     core.answers["sweep"] = (3,)
     response = client.post(
         "/restconf/data/depot:depot/bay=a%2Fb/sweep", data='{"depot:input":{"hard":true}}', headers={"Content-Type": JSON}
@@ -76,7 +76,7 @@ def test_action(client: FlaskClient, core: MemoryCore) -> None:
         ("/restconf/operations/count", "{}", JSON, 400),
     ],
 )
-def test_refusals(client: FlaskClient, core: MemoryCore, path: str, body: str, media: str, status: int) -> None:
+def test_refusals(client: FlaskClient, core: RecordingCore, path: str, body: str, media: str, status: int) -> None:
     response = client.post(path, data=body, headers={"Content-Type": media})
     assert response.status_code == status
     assert core.requests == []
@@ -89,7 +89,7 @@ def test_methods(client: FlaskClient) -> None:
     assert client.post("/restconf/operations").status_code == 405
 
 
-def test_the_errors_of_an_operation_are_rendered(client: FlaskClient, core: MemoryCore) -> None:
+def test_the_errors_of_an_operation_are_rendered(client: FlaskClient, core: RecordingCore) -> None:
     def fail(invoke: object) -> object:
         raise RpcError("resource-denied", "no <room> \x00 left", app_tag="full", path="/depot:motto", info={"bad-element": "x"})
 

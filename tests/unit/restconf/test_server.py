@@ -17,7 +17,7 @@ from nms.operations.request import Principal
 from nms.pki import Authority, Certificate
 from restconf.server import Tls, start
 from tests.unit.restconf.listener import Raw, listening
-from tests.unit.restconf.memory_core import MemoryCore
+from tests.unit.restconf.recording_core import RecordingCore
 
 
 class Pki:
@@ -47,7 +47,7 @@ class Pki:
 
     def owner(self, fingerprint: str) -> Principal | None:
         """Ann's certificate is known, Bob's is valid but nobody's."""
-        return Principal("ann") if f"sha256:{fingerprint}" == self.clients["ann"].fingerprint else None
+        return Principal("ann", recovery=True) if f"sha256:{fingerprint}" == self.clients["ann"].fingerprint else None
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def get(credentials: str = "") -> bytes:
     return f"GET /restconf/data HTTP/1.1\r\nHost: h\r\n{line}\r\n".encode()
 
 
-def test_who_one_is_over_tls(core: MemoryCore, pki: Pki) -> None:
+def test_who_one_is_over_tls(core: RecordingCore, pki: Pki) -> None:
     with listening(core, tls=pki.tls, authenticate_certificate=pki.owner) as address:
         for client, credentials, status in (
             ("ann", "", 200),
@@ -78,7 +78,7 @@ def test_who_one_is_over_tls(core: MemoryCore, pki: Pki) -> None:
     assert core.sessions == {}
 
 
-def test_a_certificate_of_another_authority_ends_the_connection(core: MemoryCore, pki: Pki) -> None:
+def test_a_certificate_of_another_authority_ends_the_connection(core: RecordingCore, pki: Pki) -> None:
     with (
         listening(core, tls=pki.tls, authenticate_certificate=pki.owner) as address,
         pytest.raises((ssl.SSLError, ConnectionError, AssertionError)),
@@ -88,10 +88,10 @@ def test_a_certificate_of_another_authority_ends_the_connection(core: MemoryCore
         raw.answer()
 
 
-def test_each_request_is_authenticated(core: MemoryCore) -> None:
+def test_each_request_is_authenticated(core: RecordingCore) -> None:
     known = {"ann"}
     with (
-        listening(core, authenticate_password=lambda u, p: Principal(u) if u in known else None) as address,
+        listening(core, authenticate_password=lambda u, p: Principal(u, recovery=True) if u in known else None) as address,
         Raw(address) as raw,
     ):
         for credentials, status in (("ann:x", 200), ("ann:x", 200), ("bob:x", 401), ("", 401), ("ann:x", 200)):
@@ -103,13 +103,13 @@ def test_each_request_is_authenticated(core: MemoryCore) -> None:
 
 
 @pytest.mark.parametrize("header", ["Basic", "Basic ", "Basic !!!", "Basic YQ==", "Basic /w==", "Bearer x", "basic YTpzZWNyZXQ"])
-def test_broken_credentials(core: MemoryCore, header: str) -> None:
+def test_broken_credentials(core: RecordingCore, header: str) -> None:
     with listening(core) as address, Raw(address) as raw:
         raw.send(f"GET /restconf HTTP/1.1\r\nHost: h\r\nAuthorization: {header}\r\n\r\n".encode())
         assert raw.answer()[0] == 401
 
 
-def test_discovery_needs_no_user(core: MemoryCore) -> None:
+def test_discovery_needs_no_user(core: RecordingCore) -> None:
     with listening(core) as address, Raw(address) as raw:
         raw.send(b"GET /.well-known/host-meta HTTP/1.1\r\nHost: h\r\n\r\n")
         status, headers, body = raw.answer()
@@ -117,7 +117,7 @@ def test_discovery_needs_no_user(core: MemoryCore) -> None:
         assert b"href=\"/restconf\"" in body
 
 
-def test_a_stalled_handshake_holds_nobody(core: MemoryCore, pki: Pki) -> None:
+def test_a_stalled_handshake_holds_nobody(core: RecordingCore, pki: Pki) -> None:
     with listening(core, tls=pki.tls) as address:
         stalled = [socket.create_connection(address) for _ in range(20)]
         with Raw(address, pki.wrap()) as raw:
@@ -136,11 +136,11 @@ def test_a_stalled_handshake_holds_nobody(core: MemoryCore, pki: Pki) -> None:
         (("127.0.0.1", 0), {"tls": Tls(Path("/nowhere.pem"), Path("/nowhere.key"))}, "/nowhere.pem"),
     ],
 )
-def test_what_a_listener_may_not_be(core: MemoryCore, listen: Any, options: Any, said: str) -> None:
+def test_what_a_listener_may_not_be(core: RecordingCore, listen: Any, options: Any, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         asyncio.run(start(core, listen=listen, **options))
 
 
-def test_an_address_in_use(core: MemoryCore) -> None:
+def test_an_address_in_use(core: RecordingCore) -> None:
     with listening(core) as address, pytest.raises(ConfigError, match="cannot listen"):
         asyncio.run(start(core, listen=address, insecure=True))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -15,17 +14,17 @@ from flask.testing import FlaskClient
 from lxml import etree
 
 from nms.model.schema import Schema
-from nms.notify.streams import NOTIFICATION_COMPLETE
+from nms.notify.streams import Notification
 from restconf import sse
 from restconf.http1 import Limits
 from tests.unit.restconf.listener import Raw, listening
-from tests.unit.restconf.memory_core import EPOCH, MemoryCore
+from tests.unit.restconf.recording_core import EPOCH, RecordingCore
 
 TIME = "2026-01-01T00:00:00Z"
 
 
 @pytest.fixture
-def address(core: MemoryCore) -> Iterator[tuple[str, int]]:
+def address(core: RecordingCore) -> Iterator[tuple[str, int]]:
     with listening(core, limits=Limits(heartbeat=0.1)) as address:
         yield address
 
@@ -60,14 +59,14 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def test_xml_and_json(address: tuple[str, int], core: MemoryCore) -> None:
+def test_xml_and_json(address: tuple[str, int], core: RecordingCore) -> None:
     alarm = core.schema.notifications["depot", "alarm"]
     with Raw(address) as as_xml, Raw(address) as as_json:
         head = opened(as_xml, "/restconf/streams/NETCONF")
         assert "200 OK" in head
         assert "Content-Type: text/event-stream" in head
         opened(as_json, "/restconf/streams/NETCONF/json")
-        wait_for(lambda: len(core.sinks) == 2)
+        wait_for(lambda: core.subscribers() == 2)
         for text in ("a<b", "two\nlines"):
             core.publish(alarm, (text,))
             root = etree.fromstring(event(as_xml))
@@ -77,15 +76,15 @@ def test_xml_and_json(address: tuple[str, int], core: MemoryCore) -> None:
             assert orjson.loads(event(as_json)) == {
                 "ietf-restconf:notification": {"eventTime": TIME, "depot:alarm": {"text": text}}
             }
-    wait_for(lambda: not core.sinks)  # the clients have gone
+    wait_for(lambda: not core.subscribers())  # the clients have gone
 
 
-def test_notification_of_an_instance(address: tuple[str, int], core: MemoryCore) -> None:
+def test_notification_of_an_instance(address: tuple[str, int], core: RecordingCore) -> None:
     depot, bay = core.schema.find("/depot:depot"), core.schema.find("/depot:depot/depot:bay")
     with Raw(address) as as_xml, Raw(address) as as_json:
         opened(as_xml, "/restconf/streams/NETCONF/xml")
         opened(as_json, "/restconf/streams/NETCONF/json")
-        wait_for(lambda: len(core.sinks) == 2)
+        wait_for(lambda: core.subscribers() == 2)
         core.publish(bay.notifications[0], ("noon",), ((depot, None), (bay, "a<")))
         (_, found) = etree.fromstring(event(as_xml))
         assert found.tag == "{urn:depot}depot"
@@ -98,31 +97,23 @@ def test_notification_of_an_instance(address: tuple[str, int], core: MemoryCore)
         }
 
 
-def test_replay_then_end(address: tuple[str, int], core: MemoryCore) -> None:
+def test_replay_then_end(address: tuple[str, int], core: RecordingCore) -> None:
     alarm = core.schema.notifications["depot", "alarm"]
-    core.replay = [SimpleNamespace(node=alarm, path=(), value=(str(i),), time=EPOCH) for i in range(3000)]
-    core.replay.append(SimpleNamespace(node=NOTIFICATION_COMPLETE, path=(), value=(), time=EPOCH))
-    start, stop = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00%2B00:00"
+    for i in range(3000):
+        core.publish(alarm, (str(i),))
     with Raw(address) as raw:
-        opened(raw, f"/restconf/streams/NETCONF?start-time={start}&stop-time={stop}")
-        *sent, last = events(raw)  # to the end of the stream
+        opened(raw, "/restconf/streams/NETCONF?start-time=2026-01-01T00:00:00Z&stop-time=2026-01-01T02:00:00%2B01:00")
+        core.core.tick(EPOCH + timedelta(hours=2))
+        *sent, complete, end = events(raw)  # to the end of the stream
         texts = [etree.fromstring(item).findtext("{*}alarm/{*}text") for item in sent]
         assert texts == [str(i) for i in range(3000)]
-        assert b"notificationComplete" in last
-    request: Any = core.requests[-1]
-    assert request.start_time == datetime(2026, 1, 1, tzinfo=UTC)
-    wait_for(lambda: not core.sinks)
-
-
-def test_stop_time_ends_the_stream(address: tuple[str, int], core: MemoryCore) -> None:
-    stop = (datetime.now(UTC) + timedelta(seconds=0.2)).isoformat().replace("+", "%2B")
-    with Raw(address) as raw:
-        opened(raw, f"/restconf/streams/NETCONF?start-time=2026-01-01T00:00:00Z&stop-time={stop}")
-        raw.until(b"\r\n0\r\n\r\n")
+        assert b"<replayComplete " in complete
+        assert b"<notificationComplete " in end
         assert raw.closed()
+    wait_for(lambda: not core.sessions)
 
 
-def test_heartbeat(address: tuple[str, int], core: MemoryCore) -> None:
+def test_heartbeat(address: tuple[str, int], core: RecordingCore) -> None:
     with Raw(address) as raw:
         opened(raw, "/restconf/streams/NETCONF")
         assert raw.until(b"\n\n") == b"4\r\n: \n\n"
@@ -131,10 +122,10 @@ def test_heartbeat(address: tuple[str, int], core: MemoryCore) -> None:
 def test_a_client_that_is_too_slow_is_cut_off(schema: Schema) -> None:
     alarm = schema.notifications["depot", "alarm"]
     released = []
-    stream = sse.EventStream("json", None, released.append)
+    stream = sse.EventStream("json", released.append)
     stream.begin()
     for i in range(2000):
-        stream.put(SimpleNamespace(node=alarm, path=(), value=(str(i),), time=EPOCH))
+        stream.put(Notification(alarm, (), (str(i),), EPOCH))
     data = b""
     while not stream.ended:
         data += stream.take()
@@ -146,8 +137,8 @@ def test_a_client_that_is_too_slow_is_cut_off(schema: Schema) -> None:
 
 
 def test_any_wsgi_server_can_iterate(schema: Schema) -> None:
-    stream = sse.EventStream("xml", None, lambda _: None)
-    stream.put(SimpleNamespace(node=schema.notifications["depot", "alarm"], path=(), value=("x",), time=EPOCH))
+    stream = sse.EventStream("xml", lambda _: None)
+    stream.put(Notification(schema.notifications["depot", "alarm"], (), ("x",), EPOCH))
     stream.end()
     assert [part.startswith(b"data: <notification") for part in stream] == [True]
 
@@ -162,21 +153,21 @@ def test_any_wsgi_server_can_iterate(schema: Schema) -> None:
         ("/restconf/streams/NETCONF?stop-time=2026-01-01T00:00:00Z", "*/*", 400),
     ],
 )
-def test_refusals_leave_no_session(client: FlaskClient, core: MemoryCore, path: str, accept: str, status: int) -> None:
+def test_refusals_leave_no_session(client: FlaskClient, core: RecordingCore, path: str, accept: str, status: int) -> None:
     assert client.get(path, headers={"Accept": accept}).status_code == status
-    assert (core.sessions, core.sinks) == ({}, {})
+    assert core.sessions == {}
 
 
-def test_streams_are_capped(client: FlaskClient, core: MemoryCore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_streams_are_capped(client: FlaskClient, core: RecordingCore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sse, "_STREAMS", 2)
     held = [client.get("/restconf/streams/NETCONF") for _ in range(2)]
     refused = client.get("/restconf/streams/NETCONF")
-    assert (refused.status_code, len(core.sinks)) == (503, 2)
+    assert (refused.status_code, core.subscribers()) == (503, 2)
     held[0].close()
     assert client.get("/restconf/streams/NETCONF").status_code == 200
 
 
-def test_filter_reaches_the_core_with_its_prefixes(client: FlaskClient, core: MemoryCore) -> None:
+def test_filter_reaches_the_core_with_its_prefixes(client: FlaskClient, core: RecordingCore) -> None:
     client.get("/restconf/streams/NETCONF?filter=/depot:alarm%5Btext='x'%5D")
     request: Any = core.requests[-1]
     assert request.filter.select == "/depot:alarm[text='x']"

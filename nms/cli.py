@@ -10,10 +10,10 @@ import os
 import sys
 from collections.abc import Sequence
 
-from nms.commands import app, data, init, output, package, partner, serve, story
+from nms.commands import app, data, init, output, package, serve
 from nms.errors import ConfigError, RpcError, RpcErrors
 
-_TOPICS = (serve, init, story, package, partner, app, data)
+_TOPICS = (serve, init, package, app, data)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,8 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         output.complain(str(error))
         return 2
     except RpcErrors as several:
-        for error in several.errors:
-            output.complain(str(error))
+        for one in several.errors:
+            output.complain(str(one))
         return 1
     except RpcError as error:
         output.complain(str(error))

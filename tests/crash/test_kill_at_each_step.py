@@ -1,4 +1,4 @@
-"""SIGKILL at each step of a commit: the next start has exactly what was confirmed, and what was durable before its reply."""
+"""SIGKILL at each step of a commit: the next start has exactly what was confirmed, or durable before its reply."""
 
 from __future__ import annotations
 

@@ -11,9 +11,11 @@ import pytest
 
 from nms.datastore.journal_sqlite import SqliteJournal
 from nms.errors import ConfigError
+from nms.model.diff import diff
 from nms.model.edit import Insert
 from nms.model.load import load
 from nms.model.schema import Schema
+from nms.model.values import AnyData
 from nms.operations.dispatch import PROTOCOL_MODULES, Core
 from nms.operations.request import CopyConfig
 from tests.unit.operations.shop_server import MODULES, Server, at, schema, tree
@@ -35,11 +37,14 @@ def test_everything_durable_comes_back(file: Path, least: int) -> None:
     server.edit(at("/shop:shop/name", """both ' and " quotes"""))
     server.edit(*[at(f"/shop:shop/queue[who='{who}']/note", who) for who in "abc"])
     server.edit(at("/shop:shop/queue[who='c']/note", "first", insert=Insert("first")))
-    server.edit(at("/shop:shop/queue[who='c']", ("c", "first", None), insert=Insert("first")))
+    server.edit(
+        at("/shop:shop/queue[who='c']", ("c", "first", AnyData(json='{"x:y":[1]}'), None), insert=Insert("first"))
+    )
     server.edit(
         at("/shop:shop/slot[side='left'][number='-9']/text", "x"), at("/shop:shop/slot[side='7'][number='1']/text", "y")
     )
     server.edit(at("/shop:shop/tag[.='b']", "b"), at("/shop:shop/tag[.='a']", "a"))
+    server.edit(at("/shop:shop/extra", AnyData(xml='<b xmlns="urn:b" c="d">text</b>')))
     server.edit(at("/shop:shop/hours", (None, None)))
     server.edit(at("/shop:shop/item[id='a']/price", 1), at("/shop:shop/item[id='b']/price", 1))
     server.core.store.publish([at("/shop:shop/item[id='a']/sold", 4), at("/shop:shop/item[id='b']/sold", 4)])
@@ -47,11 +52,12 @@ def test_everything_durable_comes_back(file: Path, least: int) -> None:
     server.edit(at("/shop:shop/item[id='b']", op="delete"))
     server.do(CopyConfig("running", "startup"))
     server.edit(at("/shop:shop/open", False))
-    expected = [server.get(name) for name in ("running", "startup")]
+    expected = [server.core.store.root(name) for name in ("running", "startup")]
     operational = server.shop("operational")
     assert operational.pop("status") == {"visitors": 9}
     again = reopen(server, file, least)
-    assert [again.get(name) for name in ("running", "startup")] == expected
+    for name, root in zip(("running", "startup"), expected, strict=True):
+        assert diff(schema().root, root, again.core.store.root(name)) == []
     assert [entry["who"] for entry in again.shop()["queue"]] == ["c", "a", "b"]
     assert again.shop("operational") == operational
     assert reopen(again, file, least).shop("operational") == operational

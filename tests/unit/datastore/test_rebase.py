@@ -1,4 +1,4 @@
-"""The law of operational: carrying a change over gives what laying the surviving state over the new configuration gives."""
+"""The law of operational: a change carried over is the surviving state laid over the new configuration."""
 
 from __future__ import annotations
 

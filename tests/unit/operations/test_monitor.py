@@ -80,6 +80,9 @@ def test_hello_and_restconf_capabilities(server: Server) -> None:
     assert not any(":startup" in uri or ":url" in uri for uri in hello)
     assert any(uri.endswith(f"content-id={schema().content_id}") for uri in hello)
     assert state(server, "capabilities")["capability"] == hello
+    modules = {uri.partition("module=")[2].partition("&")[0] for uri in hello if "?module=" in uri}
+    assert "ietf-netconf-monitoring" in modules
+    assert not modules & {"shop", "ietf-yang-library", "ietf-interfaces"}  # YANG 1.1, or not served
     shown = server.read("/ietf-restconf-monitoring:restconf-state")["ietf-restconf-monitoring:restconf-state"]
     assert "urn:ietf:params:restconf:capability:depth:1.0" in shown["capabilities"]["capability"]
     assert [stream["name"] for stream in shown["streams"]["stream"]] == ["NETCONF"]

@@ -8,7 +8,7 @@ import pytest
 from lxml import etree
 
 from nms.errors import RpcError
-from nms.operations.request import Get, PathFilter, SubtreeFilter
+from nms.operations.request import Get, PathFilter, SubtreeFilter, XPathFilter
 from tests.unit.operations.shop_server import Server, at, path, plain
 
 
@@ -86,3 +86,20 @@ def test_defaults_reveal_nothing_that_is_hidden(server: Server) -> None:
     reply = server.do(Get("running", with_defaults="report-all"), server.open("ann"))
     assert "ietf-netconf-acm:nacm" not in plain(reply.data)
     assert "ietf-netconf-acm:nacm" in get(server, datastore="running", with_defaults="report-all")
+
+
+def test_xpath(server: Server) -> None:
+    names = {"s": "urn:example:shop"}
+    found = get(server, filter=XPathFilter("/s:shop/s:item[s:price > 1] | //s:visitors", names))
+    assert found == {"shop:shop": {"item": [{"id": "b", "price": 2}], "status": {"visitors": 8}}}
+    for wrong in ("/s:shop[", "count(/s:shop)", "/t:shop"):
+        with pytest.raises(RpcError, match="invalid-value"):
+            get(server, filter=XPathFilter(wrong, names))
+
+
+def test_no_filter_tells_what_is_hidden(server: Server) -> None:
+    server.edit(at("/shop:shop/till", "123"))
+    wanted = XPathFilter("/s:shop[s:till='123']/s:name", {"s": "urn:example:shop"})
+    ann = server.open("ann")
+    assert plain(server.do(Get(filter=wanted)).data) == {"shop:shop": {"name": "corner"}}
+    assert plain(server.do(Get(filter=wanted), ann).data) == {}

@@ -22,7 +22,7 @@ _MONITORING: Final = "ietf-netconf-monitoring"
 _LIBRARY: Final = "ietf-yang-library"
 _DATASTORES: Final = ("running", "candidate", "startup", "operational", "intended")
 
-_WITH_DEFAULTS: Final = "basic-mode=explicit&also-supported=report-all,report-all-tagged,trim"
+_WITH_DEFAULTS: Final = "basic-mode=explicit&also-supported=report-all,trim"
 
 
 def netconf_capabilities(schema: Schema) -> list[str]:

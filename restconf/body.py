@@ -19,7 +19,9 @@ from nms.model.schema import Node, Schema
 from nms.model.values import Key, Value
 from restconf.media import Encoding
 
-_DECLARATION: Final = re.compile(rb"""(?:\xef\xbb\xbf)?(?:<\?xml\s[^>]*?(?:encoding\s*=\s*["']([^"']*)["'][^>]*?)?\?>)?""")
+_DECLARATION: Final = re.compile(
+    rb"""(?:\xef\xbb\xbf)?(?:<\?xml\s[^>]*?(?:encoding\s*=\s*["']([^"']*)["'][^>]*?)?\?>)?"""
+)
 RESTCONF_NS: Final = "urn:ietf:params:xml:ns:yang:ietf-restconf"
 
 

@@ -100,7 +100,9 @@ def _leaf(parent: etree._Element, name: str, text: str) -> None:
 
 def _printable(text: str) -> str:
     """`text` without the characters that XML 1.0 cannot carry."""
-    return "".join(c if c in "\t\n\r" or " " <= c <= "\ud7ff" or "\ue000" <= c <= "\ufffd" or c > "\uffff" else "?" for c in text)
+    return "".join(
+        c if c in "\t\n\r" or " " <= c <= "\ud7ff" or "\ue000" <= c <= "\ufffd" or c > "\uffff" else "?" for c in text
+    )
 
 
 def _clean(value: Any) -> Any:

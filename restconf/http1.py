@@ -268,9 +268,7 @@ class Connection(asyncio.Protocol):
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _environ(self, message: Message, body: bytes) -> Environ:
-        return wsgi.environ(
-            self.base, message.method, bytes(message.target), message.version, message.headers, body
-        )
+        return wsgi.environ(self.base, message.method, bytes(message.target), message.version, message.headers, body)
 
     def _advance(self) -> None:
         """Answer what waits, as far as the client reads and no earlier request is under way."""

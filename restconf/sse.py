@@ -58,9 +58,7 @@ def blueprint(front: Front) -> Blueprint:
         )
         opened.release = lambda: front.core.close_session(session)
         try:
-            front.core.dispatch(
-                session, CreateSubscription(opened.put, name, xpath, query.start_time, query.stop_time)
-            )
+            front.core.dispatch(session, CreateSubscription(opened.put, name, xpath, query.start_time, query.stop_time))
         except BaseException:
             front.core.close_session(session)
             raise

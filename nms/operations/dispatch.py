@@ -211,6 +211,6 @@ class Core:
 def _events(schema: Schema) -> Schema:
     """`schema` with its notifications for top-level data, so that filters work on them."""
     root = Node("root", "", "", "", None, Names(schema.root.names.namespaces, schema.root.names.modules))
-    root.children = tuple(schema.notifications.values())
+    root.children = tuple(replace(node, kind="container") for node in schema.notifications.values())
     seal(root)
     return replace(schema, root=root)

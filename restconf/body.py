@@ -1,6 +1,6 @@
 """Message bodies (RFC 8040 section 5): bytes of a request to values, values to the bytes of an answer.  Pure.
 
-Bodies are JSON (RFC 7951) or XML (RFC 7950); a document type declaration is refused, so that no entity is ever expanded.
+Bodies are JSON (RFC 7951) or XML (RFC 7950); a document type is refused, so that no entity is ever expanded.
 """
 
 from __future__ import annotations

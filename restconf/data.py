@@ -219,9 +219,10 @@ class _DataResource:
         try:
             return self.front.dispatch(environ, EditConfig("running", edits, precondition=wanted))
         except RpcError as error:
-            if error.status == 412 and must_exist and not given:
+            # a failed precondition is the protocol's error, a failed `must` is not
+            if error.status == 412 and error.type == "protocol" and must_exist and not given:
                 raise _not_found(target) from None
-            # the target or a parent is not there; data-missing of a constraint (leafref) names another place or an app-tag
+            # the target or a parent is not there; a constraint's data-missing has an app-tag
             if error.tag == "data-missing" and not error.app_tag and format_path(target).startswith(error.path):
                 raise RpcError("invalid-value", error.message, path=error.path, status=404) from None
             raise

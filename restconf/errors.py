@@ -1,4 +1,4 @@
-"""The one place where an `RpcError` becomes an HTTP answer: ietf-restconf:errors in JSON or XML (RFC 8040 section 7.1)."""
+"""The one place where an `RpcError` becomes an HTTP answer: ietf-restconf:errors (RFC 8040 section 7.1)."""
 
 from __future__ import annotations
 

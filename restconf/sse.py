@@ -1,8 +1,8 @@
 """Event streams (RFC 8040 section 6): notifications as server-sent events, in XML or JSON.
 
 ``{+restconf}/streams/NAME`` and ``.../NAME/xml`` send XML, ``.../NAME/json`` JSON.  The core puts notifications into a
-bounded queue from its own threads; they are encoded where they are sent.  A client that is too slow for its queue is cut
-off rather than left with a gap that it cannot see: it comes back with start-time.
+bounded queue from its own threads; they are encoded where they are sent.  A client that is too slow for its queue is
+cut off rather than left with a gap that it cannot see: it comes back with start-time.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ class EventStream(LiveBody):
 
 
 def _prefixes(front: Front) -> dict[str, str]:
-    """Prefixes of a filter (RFC 8040 section 4.8.4): module names, and the modules' own where they are not ambiguous."""
+    """Prefixes of a filter (RFC 8040 section 4.8.4): module names, and the modules' own unless they are taken."""
     modules = front.schema.modules.values()
     return {module.prefix: module.namespace for module in modules} | front.namespaces
 

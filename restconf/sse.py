@@ -142,6 +142,7 @@ class EventStream(LiveBody):
         self.release()
 
     def __iter__(self) -> Iterator[bytes]:
+        yield _HEARTBEAT  # a server may hold the head back until there is a body
         while not self.ended:
             with self._changed:
                 self._changed.wait_for(lambda: self._queue or self._ended, 15.0)

@@ -20,6 +20,7 @@ from nms.model.values import Value
 from nms.notify.streams import Streams
 from nms.operations import commit, edit, events, invoke, lock, monitor, request, retrieve, subscribe
 from nms.operations.context import Call, Context
+from nms.operations.files import Files
 from nms.operations.request import Principal, Reply, Request, Session
 
 #: The modules of the protocols themselves, for `nms.model.load.load`: served beside what is configured.
@@ -65,6 +66,7 @@ class Core:
         guard: access to the data; `guard.store` takes providers, published state and sources.
         store: the same store, for the domain's blocks; front ends have no business with it.
         streams: `streams.publish(notification)`.
+        files: what front ends serve at ``/packages``, None: nothing.
     """
 
     def __init__(self, guard: Guard, streams: Streams) -> None:
@@ -72,6 +74,7 @@ class Core:
         self.store = guard.store
         self.schema = guard.schema
         self.streams = streams
+        self.files: Files | None = None
         clock = guard.store.clock
         self._ids = itertools.count(1)
         self.context = Context(

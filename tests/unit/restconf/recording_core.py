@@ -11,6 +11,7 @@ from nms.model.path import InstancePath
 from nms.model.schema import Node, Schema
 from nms.notify.streams import Notification
 from nms.operations.dispatch import Core
+from nms.operations.files import Files
 from nms.operations.request import Principal, Reply, Request, Session
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -27,6 +28,7 @@ class RecordingCore:
 
     def __init__(self, schema: Schema, initial: dict[str, Any] | None = None) -> None:
         self.schema = schema
+        self.files: Files | None = None
         root = json.decode(schema.root, initial) if initial is not None else None
         self.core = Core.create(schema, initial=root, clock=lambda: EPOCH)
         self.requests: list[Request] = []

@@ -116,12 +116,55 @@ def _leaf(edit: Edit, held: Value | None, path: InstancePath) -> Value | None:
     return _untouched(held, path) if edit.op == "none" else edit.value
 
 
-def _untouched(held: Value | None, path: InstancePath) -> Value | None:
-    """What operation none leaves: it wants its target to exist (RFC 6241 section 7.2, default-operation)."""
-    node = path[-1][0]
+def _untouched(held: Value | None, path: InstancePath, given: Value | None = None) -> Value | None:
+    """What operation none leaves: it wants its target, and all that is `given` below, to exist (RFC 6241 section 7.2)."""
+    node, key = path[-1]
     if held is None and (node.kind != "container" or node.presence):
         raise _missing(path)
+    if given is not None and (node.kind == "container" or (node.kind == "list" and key is not None)):
+        below = held if held is not None else node.blank
+        for child, value in zip(node.children, given, strict=True):
+            if value is not None:
+                for step, wanted in tree.members(child, value):
+                    found = tree.get(below, (step,))
+                    _untouched(found, (*path, step), wanted)
     return held
+
+
+def refuse_state(edits: Sequence[Edit], path: InstancePath = ()) -> None:
+    """Check that `edits` give configuration only: state is not for clients to change (RFC 7950 section 7.21.1).
+
+    Raises:
+        RpcError: unknown-element, with the path of the parent.
+    """
+    for edit in edits:
+        _refuse(edit.node, path)
+        here = (*path, (edit.node, edit.key))
+        if edit.children is not None:
+            refuse_state(edit.children, here)
+        elif edit.value is not None and edit.node.holds_state:
+            whole_list = edit.node.kind == "list" and edit.key is None
+            for step, value in tree.members(edit.node, edit.value) if whole_list else ((here[-1], edit.value),):
+                _refuse_below(value, (*path, step))
+
+
+def _refuse(node: Node, path: InstancePath) -> None:
+    if not node.config:
+        raise RpcError(
+            "unknown-element",
+            f"{node.name} is state and cannot be edited",
+            path=format_path(path) if path else "",
+            info={"bad-element": node.name},
+        )
+
+
+def _refuse_below(value: Value, path: InstancePath) -> None:
+    for child, held in zip(path[-1][0].children, value, strict=True):
+        if held is not None:
+            _refuse(child, path)
+            if child.holds_state:
+                for step, inner in tree.members(child, held):
+                    _refuse_below(inner, (*path, step))
 
 
 def _container(edit: Edit, held: Value | None, path: InstancePath) -> Value | None:
@@ -143,7 +186,7 @@ def _inner(edit: Edit, held: Value | None, path: InstancePath) -> Value | None:
             base = tree.blank_entry(edit.node, edit.key)
         return _apply_children(edit.node, base, edit.children, path)
     if edit.op == "none":
-        return _untouched(held, path)
+        return _untouched(held, path, edit.value)
     return edit.value if base is None else merge(edit.node, base, edit.value)
 
 

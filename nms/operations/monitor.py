@@ -24,7 +24,7 @@ _LIBRARY: Final = "ietf-yang-library"
 _DATASTORES: Final = ("running", "candidate", "startup", "operational", "intended")
 
 _YANG_1_1: Final = re.compile(r"""^\s*yang-version\s+["']?1\.1["']?\s*;""", re.MULTILINE)
-_WITH_DEFAULTS: Final = "basic-mode=explicit&also-supported=report-all,report-all-tagged,trim"
+_WITH_DEFAULTS: Final = "basic-mode=explicit&also-supported=report-all,trim"
 
 
 def netconf_capabilities(schema: Schema) -> list[str]:

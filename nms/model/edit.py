@@ -117,7 +117,7 @@ def _leaf(edit: Edit, held: Value | None, path: InstancePath) -> Value | None:
 
 
 def _untouched(held: Value | None, path: InstancePath, given: Value | None = None) -> Value | None:
-    """What operation none leaves: it wants its target, and all that is `given` below, to exist (RFC 6241 section 7.2)."""
+    """What operation none leaves: its target, and all that is `given` below, must exist (RFC 6241 section 7.2)."""
     node, key = path[-1]
     if held is None and (node.kind != "container" or node.presence):
         raise _missing(path)

@@ -117,7 +117,7 @@ def _leaf(edit: Edit, held: Value | None, path: InstancePath) -> Value | None:
 
 
 def _untouched(held: Value | None, path: InstancePath, given: Value | None = None) -> Value | None:
-    """What operation none leaves: it wants its target, and all that is `given` below, to exist (RFC 6241 section 7.2)."""
+    """What operation none leaves: its target, and all that is `given` below, must exist (RFC 6241 section 7.2)."""
     node, key = path[-1]
     if held is None and (node.kind != "container" or node.presence):
         raise _missing(path)
@@ -129,42 +129,6 @@ def _untouched(held: Value | None, path: InstancePath, given: Value | None = Non
                     found = tree.get(below, (step,))
                     _untouched(found, (*path, step), wanted)
     return held
-
-
-def refuse_state(edits: Sequence[Edit], path: InstancePath = ()) -> None:
-    """Check that `edits` give configuration only: state is not for clients to change (RFC 7950 section 7.21.1).
-
-    Raises:
-        RpcError: unknown-element, with the path of the parent.
-    """
-    for edit in edits:
-        _refuse(edit.node, path)
-        here = (*path, (edit.node, edit.key))
-        if edit.children is not None:
-            refuse_state(edit.children, here)
-        elif edit.value is not None and edit.node.holds_state:
-            whole_list = edit.node.kind == "list" and edit.key is None
-            for step, value in tree.members(edit.node, edit.value) if whole_list else ((here[-1], edit.value),):
-                _refuse_below(value, (*path, step))
-
-
-def _refuse(node: Node, path: InstancePath) -> None:
-    if not node.config:
-        raise RpcError(
-            "unknown-element",
-            f"{node.name} is state and cannot be edited",
-            path=format_path(path) if path else "",
-            info={"bad-element": node.name},
-        )
-
-
-def _refuse_below(value: Value, path: InstancePath) -> None:
-    for child, held in zip(path[-1][0].children, value, strict=True):
-        if held is not None:
-            _refuse(child, path)
-            if child.holds_state:
-                for step, inner in tree.members(child, held):
-                    _refuse_below(inner, (*path, step))
 
 
 def _container(edit: Edit, held: Value | None, path: InstancePath) -> Value | None:

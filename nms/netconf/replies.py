@@ -12,8 +12,6 @@ from datetime import datetime
 from typing import Final
 from xml.sax.saxutils import escape
 
-from lxml import etree
-
 from nms.errors import RpcError
 from nms.model import tree, xml
 from nms.model.path import InstancePath

@@ -35,7 +35,7 @@ def test_rpc(client: FlaskClient, core: RecordingCore, body: str, media: str) ->
     core.answers["count"] = (12,)
     for accept, expected in (
         (JSON, '{"depot:output":{"total":"12"}}'),
-        (XML, '<output xmlns="urn:depot"><total>12</total></output>'),
+        (XML, '<output xmlns="urn:depot"><total xmlns="urn:depot">12</total></output>'),
     ):
         response = client.post(COUNT, data=body, headers={"Content-Type": media, "Accept": accept})
         assert (response.status_code, response.mimetype, response.text) == (200, accept, expected)

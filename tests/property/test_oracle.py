@@ -24,7 +24,9 @@ from nms.model.types import Type
 
 MODULES = Path(__file__).parents[1] / "unit" / "model" / "modules"
 
-#: Conditions over the container `data` of the module written below.
+#: Conditions over the container `data` of the module written below.  Left out, with their cases in the unit tests:
+#: a number as predicate on a reverse axis from several nodes, which libyang counts over all of them together and not
+#: for each (XPath 1.0 section 2.4), and preceding-sibling, on which libyang 4 crashes with several siblings.
 CONDITIONS = [
     "../data/s = ../data/t",
     "../data/s != ../data/t",
@@ -92,7 +94,6 @@ CONDITIONS = [
     "../data/row/../n = 3",
     "../data/row[v = 3] | ../data/word",
     "count(../data/s | ../data/t | ../data/s) = 2",
-    "../data/row[k='b']/preceding-sibling::row/v = 3",
     "../data/row[k='a']/following-sibling::row/v = 3",
     "../data/row/ancestor::data/n = 3",
     "../data/row[k='b']/ancestor-or-self::row[1]/k = 'b'",
@@ -116,13 +117,9 @@ CONDITIONS = [
     "../data/row[v != 3]",
     "(../data/row)[1]/k = 'a'",
     "(../data/row/k | ../data/word)[2] = 'b'",
-    "count(../data/following::*) > 100",
     "../data/pair[a='1'][b=current()/../data/s]",
     "../data/pair[b='a' and a=1]",
 ]
-# yangson reads neither the axis following nor its like in a model.
-CONDITIONS = [c for c in CONDITIONS if "following::" not in c]
-
 ORACLE = """module oracle {
   yang-version 1.1;
   namespace "urn:oracle";
@@ -204,7 +201,9 @@ def scalar(kind: Type, *, key: bool = False) -> st.SearchStrategy[Any]:
     if kind.enums:
         return st.sampled_from(sorted(kind.enums))
     if kind.bits:
-        return st.lists(st.sampled_from(sorted(kind.bits)), unique=True).map(lambda b: " ".join(sorted(b, key=kind.bits.get)))
+        return st.lists(st.sampled_from(sorted(kind.bits)), unique=True).map(
+            lambda b: " ".join(sorted(b, key=kind.bits.get))
+        )
     if kind.identities:
         return st.sampled_from(sorted(kind.identities))
     return st.sampled_from((FLAT if key else {}).get(kind.base, POOLS[kind.base]))
@@ -228,7 +227,10 @@ def members(draw: st.DrawFn, node: Node, module: str = "") -> dict[str, Any]:
             assert child.type is not None
             found[name] = draw(st.lists(scalar(child.type), unique=True, min_size=1, max_size=3))
         elif child.kind == "container":
-            found[name] = draw(members(child, child.module))
+            inner = draw(members(child, child.module))
+            # An empty non-presence container says nothing (RFC 7950 section 7.5.1); libyang minds it under a when.
+            if inner or child.presence:
+                found[name] = inner
         elif child.kind == "list":
             rows = draw(st.lists(members(child, child.module), min_size=1, max_size=4))
             keys = [key.name for key in child.keys]
@@ -244,7 +246,9 @@ def of_list(path: str, app_tag: str) -> str:
     RFC 7950 sections 15.2 and 15.3 want the path of the list for too many or few; 15.1 leaves it open for `unique`.
     """
     together = ("too-many-elements", "too-few-elements", "data-not-unique")
-    return path[: path.rindex("/") + 1] + path[path.rindex("/") + 1 :].partition("[")[0] if app_tag in together else path
+    return (
+        path[: path.rindex("/") + 1] + path[path.rindex("/") + 1 :].partition("[")[0] if app_tag in together else path
+    )
 
 
 def libyang(context: ly.Context, data: dict[str, Any]) -> set[str]:

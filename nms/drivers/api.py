@@ -1,4 +1,4 @@
-"""What the blocks of a domain ask of the infrastructure below them: VIM, DNS and data plane (Mm7 and Mp2, ETSI GS MEC 003).
+"""What the blocks of a domain ask of the infrastructure below them: VIM, DNS, data plane (Mm7, Mp2; ETSI GS MEC 003).
 
 Defines `Vim`, `Dns` and `DataPlane`, the frozen values that they exchange, and `load`, which finds a driver by
 entry point.  Every call is a coroutine: drivers are slow and never run under the writer lock.  Every call is idempotent
@@ -208,18 +208,19 @@ class Dns(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TrafficRule:
-    """A traffic rule of an application instance (MEC 011, TrafficRule; names of its attributes in kebab-case inside).
+    """A traffic rule of an application instance (MEC 010-2 clause 6.2.1.9; the leafs of mec-app-descriptor).
 
-    `filters` are the members of trafficFilter, `interfaces` those of dstInterface, each a mapping of attribute to value.
+    `filter` maps the filter's leafs to their values; absent ones match all.  Lower `priority` numbers come first.
     """
 
     instance_id: str
     rule_id: str
     priority: int
-    filter_type: str
     action: str
-    filters: tuple[Mapping[str, Any], ...] = ()
-    interfaces: tuple[Mapping[str, Any], ...] = ()
+    filter_type: str = "per-flow"
+    filter: Mapping[str, Any] = field(default_factory=dict)
+    destination_interface: str = ""
+    destination_address: str = ""
 
 
 class DataPlane(Protocol):

@@ -12,7 +12,7 @@ from pathlib import Path
 from nms.drivers.api import TrafficRule, strict
 
 
-class EmbeddedDataPlane:
+class EmbeddedDataplane:
     """A `DataPlane` in memory; its configuration table takes no keys."""
 
     steers = False

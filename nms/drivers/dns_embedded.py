@@ -1,8 +1,8 @@
 """The embedded DNS: an authoritative responder for a few zones, over UDP and TCP (RFC 1034, 1035, 2308, 6891, 7766).
 
 `Zones` is the data and `reply` the protocol; both are pure, a message in and a message out.  `EmbeddedDns` is the
-driver around them: sockets and the publish/withdraw interface.  Records live in memory: the platform publishes them again
-after a restart.  No recursion, no transfer, no DNSSEC, no update over the wire.
+driver around them: sockets and the publish/withdraw interface.  Records live in memory: the platform publishes them
+again after a restart.  No recursion, no transfer, no DNSSEC, no update over the wire.
 """
 
 from __future__ import annotations
@@ -167,7 +167,6 @@ def _fill(zones: Zones, query: dns.message.Message, answer: dns.message.Message)
     answer.flags |= dns.flags.AA
     for rrset in zones.rrsets(name, origin):
         if wanted in (rrset.rdtype, dns.rdatatype.ANY):
-            rrset.name = name  # the asker's own spelling: some resolvers check its random case
             answer.answer.append(rrset)
     if not answer.answer:
         answer.authority.append(zones.soa(origin, NEGATIVE_TTL))

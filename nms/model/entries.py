@@ -21,7 +21,7 @@ _FILL: Final = 48  # entries a leaf gets from a bulk build: room for a third mor
 class Leaf:
     """Up to `FANOUT` entries; `xml` and `json` memoise their encodings."""
 
-    __slots__ = ("keys", "values", "xml", "json")
+    __slots__ = ("json", "keys", "values", "xml")
 
     def __init__(self, keys: tuple[Key, ...], values: tuple[Value, ...]) -> None:
         self.keys = keys
@@ -33,7 +33,7 @@ class Leaf:
 class Inner:
     """Up to `FANOUT` subtrees; `separators[i]` is the smallest key of `children[i + 1]`."""
 
-    __slots__ = ("separators", "children", "size")
+    __slots__ = ("children", "separators", "size")
 
     def __init__(self, separators: tuple[Key, ...], children: tuple[Tree, ...], size: int) -> None:
         self.separators = separators
@@ -47,7 +47,7 @@ Tree: TypeAlias = Leaf | Inner
 class Ordered:
     """A user-ordered list: the entries by key, and the keys in the user's order."""
 
-    __slots__ = ("tree", "order")
+    __slots__ = ("order", "tree")
 
     def __init__(self, tree: Tree, order: tuple[Key, ...]) -> None:
         self.tree = tree

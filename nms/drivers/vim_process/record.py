@@ -26,9 +26,7 @@ class Record:
     def instance(self) -> Instance:
         """What the outside sees."""
         spec = self.spec
-        return Instance(
-            spec.id, self.state, self.host, self.zone, self.address, spec.port, spec.resources, self.reason
-        )
+        return Instance(spec.id, self.state, self.host, self.zone, self.address, spec.port, spec.resources, self.reason)
 
 
 def save(folder: Path, record: Record) -> None:

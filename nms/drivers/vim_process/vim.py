@@ -249,6 +249,8 @@ class ProcessVim:
 
     async def _launch(self, spec: InstanceSpec) -> None:
         name, folder = spec.id, self._folder(spec.id)
+        # A stop that was cancelled, or an end that came by itself, may have left processes.
+        await self._end(name, self._stop_timeout)
         self._put(name, state="starting", reason="")
         # A start after a stop finds its files again, as a virtual machine finds its disk.
         if not (folder / "work").is_dir():
@@ -310,7 +312,9 @@ class ProcessVim:
         self._sweeps.add(sweep)
         sweep.add_done_callback(self._sweeps.discard)
         reason = f"it ended by itself{watch.how()}: {self._last_words(name)}"
-        self._changed(self._put(name, state="failed", pid=0, born="", reason=reason).instance())
+        with suppress(RpcError):  # a full disk: we know it all the same, and the next `open` finds no such process
+            self._put(name, state="failed", pid=0, born="", reason=reason)
+        self._changed(self._records[name].instance())
 
     async def _end(self, name: str, grace: float) -> None:
         """End every process of the instance: politely, after the grace by force."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nms.credentials import HASH, fingerprint_of, public_key
+from nms.credentials import HASH, KEY_TYPE, fingerprint_of, public_key
 from nms.strict_toml import (
     BOOLEAN,
     TEXT,
@@ -105,7 +105,7 @@ def _key_lines(found: object, where: Where) -> tuple[str, ...]:
     """Entries are public keys, or the paths of files of them (sshd(8), AUTHORIZED_KEYS FILE FORMAT)."""
     lines: list[str] = []
     for entry in many(TEXT).read(found, where):
-        if re.match(r"(ssh|ecdsa|sk-ssh|sk-ecdsa)-\S+\s", entry):
+        if KEY_TYPE.match(entry) and " " in entry:
             lines.append(entry)
             continue
         file = path("file of public keys", test=Path.is_file).read(entry, where)

@@ -2,13 +2,11 @@
 
 Passwords are iana-crypt-hash values ($5$, $6$) of RFC 7317; slow by design, so that a success is remembered and a
 request in RESTCONF (RFC 7617: the password comes with each) costs a keyed digest instead of thousands of rounds.
-This module must not know of sockets or protocols: a transport asks, and gets yes, no, or a user's name.
+This module must not know of sockets or protocols: a front end asks, and gets the principal or nobody.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import hmac
 import re
@@ -18,9 +16,13 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Protocol
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import load_ssh_public_key
+import asyncssh
 from passlib.hash import sha256_crypt, sha512_crypt
+
+from nms.operations.request import Principal
+
+#: First word of a public key in OpenSSH's format; DSA is left out on purpose.
+KEY_TYPE = re.compile(r"ssh-(ed25519|ed448|rsa)|ecdsa-sha2-\S+|sk-(ssh|ecdsa)-\S+")
 
 #: The crypt hashes that we check: scheme, rounds, salt (its length bounds are crypt(5)'s), digest.
 HASH = re.compile(
@@ -45,10 +47,14 @@ class UserRecord(Protocol):
     def authorized_keys(self) -> tuple[str, ...]: ...
     @property
     def certificates(self) -> tuple[str, ...]: ...
+    @property
+    def groups(self) -> tuple[str, ...]: ...
+    @property
+    def recovery(self) -> bool: ...
 
 
 class Credentials:
-    """The users' credentials, safe to ask from several threads.
+    """The users' credentials; its methods are what the transports and RESTCONF ask for, from any thread.
 
     Args:
         users: the users of the configuration.
@@ -57,16 +63,34 @@ class Credentials:
 
     def __init__(self, users: Iterable[UserRecord], *, remembered: int = 1024) -> None:
         users = tuple(users)
+        self._principals = {user.name: Principal(user.name, frozenset(user.groups), user.recovery) for user in users}
         self._hashes = {user.name: user.password_hash for user in users if user.password_hash}
-        self._keys = {user.name: frozenset(map(public_key, user.authorized_keys)) for user in users}
+        self._keys = {user.name: tuple(map(public_key, user.authorized_keys)) for user in users}
         self._owners = {certificate: user.name for user in users for certificate in user.certificates}
         self._remembered: OrderedDict[bytes, None] = OrderedDict()
         self._most = remembered
         self._secret = secrets.token_bytes(32)
         self._lock = threading.Lock()
 
-    def password(self, user: str, password: str) -> bool:
-        """Whether this is the user's password.
+    def principal(self, user: str) -> Principal | None:
+        """Who a user is whose identity somebody else has proven (SSH, the kernel)."""
+        return self._principals.get(user)
+
+    def authorized_keys(self, user: str) -> tuple[asyncssh.SSHKey, ...]:
+        """The public keys that may log in as this user."""
+        return self._keys.get(user, ())
+
+    def authenticate_certificate(self, digest: str) -> Principal | None:
+        """Whom a client certificate stands for; its chain is verified already.
+
+        Args:
+            digest: SHA-256 of the certificate's DER, 64 lower-case hexadecimal digits.
+        """
+        owner = self._owners.get(f"sha256:{digest}")
+        return self._principals.get(owner) if owner is not None else None
+
+    def authenticate_password(self, user: str, password: str) -> Principal | None:
+        """Who it is, if this is the user's password.
 
         A success is remembered as an HMAC under a key of this process, so that memory holds no password; a failure is
         never remembered, and an unknown user costs as much as a wrong password (for hashes of the usual 5,000 rounds).
@@ -74,24 +98,18 @@ class Credentials:
         stored = self._hashes.get(user)
         token = self._token(user, password)
         with self._lock:
-            if token in self._remembered:
+            known = token in self._remembered
+            if known:
                 self._remembered.move_to_end(token)
-                return True
-        right = _matches(password, stored or _NOBODY) and stored is not None
-        if right:
+        if not known:
+            # computed for an unknown user too: the time that it takes must not tell who exists
+            if not _matches(password, stored or _NOBODY) or stored is None:
+                return None
             with self._lock:
                 self._remembered[token] = None
                 while len(self._remembered) > self._most:
                     self._remembered.popitem(last=False)
-        return right
-
-    def public_key(self, user: str, blob: bytes) -> bool:
-        """Whether the key (wire format of RFC 4253 section 6.6, before its possession was proven) is the user's."""
-        return blob in self._keys.get(user, frozenset())
-
-    def certificate(self, der: bytes) -> str | None:
-        """The user whom a client certificate (DER, its chain already verified) stands for, by its fingerprint."""
-        return self._owners.get(fingerprint(der))
+        return self._principals[user]
 
     def _token(self, user: str, password: str) -> bytes:
         name = user.encode(errors="surrogatepass")
@@ -109,20 +127,19 @@ def _matches(password: str, stored: str) -> bool:
         return False
 
 
-def public_key(line: str) -> bytes:
-    """The key of one line of an OpenSSH public key or authorized_keys file, in the wire format of RFC 4253 section 6.6.
+def public_key(line: str) -> asyncssh.SSHKey:
+    """The key of one line of an OpenSSH public key or authorized_keys file.
 
     Raises:
         ValueError: it is no such line, or carries options, which we do not enforce and therefore refuse.
     """
     words = line.split()
-    if len(words) < 2 or not re.fullmatch(r"(ssh|ecdsa|sk-ssh|sk-ecdsa)-\S+", words[0]):
+    if len(words) < 2 or not KEY_TYPE.fullmatch(words[0]):
         raise ValueError(f'"{line[:40]}" is no public key; expected "ssh-ed25519 AAAA...", without options before it')
     try:
-        load_ssh_public_key(" ".join(words[:2]).encode())
-        return base64.b64decode(words[1], validate=True)
-    except (ValueError, UnsupportedAlgorithm, binascii.Error):
-        raise ValueError(f'"{line[:40]}" is a damaged public key, or of a kind that is no longer safe') from None
+        return asyncssh.import_public_key(" ".join(words[:2]))
+    except ValueError:
+        raise ValueError(f'"{line[:40]}" is a damaged public key, or one of an unknown type') from None
 
 
 def fingerprint(der: bytes) -> str:

@@ -104,8 +104,8 @@ def init(
             "state": "drivers",
             "vim": {
                 "name": "embedded",
-                "address-block": address_block,
-                "hosts": [{"name": "host-1", "zone": "zone-1", "cpu": 8, "memory": 16384, "storage": 100}],
+                "addresses": address_block,
+                "hosts": [{"name": "host-1", "zone": "zone-1", "cpu": 8, "memory": 16384, "storage": 102400}],
             },
             "dns": {"name": "embedded", "listen": listen["dns"], "zones": [f"mec.{domain_id}"]},
             "dataplane": {"name": "embedded"},

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nms.config import BLOCKS, YANG_DIR, Endpoint, ModuleChoice, Zone, load
+from nms.config import BLOCKS, Endpoint, ModuleChoice, Zone, load
 from nms.errors import ConfigError
 from nms.pki import ssh_key_pair
 
@@ -281,7 +281,3 @@ def test_not_text(folder: Path) -> None:
 def test_no_file(folder: Path, name: str) -> None:
     with pytest.raises(ConfigError, match=name):
         load(folder / name)
-
-
-def test_our_models_are_beside_the_package() -> None:
-    assert YANG_DIR.is_dir()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 
 import pytest
 
 from nms import credentials
 from nms.config import User
 from nms.credentials import Credentials, fingerprint, fingerprint_of, public_key
+from nms.operations.request import Principal
 from nms.pki import ssh_key_pair
 
 #: Password and hash, from `openssl passwd -5` and `-6` and from crypt(3) with a number of rounds.
@@ -40,60 +42,66 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.mark.parametrize(("password", "stored"), KNOWN)
 def test_passwords_of_others_tools(password: str, stored: str) -> None:
     known = Credentials([User(name="u", password_hash=stored)])
-    assert known.password("u", password)
-    assert not known.password("u", password + " ")
-    assert not known.password("u", "")
+    assert known.authenticate_password("u", password)
+    assert not known.authenticate_password("u", password + " ")
+    assert not known.authenticate_password("u", "")
 
 
 @pytest.mark.parametrize("password", ["\0", "a\0b", "\ud800", "x" * 5000])
 def test_impossible_passwords_are_wrong_passwords(password: str) -> None:
-    assert not Credentials([User(name="u", password_hash=HASH)]).password("u", password)
+    assert not Credentials([User(name="u", password_hash=HASH)]).authenticate_password("u", password)
 
 
 def test_a_success_is_computed_once_and_a_failure_each_time(checks: list[str]) -> None:
     known = Credentials([User(name="u", password_hash=HASH), User(name="v", password_hash=HASH)])
-    assert all(known.password("u", "horse") for _ in range(10))
+    assert all(known.authenticate_password("u", "horse") for _ in range(10))
     assert checks == [HASH]
-    assert not any(known.password("u", "wrong") for _ in range(3))
+    assert not any(known.authenticate_password("u", "wrong") for _ in range(3))
     assert len(checks) == 4
-    assert known.password("v", "horse")
+    assert known.authenticate_password("v", "horse")
     assert len(checks) == 5
 
 
 def test_what_is_remembered_is_bounded(checks: list[str]) -> None:
     known = Credentials([User(name=str(n), password_hash=HASH) for n in range(3)], remembered=2)
     for name in ("0", "1", "2", "2", "1", "0"):
-        assert known.password(name, "horse")
+        assert known.authenticate_password(name, "horse")
     assert len(checks) == 4
 
 
 def test_names_and_passwords_do_not_run_into_each_other() -> None:
     known = Credentials([User(name="ab", password_hash=HASH), User(name="abh", password_hash=HASH)])
-    assert known.password("abh", "horse")
-    assert not known.password("ab", "hhorse")
+    assert known.authenticate_password("abh", "horse")
+    assert not known.authenticate_password("ab", "hhorse")
 
 
 @pytest.mark.parametrize("user", [User(name="u"), User(name="other", password_hash=HASH)])
 def test_who_has_no_password_costs_as_much_as_a_wrong_one(user: User, checks: list[str]) -> None:
     known = Credentials([user])
-    assert not known.password("u", "horse")
+    assert not known.authenticate_password("u", "horse")
     assert len(checks) == 1
 
 
 def test_memory_holds_no_password() -> None:
     known = Credentials([User(name="u", password_hash=HASH)])
-    assert known.password("u", "horse")
+    assert known.authenticate_password("u", "horse")
     assert "horse" not in repr(vars(known))
 
 
 def test_public_keys() -> None:
-    mine, other = ssh_key_pair("mine").public, ssh_key_pair("other").public
-    blob = base64.b64decode(mine.split()[1])
-    known = Credentials([User(name="u", authorized_keys=(mine,)), User(name="v")])
-    assert known.public_key("u", blob)
-    assert not known.public_key("u", base64.b64decode(other.split()[1]))
-    assert not known.public_key("v", blob)
-    assert not known.public_key("nobody", blob)
+    line = ssh_key_pair("mine").public
+    known = Credentials([User(name="u", authorized_keys=(line,)), User(name="v")])
+    (key,) = known.authorized_keys("u")
+    assert base64.b64encode(key.public_data).decode() == line.split()[1]
+    assert known.authorized_keys("v") == ()
+    assert known.authorized_keys("nobody") == ()
+
+
+def test_who_it_is() -> None:
+    known = Credentials([User(name="u", password_hash=HASH, groups=("g", "h"), recovery=True)])
+    assert known.principal("u") == Principal("u", frozenset({"g", "h"}), True)
+    assert known.authenticate_password("u", "horse") == known.principal("u")
+    assert known.principal("nobody") is None
 
 
 @pytest.mark.parametrize(
@@ -115,8 +123,8 @@ def test_a_line_that_is_no_key(line: str) -> None:
 
 def test_certificates() -> None:
     known = Credentials([User(name="u", certificates=(fingerprint(b"der"),))])
-    assert known.certificate(b"der") == "u"
-    assert known.certificate(b"other") is None
+    assert known.authenticate_certificate(hashlib.sha256(b"der").hexdigest()) == Principal("u")
+    assert known.authenticate_certificate(hashlib.sha256(b"other").hexdigest()) is None
 
 
 def test_fingerprints_as_people_write_them() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import socket
 import ssl
 import stat
@@ -17,6 +18,7 @@ from nms.config import load
 from nms.credentials import Credentials
 from nms.errors import ConfigError
 from nms.init import Ports, init
+from nms.operations.request import Principal
 from nms.pki import write_new
 
 NOW = datetime.datetime.now(datetime.UTC)
@@ -93,7 +95,8 @@ def test_client_and_server_believe_each_other(domain: Path) -> None:
         stream.send(b"x")
         thread.join(10)
     assert shown[0] is not None
-    assert Credentials(load(domain / "nms.toml").users).certificate(shown[0]) == "admin"
+    who = Credentials(load(domain / "nms.toml").users).authenticate_certificate(hashlib.sha256(shown[0]).hexdigest())
+    assert who == Principal("admin", recovery=True)
 
 
 def test_nothing_is_overwritten(domain: Path) -> None:

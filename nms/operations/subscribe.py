@@ -21,6 +21,9 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
         _select(context, context.events.root.blank, wanted)  # a malformed filter is refused here, not at the first event
 
     def accepts(notification: Notification) -> bool:
+        who = session.principal
+        if notification.audience not in (None, who.name) and not who.recovery:
+            return False
         if not context.guard.may_receive(session.principal, notification.node, notification.path):
             return False
         return wanted is None or _passes(context, notification, wanted)

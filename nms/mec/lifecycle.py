@@ -1,9 +1,9 @@
 """Operation occurrences (ETSI GS MEC 010-2, clause 6.2.3): what is happening, why, and what can be done about it.
 
-An occurrence is a durable entry; its operation is a table of steps.  Every step and its undoing are idempotent and find what they need in the datastore or
-at the other side; so a cancelled or failed operation is undone in reverse, and after a restart of the daemon an
-unfinished one begins again at its first step.  Work about one subject runs one after the other; what ends the subject
-cancels what is under way.  It must not know what any step does.
+An occurrence is a durable entry; its operation is a table of steps.  Every step and its undoing are idempotent and find
+what they need in the datastore or at the other side; so a cancelled or failed operation is undone in reverse, and
+after a restart of the daemon an unfinished one begins again at its first step.  Work about one subject runs one after
+the other; what ends the subject cancels what is under way.  It must not know what any step does.
 
     STARTING -> PROCESSING -> COMPLETED
                            -> FAILED (undone)          CANCELLED (undone, on request)

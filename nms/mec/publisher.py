@@ -145,9 +145,12 @@ class Publisher:
         agreed = self.read(agreement_path(scope.partner, scope.agreement) + "/sharing", config=True) or {}
         return bool(agreed.get(what, True))
 
-    def _audience(self, scope: Scope) -> str | None:
-        """The user that the partner authenticates as; nobody, where none is configured."""
+    def _audience(self, scope: Scope) -> Callable[[str], bool]:
+        """A partner gets what is about its agreements and nothing of what is the domain's own."""
+        partners = self.read("/mec-federation:federation/partner", config=True) or {"partner": ()}
+        users = {each["id"]: each.get("user-name") for each in partners["partner"]}
         if scope.own:
-            return None
-        partner = self.read(f"/mec-federation:federation/partner[id='{scope.partner}']", config=True) or {}
-        return str(partner.get("user-name", ""))
+            own = frozenset(users.values())
+            return lambda user: user not in own
+        addressee = users.get(scope.partner)
+        return lambda user: user == addressee

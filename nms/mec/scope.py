@@ -1,8 +1,9 @@
 """Whose view of a block something happens in, and what a commit asks of the block there.
 
-The same model stands in the domain's own tree and, for each agreement, under the partner's entry (Table 3 of the paper).
-A `Scope` is one of those places; an `Intent` is one changed list entry in it.  `IntentProvider` turns the differences of
-a commit into intents, so that a block says what it checks and does once, for whoever asks.  It must not know any block.
+The same model stands in the domain's own tree and, for each agreement, under the partner's entry (Table 3 of the
+paper).  A `Scope` is one of those places; an `Intent` is one changed list entry in it.  `IntentProvider` turns the
+differences of a commit into intents, so that a block says what it checks and does once, for whoever asks.  It must not
+know any block.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
 
     def accepts(notification: Notification) -> bool:
         who = session.principal
-        if notification.audience not in (None, who.name) and not who.recovery:
+        if notification.audience is not None and not who.recovery and not notification.audience(who.name):
             return False
         if not context.guard.may_receive(session.principal, notification.node, notification.path):
             return False

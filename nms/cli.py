@@ -36,8 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         output.complain(str(error))
         return 2
     except RpcErrors as several:
-        for error in several.errors:
-            output.complain(str(error))
+        for one in several.errors:
+            output.complain(str(one))
         return 1
     except RpcError as error:
         output.complain(str(error))

@@ -14,7 +14,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -30,8 +29,8 @@ from nms.datastore.journal import Journal
 from nms.datastore.journal_memory import MemoryJournal
 from nms.datastore.journal_sqlite import SqliteJournal
 from nms.errors import ConfigError, RpcError, RpcErrors
-from nms.model import json, load, xml
 from nms.model import edit as edits
+from nms.model import json, load, xml
 from nms.model.schema import Schema
 from nms.model.values import Value
 from nms.operations.dispatch import PROTOCOL_MODULES, Core

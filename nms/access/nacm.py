@@ -1,8 +1,8 @@
 """The Network Configuration Access Control Model (RFC 8341), pure: rules in, decisions out.
 
-`compile_policy` turns /nacm into a `Policy`, once per change of it; `Policy.view` gives what binds one principal.  A view
-decides per schema node and remembers it, so that reading costs nothing where everything below a node is permitted (the
-very same value comes back, its remembered encodings with it) and follows the data only where rules differ.
+`compile_policy` turns /nacm into a `Policy`, once per change of it; `Policy.view` gives what binds one principal.  A
+view decides per schema node and remembers it, so that reading costs nothing where everything below a node is permitted
+(the very same value comes back, its remembered encodings with it) and follows the data only where rules differ.
 
 Interpretations: a node is hidden with all below it unless a permit rule's path leads on through it, then it shows the
 way (list keys only); keys are shown with their entry; the `default-deny` extensions hold for descendants too; to delete
@@ -326,7 +326,9 @@ class _Walk:
 
     def prune(self, root_node: Node, root: Value) -> Value:
         """`root` without what is denied."""
-        return root if self._verdict(root_node, self.start) == "all" else self._inside(root_node, root, self.start, False)
+        if self._verdict(root_node, self.start) == "all":
+            return root
+        return self._inside(root_node, root, self.start, False)
 
     def _inside(self, node: Node, value: Value, state: _State, passing: bool) -> Value:
         """The permitted children of an instance; `passing`: only those that a permit rule's path leads to."""
@@ -354,8 +356,8 @@ class _Walk:
         inner = self._inside(node, value, state, not decided)
         if decided:
             return tree.close(node, inner)
-        shown = any(held is not None for child, held in zip(node.children, inner, strict=True) if child not in node.keys)
-        return inner if shown else None
+        shown = [held for child, held in zip(node.children, inner, strict=True) if child not in node.keys]
+        return inner if any(held is not None for held in shown) else None
 
     def _list(self, node: Node, held: entries.Entries, state: _State, passing: bool) -> Value | None:
         named = self._named(state, node)

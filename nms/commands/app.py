@@ -7,6 +7,7 @@ the application runs on.
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from typing import Any
 
 from nms.client import Client
@@ -92,11 +93,10 @@ def read(client: Client, name: str) -> dict[str, Any]:
     Raises:
         RpcError: there is none.
     """
-    found = client.get(f"{_ORDERS}/order={name}")
+    found = client.read(f"{_ORDERS}/order={name}")
     if not found:
         raise RpcError("data-missing", f"there is no order {name}; nms app status lists them")
-    entry: dict[str, Any] = found["mec-order:order"][0]
-    return entry
+    return found
 
 
 def follow(client: Client, name: str) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def _status(args: argparse.Namespace) -> int:
     if args.id:
         found = [read(client, args.id)]
     else:
-        found = (client.get(_ORDERS) or {}).get(_ORDERS, {}).get("order", [])
+        found = client.read(_ORDERS).get("order", [])
     if args.json:
         output.show_json(found)
     else:
@@ -146,8 +146,12 @@ def _show(orders: list[dict[str, Any]]) -> None:
         for item in state.get("item") or [{}]:
             ends = [e for e in item.get("endpoint", ())]
             where = ", ".join(f"{e.get('dns-name') or e.get('address', '')}:{e.get('port', '')}" for e in ends)
-            rows.append((entry["id"], local_name(state.get("state", "")), item.get("zone", ""), where, _why_or_blank(state)))
-    output.table(("ORDER", "STATE", "ZONE", "REACHED AT", "NOTE"), rows, empty="no orders: nms app deploy PACKAGE --id ID")
+            rows.append(
+                (entry["id"], local_name(state.get("state", "")), item.get("zone", ""), where, _why_or_blank(state))
+            )
+    output.table(
+        ("ORDER", "STATE", "ZONE", "REACHED AT", "NOTE"), rows, empty="no orders: nms app deploy PACKAGE --id ID"
+    )
 
 
 def _why_or_blank(state: dict[str, Any]) -> str:
@@ -171,7 +175,7 @@ def terminate(client: Client, name: str, deployments: list[str]) -> None:
     """Delete an order and wait until what it deployed is gone."""
     client.write("DELETE", f"{_ORDERS}/order={name}")
     for deployment in deployments:
-        path = f"mec-system:system/deployment={deployment}"
-        for found in output.progress(f"terminating {deployment}", lambda path=path: client.get(path)):
+        read = partial(client.get, f"mec-system:system/deployment={deployment}")
+        for found in output.progress(f"terminating {deployment}", read):
             if found is None:
                 break

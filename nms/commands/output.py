@@ -82,7 +82,12 @@ def progress(
         every: seconds between two reads.
     """
     shown = Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=errors, transient=True
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        console=errors,
+        transient=True,
     )
     with shown if errors.is_terminal else nullcontext():
         task = shown.add_task(title, total=100 if step else None)

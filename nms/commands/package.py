@@ -94,12 +94,11 @@ def follow(client: Client, name: str) -> dict[str, Any]:
 
 
 def _state(client: Client, name: str) -> dict[str, Any]:
-    found = client.get(f"{_SYSTEM}/package={name}/state", content="nonconfig")
-    return (found or {}).get("mec-system:state", {})
+    return client.read(f"{_SYSTEM}/package={name}/state")
 
 
 def _list(args: argparse.Namespace) -> int:
-    found = (connection.client(args).get(_SYSTEM) or {}).get(_SYSTEM, {}).get("package", [])
+    found = connection.client(args).read(_SYSTEM).get("package", [])
     if args.json:
         output.show_json(found)
         return 0

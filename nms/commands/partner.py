@@ -102,7 +102,7 @@ def agree(
     until: str | None = None,
 ) -> dict[str, Any]:
     """Add a partner by its card, and an agreement; the entry written."""
-    entry = card.partner_entry(partner)
+    entry: dict[str, Any] = card.partner_entry(partner)
     accepted = {"accepted": True} if role == "consumer" else {}
     terms: dict[str, Any] = {
         "id": agreement,
@@ -119,7 +119,7 @@ def agree(
 
 def partners(client: Client) -> list[dict[str, Any]]:
     """Every partner with its state."""
-    found: list[dict[str, Any]] = (client.get(_FEDERATION) or {}).get(_FEDERATION, {}).get("partner", [])
+    found: list[dict[str, Any]] = client.read(_FEDERATION).get("partner", [])
     return found
 
 

@@ -21,6 +21,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -153,9 +154,7 @@ def _start(teller: Teller, folder: Path, stack: contextlib.ExitStack) -> tuple[D
     return domains[0], domains[1]
 
 
-def _domain(
-    folder: Path, name: str, operator: str, country: str, number: int, stack: contextlib.ExitStack
-) -> Domain:
+def _domain(folder: Path, name: str, operator: str, country: str, number: int, stack: contextlib.ExitStack) -> Domain:
     ports = init.Ports(
         ssh=_port(2831 + number), tls=_port(6511 + number), restconf=_port(8441 + number), dns=_port(10531 + number)
     )
@@ -226,7 +225,7 @@ def _federate(teller: Teller, a: Domain, b: Domain) -> None:
     partner.agree(b.client, cards[a.id], agreement="a-uses-b", role="provider", zones=[zone])
     partner.agree(a.client, cards[b.id], agreement="a-uses-b", role="consumer", zones=[zone])
     for domain, other in ((a, b), (b, a)):
-        _until(f"{domain.id}: agreement with {other.id} active", lambda d=domain, o=other: _active(d, o))
+        _until(f"{domain.id}: agreement with {other.id} active", partial(_active, domain, other))
         teller.note(f"{domain.id}: the agreement with {other.id} is active")
     zones = _until("A sees B's zone", lambda: _remote_zones(a, b))
     for found in zones:
@@ -237,13 +236,16 @@ def _federate(teller: Teller, a: Domain, b: Domain) -> None:
 def _active(domain: Domain, other: Domain) -> bool | None:
     for entry in partner.partners(domain.client):
         for agreement in entry.get("agreement", ()):
-            if entry["id"] == other.id and local_name(agreement.get("state", {}).get("federation-state", "")) == "active":
+            if (
+                entry["id"] == other.id
+                and local_name(agreement.get("state", {}).get("federation-state", "")) == "active"
+            ):
                 return True
     return None
 
 
 def _remote_zones(a: Domain, b: Domain) -> list[dict[str, Any]] | None:
-    found = (a.client.get("mec-system:system") or {}).get("mec-system:system", {}).get("zone", [])
+    found = a.client.read("mec-system:system").get("zone", [])
     return [zone for zone in found if zone.get("partner") == b.id] or None
 
 
@@ -294,7 +296,7 @@ def _follow(a: Domain, name: str) -> Iterator[str]:
     while time.monotonic() < end:
         entry = app.read(a.client, name)
         state = local_name(entry.get("state", {}).get("state", "accepted"))
-        system = (a.client.get("mec-system:system") or {}).get("mec-system:system", {})
+        system = a.client.read("mec-system:system")
         lines = [f"order {name}: {state}"]
         for occurrence in system.get("operation-occurrence", ()):
             if local_name(occurrence.get("operation", "")) == "instantiate":
@@ -317,7 +319,7 @@ def _use(teller: Teller, where: Place) -> None:
     address = _until(f"{where.name} resolves", where.ask)
     teller.note(f"dig @{where.server[0]} -p {where.server[1]} {where.name} -> {address}")
     url = f"http://{address}:{where.port}/"
-    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - the scheme is ours
+    with urllib.request.urlopen(url, timeout=10) as answer:
         first = answer.read().decode(errors="replace").strip().splitlines()
     teller.note(f"GET {url} -> {first[0] if first else '(empty)'}")
 
@@ -374,7 +376,7 @@ def _gone(domain: Domain, deployments: list[str]) -> bool | None:
 
 def _refused(address: str | None, port: int) -> bool | None:
     try:
-        urllib.request.urlopen(f"http://{address}:{port}/", timeout=2).close()  # noqa: S310 - the scheme is ours
+        urllib.request.urlopen(f"http://{address}:{port}/", timeout=2).close()
     except (urllib.error.URLError, OSError):
         return True
     return None

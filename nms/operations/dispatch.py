@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from nms.access.guard import Guard, Journal, MemoryJournal, Transaction, open_store
 from nms.errors import RpcError, RpcErrors
+from nms.model.path import InstancePath
 from nms.model.schema import Names, Node, Schema, seal
 from nms.model.values import Value
 from nms.notify.streams import Streams
@@ -117,22 +118,23 @@ class Core:
         session.in_rpcs += 1
         counters.in_rpcs += 1
         try:
-            if not isinstance(wanted, request.Invoke):
-                self.guard.check_execute(session.principal, self._rpc(session, wanted))
+            self.guard.check_execute(session.principal, *self._rpc(session, wanted))
             return HANDLERS[type(wanted)](self.context, session, wanted)
         except (RpcError, RpcErrors):
             session.out_rpc_errors += 1
             counters.out_rpc_errors += 1
             raise
 
-    def _rpc(self, session: Session, wanted: Request) -> Node | None:
-        """The rpc whose execution NACM judges; RESTCONF's methods on data are none (RFC 8341 section 3.2)."""
-        module, name = wanted.rpc
+    def _rpc(self, session: Session, wanted: Request) -> tuple[Node | None, InstancePath]:
+        """What NACM judges the execution of; RESTCONF's methods on data are no rpcs (RFC 8341 section 3.2)."""
+        if isinstance(wanted, request.Invoke):
+            return wanted.node, wanted.path
         if isinstance(wanted, request.Get | request.EditConfig) and not session.protocol.startswith("netconf"):
-            return None
+            return None, ()
+        module, name = wanted.rpc
         if isinstance(wanted, request.Get) and wanted.datastore != "operational":
             name = "get-config"
-        return self.schema.rpcs.get((module, name))
+        return self.schema.rpcs.get((module, name)), ()
 
     # ------------------------------------------------------------ sessions
 

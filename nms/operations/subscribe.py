@@ -18,7 +18,8 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
     stream = context.streams[request.stream]
     wanted = request.filter
     if wanted is not None:
-        _select(context, context.events.root.blank, wanted)  # a malformed filter is refused here, not at the first event
+        # A malformed filter is refused here, not at the first event.
+        _select(context, context.events.root.blank, wanted)
 
     def accepts(notification: Notification) -> bool:
         who = session.principal

@@ -222,13 +222,16 @@ class ReferencePoint:
         return await self.follow(found.id, progress)
 
     async def _settle(self, path: str, settled: Callable[[Members], bool]) -> Members:
-        """Wait until the entry at `path` is as wished; for what has no operation occurrences."""
+        """Wait until the state of the entry at `path` is as wished; for what has no operation occurrences."""
         async with self._events() as events:
             while True:
                 members = await self.session.get(path)
                 if members is None:
                     raise RpcError("data-missing", f"{path} was removed while it was waited for")
-                if settled(members):
+                state = members.get("state", {})
+                if "error" in state:
+                    raise _error(state["error"])
+                if settled(state):
                     return members
                 await events.next()
 
@@ -399,32 +402,17 @@ class Mm5(ReferencePoint):
         Raises `RpcError`: what made a rule fail.
         """
         await self.session.edit([DataEdit(f"/application[id='{id}']", "replace", application)])
-        served = await self._settle(f"/application[id='{id}']", _served)
-        for kind in ("traffic-rule", "dns-rule"):
-            for rule in served.get(kind, ()):
-                if "error" in rule.get("state", {}):
-                    raise _error(rule["state"]["error"])
-        return served
+        return await self._settle(f"/application[id='{id}']", lambda state: state.get("ready") is True)
 
     async def withdraw(self, id: str) -> None:
         """Have it end service: rules and records first, then the entry; an unknown one is no error."""
         if await self.session.get(f"/application[id='{id}']", "config") is None:
             return
         await self.session.edit([DataEdit(f"/application[id='{id}']", "merge", {"desired-state": "terminated"})])
-        await self._settle(f"/application[id='{id}']", _withdrawn)
+        await self._settle(
+            f"/application[id='{id}']", lambda state: plain(state.get("operational-state", "")) == "stopped"
+        )
         await self.session.edit([DataEdit(f"/application[id='{id}']", "remove")])
-
-
-def _served(application: Members) -> bool:
-    rules = [*application.get("traffic-rule", ()), *application.get("dns-rule", ())]
-    states = [rule.get("state", {}) for rule in rules if rule.get("desired-state", "active") == "active"]
-    return application.get("state", {}).get("ready") is True or any("error" in state for state in states)
-
-
-def _withdrawn(application: Members) -> bool:
-    rules = [*application.get("traffic-rule", ()), *application.get("dns-rule", ())]
-    gone = all(plain(rule.get("state", {}).get("state", "inactive")) == "inactive" for rule in rules)
-    return gone and plain(application.get("state", {}).get("operational-state", "")) == "stopped"
 
 
 def _error(members: Mapping[str, str]) -> RpcError:

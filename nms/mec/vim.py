@@ -244,8 +244,8 @@ class Vim:
         spec = self._spec(run)
         wanted = run.wanted.get("desired-state", "started")
         instance = await (self._driver.start(spec) if wanted == "started" else self._driver.allocate(spec))
-        self._show(run.subject, instance)
         await self.refresh()
+        self._show(run.subject, instance)
 
     async def _stop(self, run: Run) -> None:
         self._show(run.subject, await self._driver.stop(run.subject))
@@ -253,6 +253,7 @@ class Vim:
     async def _delete(self, run: Run) -> None:
         await self._driver.delete(run.subject)
         await self.refresh()
+        self._tell("compute-instance", run.subject, "terminated")
 
     def _spec(self, run: Run) -> api.InstanceSpec:
         wanted = run.wanted

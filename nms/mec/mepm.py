@@ -55,7 +55,7 @@ class Mepm:
         self._id = id
         self._platform, self._mm5 = platform
         self._vim, self._mm6 = vim
-        self.scope = Scope(f"{MANAGERS}[mec-platform-manager:id='{id}']")
+        self.scope = publisher.scope(f"{MANAGERS}[id='{id}']")
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         runs = Step("instance runs", self._allocate, self._release)

@@ -1,4 +1,4 @@
-"""Where an application goes: candidates in, ranked candidates and the reasons out (ETSI GS MEC 010-2, clause 5.3; pure).
+"""Where an application goes: candidates in, ranked candidates and the reasons out (MEC 010-2, clause 5.3; pure).
 
 A candidate is a zone, of this domain or of a partner; the choice treats them alike, but prefers one's own where nothing
 else tells two apart.

@@ -53,13 +53,15 @@ class Zones:
             self._show(scope, {name: self._abstract(scope, found[name]) for name in shared if name in found})
 
     def agreements(self) -> Sequence[Scope]:
-        """Where partners are shown the system: the agreements of boundary option 5."""
+        """Where partners are shown the system: agreements of boundary option 5 in which this domain is the provider."""
         path = "/mec-federation:federation/partner/agreement"
         agreements = [(scope, self._publisher.read(scope.base, config=True)) for scope in self._publisher.scopes(path)]
         return [
             Scope(f"{scope.base}/mec-system:system", scope.partner, scope.agreement)
             for scope, members in agreements
-            if members is not None and plain(members["boundary-option"]) == "option-system"
+            if members is not None
+            and plain(members["boundary-option"]) == "option-system"
+            and members["role"] == "provider"
         ]
 
     def shared(self, scope: Scope, *, accepted: bool = False) -> frozenset[str]:

@@ -25,6 +25,8 @@ from nms.model.values import Key, Value
 
 Operation = Literal["create", "read", "update", "delete", "exec"]
 MODULE: Final = "ietf-netconf-acm"
+#: Denied where no rule permits them (section 3.4.4 step 10); ietf-netconf itself does not say so.
+_SENSITIVE: Final = frozenset({("ietf-netconf", "kill-session"), ("ietf-netconf", "delete-config")})
 
 
 class Principal(Protocol):
@@ -254,7 +256,7 @@ class View:
             named = rule.kind == "any" or (rule.kind == kind and rule.name in ("*", node.name))
             if named and rule.module in ("*", node.module) and _covers(rule, operation):
                 return rule.permit
-        return default and node.default_deny != "all"
+        return default and node.default_deny != "all" and (node.module, node.name) not in _SENSITIVE
 
 
 def _covers(rule: Rule, operation: str) -> bool:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.operations.shop_server import Server, at
 
 from nms.errors import RpcError
 from nms.operations.request import CancelCommit, DiscardChanges, Lock, Unlock, Validate
+from tests.unit.operations.shop_server import Server, at
 
 
 @pytest.fixture

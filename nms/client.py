@@ -80,6 +80,15 @@ class Client:
         found: dict[str, Any] = orjson.loads(body) if body else {}
         return found
 
+    def read(self, path: str, **query: str) -> dict[str, Any]:
+        """The members of the one resource at an api-path (a container, or an entry of a list); {} when there is none."""
+        found = self.get(path, **query)
+        if not found:
+            return {}
+        value = next(iter(found.values()))
+        members: dict[str, Any] = value[0] if isinstance(value, list) else value
+        return members
+
     def write(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> None:
         """POST, PUT, PATCH or DELETE a data resource.
 

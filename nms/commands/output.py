@@ -6,14 +6,19 @@ Nothing else in the command line prints, so that `--json` means the same everywh
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Any
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from typing import Any, TypeVar
 
 import orjson
 from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+T = TypeVar("T")
 console = Console(soft_wrap=True, highlight=False)
+errors = Console(stderr=True, highlight=False)
 
 
 def show_json(value: Any) -> None:
@@ -60,6 +65,39 @@ def _leaf(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
+
+
+def local_name(identity: str) -> str:
+    """An identity without its module."""
+    return identity.rpartition(":")[2]
+
+
+def progress(
+    title: str, read: Callable[[], T], *, step: Callable[[T], tuple[int, str]] | None = None, every: float = 0.2
+) -> Iterator[T]:
+    """What `read` gives, again and again, with a progress line on standard error while a person watches.
+
+    Args:
+        step: percentage and a word about what was read; None shows that something goes on.
+        every: seconds between two reads.
+    """
+    shown = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        console=errors,
+        transient=True,
+    )
+    with shown if errors.is_terminal else nullcontext():
+        task = shown.add_task(title, total=100 if step else None)
+        while True:
+            found = read()
+            if step is not None:
+                percent, word = step(found)
+                shown.update(task, completed=percent, description=f"{title}: {word}")
+            yield found
+            time.sleep(every)
 
 
 def say(text: str) -> None:

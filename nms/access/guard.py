@@ -1,0 +1,315 @@
+"""The only door to data: every read is filtered and every change checked here (RFC 8341), whoever the front end is.
+
+It joins who asks (`nacm`), what is locked (`datastore.lock`) and the one commit path (`datastore.commit`).  Operations know
+the datastores by this module alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Protocol
+
+from nms.access.nacm import MODULE, Policy, Principal, View, access_denied, compile_policy
+from nms.datastore import confirm
+from nms.datastore import lock as locks
+from nms.datastore.commit import commit, validate
+from nms.datastore.journal import Journal
+from nms.datastore.journal_memory import MemoryJournal
+from nms.datastore.store import Store, open_store
+from nms.datastore.transaction import Author, Transaction
+from nms.errors import RpcError
+from nms.model import tree
+from nms.model.diff import Change, diff
+from nms.model.path import InstancePath
+from nms.model.schema import Node, Schema
+from nms.model.values import Value
+
+__all__ = ["Author", "Guard", "Journal", "MemoryJournal", "Store", "Transaction", "open_store"]
+
+#: Is computed state at this route (schema nodes from the top) needed?
+Wanted = Callable[[Sequence[Node]], bool]
+
+
+class Session(Protocol):
+    """Who asks: `nms.operations.request.Session` is one."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def principal(self) -> Principal: ...
+    @property
+    def source_host(self) -> str: ...
+
+
+class Guard:
+    """Access to one store for sessions."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.schema = store.schema
+        self.denied_operations = 0
+        self.denied_data_writes = 0
+        self.denied_notifications = 0
+        self._views: dict[Principal, View] = {}
+        self._policy = compile_policy(self.schema, store.running)
+        self._prepared = self._policy
+        self.paths: tuple[str, ...] = ()
+        if self.schema.root.child("nacm", MODULE) is not None:
+            self.paths = (f"/{MODULE}:nacm",)
+            store.add_provider(self)
+            for name in ("denied-operations", "denied-data-writes", "denied-notifications"):
+                attribute = name.replace("-", "_")
+                store.add_source(f"/{MODULE}:nacm/{name}", lambda attribute=attribute: getattr(self, attribute))
+
+    # ------------------------------------------------------------ the guard as provider of /nacm
+
+    def prepare(self, changes: Sequence[Change], tx: Transaction) -> None:
+        """Refuse rules that mean nothing."""
+        self._prepared = compile_policy(self.schema, tx.new)
+
+    def abort(self, tx: Transaction) -> None:
+        """Forget the refused rules."""
+        self._prepared = self._policy
+
+    def apply(self, changes: Sequence[Change], tx: Transaction) -> None:
+        """From now on the new rules bind."""
+        self._policy, self._views = self._prepared, {}
+
+    @property
+    def policy(self) -> Policy:
+        """The rules in force."""
+        return self._policy
+
+    def view(self, principal: Principal) -> View:
+        """What binds `principal` now."""
+        views = self._views
+        view = views.get(principal)
+        if view is None:
+            view = views[principal] = self._policy.view(principal)
+        return view
+
+    # ------------------------------------------------------------ operations, actions, notifications
+
+    def check_execute(self, principal: Principal, rpc: Node | None, path: InstancePath = ()) -> None:
+        """May `principal` invoke the rpc or action?  None: an operation without a schema node is permitted.
+
+        Raises:
+            RpcError: access-denied.
+        """
+        if rpc is not None and not self.view(principal).may_execute(rpc, path):
+            self.denied_operations += 1
+            raise access_denied(f"the operation {rpc.module}:{rpc.name}", path)
+
+    def may_receive(self, principal: Principal, notification: Node, path: InstancePath = ()) -> bool:
+        """May `principal` be sent the notification?"""
+        permitted = self.view(principal).may_receive(notification, path)
+        if not permitted:
+            self.denied_notifications += 1
+        return permitted
+
+    # ------------------------------------------------------------ reading
+
+    def read(
+        self,
+        principal: Principal,
+        datastore: str,
+        wanted: Wanted | None = None,
+        shape: Callable[[Value], Value] = lambda root: root,
+    ) -> Value:
+        """The root of a datastore as `principal` may see it, computed state in operational included.
+
+        Args:
+            wanted: which routes of computed state are needed; None for all.
+            shape: changes the root before it is pruned.
+        """
+        root = self.store.root(datastore)
+        if datastore == "operational":
+            root = self.store.with_sources(root, wanted or (lambda route: True))
+        return self.view(principal).prune(self.schema.root, shape(root))
+
+    def version(self, datastore: str, path: InstancePath = ()) -> tuple[str, datetime]:
+        """Entity-tag (without quotes) and time of last change of a resource.
+
+        Take it before reading: a change in between then makes the tag too old, never too new.
+        """
+        revision = self.store.revision(datastore).of(path)
+        return f"{self.store.store_id}-{revision.txid:x}", revision.time
+
+    # ------------------------------------------------------------ changing
+
+    def change(
+        self,
+        session: Session,
+        target: str,
+        make: Callable[[Value], Value],
+        source: str,
+        *,
+        check: Callable[[], None] | None = None,
+        test: bool = False,
+        validated: bool = True,
+    ) -> tuple[Value, Value]:
+        """Change `target` to what `make` gives for its present root, all or nothing; gives the roots before and after.
+
+        Args:
+            source: the operation, for the record.
+            check: the precondition, tested under the writer lock.
+            test: only see whether it would be accepted.
+            validated: whether a change of candidate or startup must be valid as well; running always is.
+
+        Raises:
+            RpcError, RpcErrors: access-denied, in-use, what `make` and `check` raise, violations.
+        """
+        store = self.store
+        with store.writer:
+            store.locks.check(target, session.id)
+            before = store.root(target)
+            if check is not None:
+                check()
+            after = make(before)
+            changes = diff(self.schema.root, before, after)
+            self._check_write(session.principal, changes)
+            if not changes:
+                return before, before
+            if test or (target != "running" and validated):
+                validate(self.schema, after)
+            if test:
+                return before, after
+            if target == "running":
+                commit(store, after, _author(session, source), pending=store.pending)
+            elif target == "candidate":
+                store.set_candidate(after)
+            elif target == "startup":
+                store.set_startup(after)
+            else:
+                raise RpcError("invalid-value", f"{target} cannot be written", type="protocol")
+            return before, after
+
+    def _check_write(self, principal: Principal, changes: Sequence[Change]) -> None:
+        denied = self.view(principal).denied_write(changes)
+        if denied is not None:
+            self.denied_data_writes += 1
+            raise access_denied("the data", denied)
+
+    def validate(self, root: Value) -> None:
+        """Check the constraints of a configuration.
+
+        Raises:
+            RpcError, RpcErrors: the violations.
+        """
+        validate(self.schema, root)
+
+    # ------------------------------------------------------------ commit, RFC 6241 sections 8.3 and 8.4
+
+    def commit(
+        self, session: Session, *, confirmed: bool, timeout: int, persist: str | None, persist_id: str | None
+    ) -> None:
+        """Make candidate the running configuration; `timeout` in seconds.
+
+        Raises:
+            RpcError, RpcErrors: in-use, access-denied, invalid-value, violations, a provider's refusal.
+        """
+        store = self.store
+        with store.writer:
+            for target in ("running", "candidate"):
+                store.locks.check(target, session.id)
+            confirm.check_owner(store.pending, session.id, persist_id)
+            new = store.root("candidate")
+            self._check_write(session.principal, diff(self.schema.root, store.running, new))
+            pending = None
+            if confirmed:
+                pending = confirm.begin(store.pending, store.running, session.id, store.clock(), timeout, persist)
+            commit(store, new, _author(session, "commit"), pending=pending)
+            store.candidate = None
+
+    def cancel_commit(self, session: Session, persist_id: str | None) -> None:
+        """Undo the pending confirmed commit (section 8.4.4.1).
+
+        Raises:
+            RpcError: invalid-value; none is pending, or `persist_id` is not its own.  in-use; it is another session's.
+        """
+        with self.store.writer:
+            if self.store.pending is None:
+                raise RpcError("invalid-value", "no confirmed commit is pending", type="protocol")
+            confirm.check_owner(self.store.pending, session.id, persist_id)
+            self._roll_back(_author(session, "cancel-commit"))
+
+    def _roll_back(self, author: Author) -> None:
+        pending = self.store.pending
+        assert pending is not None
+        commit(self.store, pending.saved, author, pending=None, restore=True)
+
+    def tick(self, now: datetime) -> Author | None:
+        """Undo a confirmed commit whose time is over; gives whose it was, for the notification."""
+        with self.store.writer:
+            pending = self.store.pending
+            if pending is None or not pending.is_over(now):
+                return None
+            author = Author("", "rollback", 0)
+            self._roll_back(author)
+            return replace(author, session_id=pending.session_id)
+
+    def deadline(self) -> datetime | None:
+        """When `tick` has something to do next."""
+        pending = self.store.pending
+        return pending.deadline if pending is not None else None
+
+    def discard(self, session: Session) -> None:
+        """Make candidate equal running again (section 8.3.4.2)."""
+        with self.store.writer:
+            self.store.locks.check("candidate", session.id)
+            self.store.set_candidate(self.store.running)
+
+    # ------------------------------------------------------------ locks, RFC 6241 section 7.5
+
+    def lock(self, session: Session, target: str) -> None:
+        """Lock a datastore.
+
+        Raises:
+            RpcError: lock-denied; it is locked, a modified candidate, or another's confirmed commit is pending.
+        """
+        store = self.store
+        with store.writer:
+            held = store.locks.held.get(target)
+            if held is None and target == "candidate" and store.candidate is not None:
+                raise locks.denied("candidate has changes that are neither committed nor discarded", 0)
+            pending = store.pending
+            if held is None and target == "running" and pending is not None and pending.session_id != session.id:
+                raise locks.denied("another session's confirmed commit is pending", pending.session_id)
+            store.locks.grant(target, session.id, store.clock())
+
+    def unlock(self, session: Session, target: str) -> None:
+        """Unlock a datastore; what was changed in candidate under its lock is discarded.
+
+        Raises:
+            RpcError: operation-failed; the session does not hold the lock.
+        """
+        with self.store.writer:
+            self.store.locks.release(target, session.id)
+            if target == "candidate":
+                self.store.set_candidate(self.store.running)
+
+    def end(self, session: Session) -> bool:
+        """Release what an ended session holds; True if its pending confirmed commit was rolled back (section 8.4.1)."""
+        store = self.store
+        with store.writer:
+            for target in store.locks.of(session.id):
+                self.unlock(session, target)
+            pending = store.pending
+            if pending is None or pending.persist is not None or pending.session_id != session.id:
+                return False
+            self._roll_back(Author("", "rollback", 0))
+            return True
+
+    def held_locks(self) -> dict[str, locks.Lock]:
+        """Present locks by datastore, for monitoring."""
+        return dict(self.store.locks.held)
+
+    def exists(self, datastore: str, path: InstancePath) -> bool:
+        """Is there an instance at `path`?"""
+        return tree.get(self.store.root(datastore), path) is not None
+
+
+def _author(session: Session, source: str) -> Author:
+    return Author(session.principal.name, source, session.id, session.source_host)

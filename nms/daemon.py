@@ -1,0 +1,252 @@
+"""The daemon: puts a configuration's parts together, listens, and takes them apart again in reverse.
+
+Everything that it starts is closed by one exit stack.  With YANG modules named in the configuration it is a generic
+NETCONF and RESTCONF server of these; without, it serves our own models and runs the blocks of a MEC domain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Final
+
+import asyncssh
+import orjson
+from lxml import etree
+
+from nms.config import YANG_DIR, Config, ModuleChoice
+from nms.credentials import Credentials
+from nms.datastore.journal import Journal
+from nms.datastore.journal_memory import MemoryJournal
+from nms.datastore.journal_sqlite import SqliteJournal
+from nms.errors import ConfigError, RpcError, RpcErrors
+from nms.model import edit as edits
+from nms.model import json, load, xml
+from nms.model.schema import Schema
+from nms.model.values import Value
+from nms.operations.dispatch import PROTOCOL_MODULES, Core
+from nms.transport import ssh, tls, unix
+
+log = logging.getLogger(__name__)
+
+#: Collections of the young generation come this rarely because trees are tuples, which it need not track for long.
+_COLLECT: Final = (5000, 20, 100)
+
+
+async def run(config: Config, file: Path, pid_file: Path | None = None, *, verbose: bool = False) -> int:
+    """Serve until SIGTERM or SIGINT.
+
+    Args:
+        file: where `config` was read, for messages.
+        pid_file: gets the process identifier once everything listens.
+        verbose: log what goes on, not only what goes wrong.
+
+    Raises:
+        ConfigError: one line that says what is wrong with the configuration, the models, the store or an address.
+    """
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    logging.getLogger("asyncssh").setLevel(logging.WARNING)
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    async with contextlib.AsyncExitStack() as stack:
+        core = _core(config, file)
+        stack.callback(core.close)
+        credentials = Credentials(config.users)
+        if not config.yang.modules:
+            # The domain's packages are large: a generic server does without them.
+            from nms import domain
+
+            credentials = await domain.start(core, config, file, credentials, stack)
+        ticker = asyncio.create_task(_tick(core))
+        stack.push_async_callback(_cancel, ticker)
+        listening = [await start(core, config, credentials, stack) for start in _listeners(config)]
+        if pid_file is not None:
+            _write_pid(pid_file, stack)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*_COLLECT)
+        sys.stdout.write(f"{config.domain.id} listens: {', '.join(listening)}\n")
+        sys.stdout.flush()
+        await stopped.wait()
+        log.info("stopping")
+    return 0
+
+
+def _core(config: Config, file: Path) -> Core:
+    """The schema, the store and the core over them."""
+    chosen = [_module(choice) for choice in config.yang.modules] or own_modules()
+    path = [*config.yang.path, YANG_DIR]
+    schema = load.load(path, [*PROTOCOL_MODULES, *chosen])
+    try:
+        initial = _startup(schema, config.store.startup) if config.store.startup else None
+        return Core.create(schema, _journal(config.store.path), initial=initial)
+    except (RpcError, RpcErrors) as error:
+        first = error.errors[0] if isinstance(error, RpcErrors) else error
+        raise ConfigError(f"{file}: [store] startup: {first}") from None
+
+
+def _module(choice: ModuleChoice) -> str:
+    return choice.name + (f":{','.join(choice.features)}" if choice.features else "")
+
+
+def own_modules() -> list[str]:
+    """Our own modules with all their features, as `nms.model.load.load` takes them."""
+    return [f"{name}:*" for name in sorted({file.name.partition("@")[0] for file in YANG_DIR.glob("*.yang")})]
+
+
+def _journal(path: Path | None) -> Journal:
+    return MemoryJournal() if path is None else SqliteJournal(path)
+
+
+def _startup(schema: Schema, file: Path) -> Value:
+    """The configuration in an XML or JSON file."""
+    try:
+        text = file.read_bytes()
+        if text.lstrip()[:1] == b"{":
+            return json.decode(schema.root, orjson.loads(text))
+        parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True)
+        root = etree.fromstring(text, parser)
+        if root.tag in schema.root.by_tag:  # a single top-level container without a wrapper
+            wrapper = etree.Element("config")
+            wrapper.append(root)
+            root = wrapper
+        return edits.apply(schema.root, schema.root.blank, xml.decode_edit(schema, root))
+    except (orjson.JSONDecodeError, etree.XMLSyntaxError, OSError) as error:
+        raise ConfigError(f"{file}: not XML or JSON instance data: {error}") from None
+
+
+# ---------------------------------------------------------------- listeners
+
+Start = Callable[[Core, Config, Credentials, contextlib.AsyncExitStack], Any]
+
+
+def _listeners(config: Config) -> Sequence[Start]:
+    """What the configuration wants to listen, in the order of the line that says so."""
+    wanted = (
+        (config.netconf.ssh, _ssh),
+        (config.netconf.tls, _tls),
+        (config.netconf.unix, _unix),
+        (config.restconf, _restconf),
+    )
+    return [start for section, start in wanted if section is not None]
+
+
+async def _ssh(core: Core, config: Config, credentials: Credentials, stack: contextlib.AsyncExitStack) -> str:
+    section = config.netconf.ssh
+    assert section is not None
+    try:
+        key = asyncssh.read_private_key(section.host_key)
+    except (OSError, asyncssh.KeyImportError) as error:
+        raise ConfigError(f"[netconf.ssh] host-key: {section.host_key}: {error}") from None
+    with _address("netconf.ssh", section.listen):
+        listener = await ssh.listen(
+            core,
+            [(section.listen.host, section.listen.port)],
+            [key],
+            authenticate_password=credentials.authenticate_password,
+            authorized_keys=credentials.authorized_keys,
+            principal=credentials.principal,
+        )
+    stack.callback(listener.close)
+    return _said("NETCONF over SSH on", listener.addresses)
+
+
+async def _tls(core: Core, config: Config, credentials: Credentials, stack: contextlib.AsyncExitStack) -> str:
+    section = config.netconf.tls
+    assert section is not None
+    try:
+        context = tls.server_context(section.cert, section.key, section.client_ca)
+    except OSError as error:
+        raise ConfigError(f"[netconf.tls] cert, key or client-ca: {error}") from None
+    with _address("netconf.tls", section.listen):
+        listener = await tls.listen(
+            core,
+            [(section.listen.host, section.listen.port)],
+            context,
+            principal=credentials.authenticate_certificate,
+        )
+    stack.callback(listener.close)
+    return _said("NETCONF over TLS on", listener.addresses)
+
+
+async def _unix(core: Core, config: Config, credentials: Credentials, stack: contextlib.AsyncExitStack) -> str:
+    section = config.netconf.unix
+    assert section is not None
+    with _address("netconf.unix", section.path):
+        listener = await unix.listen(core, section.path, principal=credentials.principal)
+    stack.callback(listener.close)
+    return _said("NETCONF on", listener.addresses)
+
+
+async def _restconf(core: Core, config: Config, credentials: Credentials, stack: contextlib.AsyncExitStack) -> str:
+    section = config.restconf
+    assert section is not None
+    found = entry_points(group="mec_nms.frontends", name="restconf")
+    if not found:
+        raise ConfigError("[restconf]: no front end of that name is installed; install the package mec-nms whole")
+    start = next(iter(found)).load()
+    with _address("restconf", section.listen):
+        server = await start(
+            core,
+            listen=(section.listen.host, section.listen.port),
+            tls=None if section.insecure else section,
+            insecure=section.insecure,
+            authenticate_password=credentials.authenticate_password,
+            authenticate_certificate=credentials.authenticate_certificate,
+        )
+    stack.push_async_callback(server.close)
+    return _said(f"RESTCONF ({'http' if section.insecure else 'https'}) on", server.addresses)
+
+
+@contextlib.contextmanager
+def _address(section: str, address: object) -> Any:
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise ConfigError(f"[{section}] listen: cannot listen on {address}: {reason}") from None
+
+
+def _said(what: str, addresses: Sequence[tuple[str, int] | str]) -> str:
+    return f"{what} {' and '.join(a if isinstance(a, str) else f'{a[0]}:{a[1]}' for a in addresses)}"
+
+
+# ---------------------------------------------------------------- upkeep
+
+
+async def _tick(core: Core) -> None:
+    """Let the core do what falls due; it says when, and a change may bring the time forward."""
+    while True:
+        due = core.next_tick()
+        wait = 1.0 if due is None else min(1.0, max(0.0, (due - datetime.now(UTC)).total_seconds()))
+        await asyncio.sleep(wait)
+        core.tick(datetime.now(UTC))
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def _write_pid(file: Path, stack: contextlib.AsyncExitStack) -> None:
+    try:
+        file.write_text(f"{os.getpid()}\n")
+    except OSError as error:
+        raise ConfigError(f"--pid-file: {file}: {error.strerror}") from None
+    stack.callback(file.unlink, missing_ok=True)

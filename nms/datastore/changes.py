@@ -1,0 +1,117 @@
+"""Changes as JSON, for a journal: every path and value comes back as it was, independent of text forms of paths.
+
+A change is ``[steps, value]``: steps are ``[name, key]`` with the key leafs' RFC 7951 values (null where there is no
+key), value is the RFC 7951 value, absent for a deletion; ``{"order": [keys]}`` is the order of a user-ordered list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from nms.model import entries, json, tree
+from nms.model.diff import Change
+from nms.model.path import InstancePath, Step
+from nms.model.schema import Node
+from nms.model.types import module_resolver
+from nms.model.values import Key, Value
+
+
+def apply(root_node: Node, root: Value, changes: Iterable[Change]) -> Value:
+    """`root` after `changes`, which need not start from it."""
+    for change in changes:
+        node, key = change.path[-1]
+        if node.kind == "list" and key is None:
+            value = _reorder(tree.get(root, change.path), change.new)
+        else:
+            value = change.new
+        root = tree.put(root_node, root, change.path, value) or root_node.blank
+    return root
+
+
+def _reorder(held: Value | None, wanted: entries.Ordered) -> Value | None:
+    if held is None:
+        return None
+    assert isinstance(held, entries.Ordered)
+    order = tuple(key for key in wanted.order if entries.get(held, key) is not None)
+    return entries.Ordered(held.tree, order)
+
+
+def to_json(changes: Iterable[Change]) -> list[Any]:
+    """`changes` ready for `orjson.dumps`."""
+    return [_change(change) for change in changes]
+
+
+def _change(change: Change) -> list[Any]:
+    steps = [[f"{node.module}:{node.name}", _key(node, key)] for node, key in change.path]
+    node, key = change.path[-1]
+    if change.new is None:
+        return [steps]
+    if node.kind != "list":
+        return [steps, json.encode_value(node, change.new)]
+    if key is None:
+        return [steps, {"order": [_key(node, k) for k in change.new.order]}]
+    return [steps, json.encode_entry(node, change.new)]
+
+
+def _leafs(node: Node) -> Sequence[Node]:
+    return (node,) if node.kind == "leaf-list" else node.keys
+
+
+def _key(node: Node, key: Key | None) -> Any:
+    if key is None:
+        return None
+    if node.kind == "list" and not node.keys:
+        return key
+    values = (key,) if node.kind == "leaf-list" else node.key_values(key)
+    return [_scalar(leaf, value) for leaf, value in zip(_leafs(node), values, strict=True)]
+
+
+def _scalar(leaf: Node, value: Any) -> Any:
+    assert leaf.type is not None
+    # A union's key is its canonical text already (`Node.make_key`).
+    return value if leaf.type.base == "union" and leaf.kind == "leaf" else leaf.type.to_json(value)
+
+
+def from_json(root_node: Node, items: Any) -> list[Change]:
+    """Reverse of `to_json`, `old` unknown (None).
+
+    Raises:
+        RpcError, KeyError, ValueError, TypeError: this is not what the schema knows.
+    """
+    return [_read(root_node, item) for item in items]
+
+
+def _read(root_node: Node, item: Any) -> Change:
+    path: InstancePath = ()
+    node = root_node
+    for name, raw in item[0]:
+        module, _, local = name.partition(":")
+        child = node.child(local, module)
+        if child is None:
+            raise KeyError(name)
+        node = child
+        path = (*path, _step(node, raw))
+    if len(item) == 1:
+        return Change(path, None, None)
+    raw = item[1]
+    if node.kind != "list":
+        _, value = json.decode_member(node.parent or root_node, f"{node.module}:{node.name}", raw)
+        if value is None and node.kind == "container":
+            value = node.blank
+        return Change(path, None, value)
+    if path[-1][1] is None:
+        order = tuple(_step(node, key)[1] for key in raw["order"])
+        return Change(path, None, entries.Ordered(entries.NONE, order))
+    return Change(path, None, json.decode(node, raw))
+
+
+def _step(node: Node, raw: Any) -> Step:
+    if raw is None or (node.kind == "list" and not node.keys):
+        return node, raw
+    values = []
+    for leaf, value in zip(_leafs(node), raw, strict=True):
+        assert leaf.type is not None
+        keep = leaf.type.base == "union" and leaf.kind == "leaf"
+        values.append(value if keep else leaf.type.from_json(value, module_resolver(leaf.module)))
+    return node, values[0] if len(values) == 1 else tuple(values)

@@ -1,0 +1,22 @@
+"""The journal of a store that lives as long as its process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nms.datastore.journal import Image, Record
+from nms.model.schema import Schema
+
+
+class MemoryJournal:
+    """Keeps nothing."""
+
+    def load(self, schema: Schema) -> Image | None:
+        """Always a new store."""
+        return None
+
+    def append(self, record: Record, image: Callable[[], Image]) -> None:
+        """Nothing outlives the process."""
+
+    def close(self) -> None:
+        """Nothing is held."""

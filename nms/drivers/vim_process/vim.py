@@ -1,0 +1,394 @@
+"""The driver: allocate, start, watch, stop and delete instances that are processes (`nms.drivers.api.Vim`).
+
+Life of an instance: a folder with its record, the unpacked image (``work``) and its output (``log``); a process that
+leads its own session; a watch on the process's pidfd, which works alike for our children and for those adopted after
+a restart.  Instances outlive the daemon: `open` finds them again.  Isolation is none but the address, and resources
+are accounted for, not enforced.  Linux only: macOS has neither /proc nor pidfd, and its loopback has
+127.0.0.1 alone until others are added to lo0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from nms.drivers.api import (
+    Capacity,
+    ConfigError,
+    Host,
+    Instance,
+    InstanceKpis,
+    InstanceSpec,
+    RpcError,
+    setting,
+    strict,
+)
+from nms.drivers.vim_process import hosts, image, proc
+from nms.drivers.vim_process.addresses import Addresses
+from nms.drivers.vim_process.record import Record, load, save
+from nms.drivers.vim_process.watch import Watch
+
+ME = "vim process"
+#: Carried by every process of an instance and inherited by its children: how strays are found.
+MARK = "MEC_INSTANCE_DIR"
+#: How long an instance without a port must stay alive to count as started.
+SETTLE_SECONDS = 0.3
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+T = TypeVar("T")
+
+
+class ProcessVim:
+    """The driver.
+
+    Configuration: ``hosts`` (tables of name, zone, cpu, memory, storage), ``addresses`` (loopback block of the
+    instances, default ``127.81.0.0/16``; two domains on one machine need two), ``start-timeout`` (seconds until an
+    instance must answer, default 10), ``stop-timeout`` (seconds of grace by default, 5).
+    """
+
+    def __init__(self, config: Mapping[str, object], state: Path) -> None:
+        strict(ME, config, ("hosts", "addresses", "start-timeout", "stop-timeout"))
+        self._hosts = hosts.read(ME, setting(ME, config, "hosts", list))
+        self._addresses = Addresses(ME, setting(ME, config, "addresses", str, "127.81.0.0/16"))
+        self._start_timeout = setting(ME, config, "start-timeout", float, 10.0)
+        self._stop_timeout = setting(ME, config, "stop-timeout", float, 5.0)
+        self._state = state.resolve()
+        self._instances = self._state / "instances"
+        self._records: dict[str, Record] = {}
+        self._watches: dict[str, Watch] = {}
+        self._turns: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
+        self._sweeps: set[asyncio.Task[list[int]]] = set()
+        self._changed: Callable[[Instance], None] = lambda instance: None
+        self._lock: IO[bytes] | None = None
+
+    # -- opening and closing
+
+    async def open(self, changed: Callable[[Instance], None]) -> None:
+        """Re-adopt running instances and report those that ended; see `nms.drivers.api.Vim.open`."""
+        self._instances.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock = (self._state / "lock").open("wb")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._lock.close()
+            self._lock = None
+            raise ConfigError(f"driver {ME}: {self._state} is in use by another daemon") from error
+        self._changed = changed
+        try:
+            ended = await self._adopt_all()
+        except BaseException:
+            await self.close()
+            raise
+        for instance in ended:
+            changed(instance)
+
+    async def _adopt_all(self) -> Sequence[Instance]:
+        """Take up every recorded instance; those that have ended meanwhile."""
+        ended = []
+        for folder in sorted(each for each in self._instances.iterdir() if each.is_dir()):
+            record = load(folder)
+            if record is None:  # a crash between folder and record, or within `delete`
+                await _in_thread(proc.sweep, MARK, str(folder))
+                await _in_thread(shutil.rmtree, folder)
+                continue
+            self._records[folder.name] = record
+            if record.state in ("starting", "started", "stopping") and await self._adopt(record):
+                ended.append(self._records[folder.name].instance())
+        return ended
+
+    async def _adopt(self, record: Record) -> bool:
+        """Take up an instance that was running or on its way; whether it has ended."""
+        name = record.spec.id
+        alive = record.pid != 0 and proc.born(record.pid) == record.born
+        if alive and record.state != "starting":
+            self._put(name, state="started", reason="")
+            self._watch(name, record.pid)
+            return False
+        await _in_thread(proc.sweep, MARK, str(self._folder(name)))
+        reasons = {
+            "starting": "its start was interrupted by the end of the daemon",
+            "started": f"it ended while no daemon watched: {self._last_words(name)}",
+            "stopping": "",
+        }
+        self._put(name, state="stopped" if record.state == "stopping" else "failed", pid=0, born="",
+                  reason=reasons[record.state])  # fmt: skip
+        return True
+
+    async def close(self) -> None:
+        """Let the instances run on; the next `open` finds them."""
+        for watch in self._watches.values():
+            watch.close()
+        self._watches.clear()
+        await asyncio.gather(*self._sweeps)
+        self._records.clear()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    # -- what there is
+
+    async def hosts(self) -> Sequence[Host]:
+        """Every host with its capacity, by name."""
+        return self._occupied()
+
+    async def capacity(self) -> Capacity:
+        """The sum over all hosts."""
+        every = self._occupied()
+        return Capacity(
+            hosts.total(host.capacity.total for host in every), hosts.total(host.capacity.used for host in every)
+        )
+
+    async def list(self) -> Sequence[Instance]:
+        """Every instance, by id."""
+        return [record.instance() for _, record in sorted(self._records.items())]
+
+    async def status(self, instance_id: str) -> Instance:
+        """One instance."""
+        return self._record(instance_id).instance()
+
+    async def kpis(self, instance_id: str) -> InstanceKpis:
+        """CPU seconds, resident memory and processes of the instance's session."""
+        record = self._record(instance_id)
+        if not record.pid:
+            return InstanceKpis(0.0, 0, 0)
+        return InstanceKpis(*await _in_thread(proc.usage, record.pid))
+
+    # -- life cycle
+
+    async def allocate(self, spec: InstanceSpec) -> Instance:
+        """Take host, address and resources; see `nms.drivers.api.Vim.allocate`."""
+        async with self._turn(spec.id):
+            return self._allocate(spec).instance()
+
+    async def start(self, spec: InstanceSpec) -> Instance:
+        """Start and wait until it answers; see `nms.drivers.api.Vim.start`."""
+        async with self._turn(spec.id):
+            record = self._allocate(spec)
+            if record.state == "started":
+                return record.instance()
+            try:
+                await self._launch(spec)
+            except BaseException as error:  # cancellation too: whatever happens, no process may be left behind
+                await asyncio.shield(self._end(spec.id, 0.0))
+                reason = error.message if isinstance(error, RpcError) else "its start was cancelled"
+                self._put(spec.id, state="failed", pid=0, born="", reason=reason)
+                raise
+            # No await since it answered: were it dead by now, `_ended` comes after this and says so.
+            return self._put(spec.id, state="started").instance()
+
+    async def stop(self, instance_id: str, grace: float | None = None) -> Instance:
+        """Stop the whole process group; see `nms.drivers.api.Vim.stop`."""
+        async with self._turn(instance_id):
+            if self._record(instance_id).state in ("started", "stopping"):
+                self._put(instance_id, state="stopping")
+                await self._end(instance_id, self._stop_timeout if grace is None else grace)
+                self._put(instance_id, state="stopped", pid=0, born="")
+            return self._record(instance_id).instance()
+
+    async def delete(self, instance_id: str, grace: float | None = None) -> None:
+        """Stop and forget; see `nms.drivers.api.Vim.delete`."""
+        async with self._turn(instance_id):
+            record = self._records.get(instance_id)
+            if record is None:
+                return
+            if record.state == "started":
+                self._put(instance_id, state="stopping")
+            await self._end(instance_id, self._stop_timeout if grace is None else grace)
+            folder = self._folder(instance_id)
+            # A folder without record counts as rubbish (see `_adopt_all`): a crash from here on completes the deletion.
+            try:
+                (folder / "instance.json").unlink(missing_ok=True)
+                await _in_thread(shutil.rmtree, folder)
+            except FileNotFoundError:
+                pass  # a deletion that was cancelled had come this far
+            except OSError as error:
+                raise RpcError("operation-failed", f"the files of instance {instance_id} remain: {error}") from error
+            del self._records[instance_id]
+
+    # -- allocation: no await inside, so that two requests never take the same room
+
+    def _allocate(self, spec: InstanceSpec) -> Record:
+        known = self._records.get(spec.id)
+        if known is not None:
+            if known.spec != spec:
+                raise RpcError("data-exists", f"instance {spec.id} exists with other properties; delete it first")
+            return known
+        if not _ID.fullmatch(spec.id):
+            raise RpcError("invalid-value", f"instance id {spec.id!r} must be made of letters, digits, '.', '_', '-'")
+        words = (*spec.command, *spec.environment.values())
+        sound = not any("\0" in word for word in words) and all(map(_VARIABLE.fullmatch, spec.environment))
+        if not spec.command or not sound:
+            raise RpcError("invalid-value", f"instance {spec.id} has no command or a malformed environment")
+        if spec.port is not None and not 0 < spec.port < 65536:
+            raise RpcError("invalid-value", f"instance {spec.id} asks for port {spec.port}, which does not exist")
+        host = hosts.choose(self._occupied(), spec)
+        address = self._addresses.free({record.address for record in self._records.values()}, spec.port)
+        record = Record(spec, host.name, host.zone, address)
+        self._save(record)
+        self._records[spec.id] = record
+        return record
+
+    def _occupied(self) -> Sequence[Host]:
+        taken = (hosts.Allocation(record.host, record.spec.resources) for record in self._records.values())
+        return hosts.occupied(self._hosts, taken)
+
+    # -- processes
+
+    async def _launch(self, spec: InstanceSpec) -> None:
+        name, folder = spec.id, self._folder(spec.id)
+        # A stop that was cancelled, or an end that came by itself, may have left processes.
+        await self._end(name, self._stop_timeout)
+        self._put(name, state="starting", reason="")
+        # A start after a stop finds its files again, as a virtual machine finds its disk.
+        if not (folder / "work").is_dir():
+            await _in_thread(image.unpack, spec.image, folder / "work", spec.resources.storage << 20)
+        # In this thread and watched at once: a cancellation in between would leave a child that nobody reaps.
+        pid = _spawn(folder, spec.command, self._environment(self._record(name)))
+        self._watch(name, pid)
+        self._put(name, pid=pid, born=proc.born(pid))
+        await self._answers(name)
+
+    async def _answers(self, name: str) -> None:
+        """Wait until the instance accepts on its port.  Raises `RpcError` when it ends or the deadline passes."""
+        record, watch = self._record(name), self._watches[name]
+        port = record.spec.port
+        try:
+            async with asyncio.timeout(self._start_timeout if port else SETTLE_SECONDS):
+                while not watch.exit.is_set():
+                    if port:
+                        with suppress(OSError):
+                            _, writer = await asyncio.open_connection(record.address, port)
+                            writer.close()
+                            return
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(watch.exit.wait(), 0.02)
+        except TimeoutError:
+            if not port:
+                return
+            raise RpcError(
+                "operation-failed",
+                f"instance {name} did not answer on port {port} within {self._start_timeout:g} s: "
+                f"{self._last_words(name)}",
+            ) from None
+        raise RpcError("operation-failed", f"instance {name} ended at once{watch.how()}: {self._last_words(name)}")
+
+    def _environment(self, record: Record) -> dict[str, str]:
+        """Nothing of the daemon's own environment but the search path, which finds this Python first."""
+        folder, spec = self._folder(record.spec.id), record.spec
+        path = os.pathsep.join((os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)))
+        return {
+            "PATH": path,
+            "HOME": str(folder / "work"),
+            "LANG": "C.UTF-8",
+            "MEC_ADDRESS": record.address,
+            "MEC_PORT": str(spec.port or ""),
+            "MEC_ZONE": record.zone,
+            **spec.environment,
+            "MEC_APP_INSTANCE_ID": spec.id,
+            MARK: str(folder),
+        }
+
+    def _watch(self, name: str, pid: int) -> None:
+        watch = self._watches[name] = Watch(pid, lambda: self._ended(name, watch))
+
+    def _ended(self, name: str, watch: Watch) -> None:
+        record = self._records.get(name)
+        if record is None or record.state != "started":
+            return  # expected: a start or a stop waits for it
+        sweep = asyncio.create_task(_in_thread(proc.sweep, MARK, str(self._folder(name))))
+        self._sweeps.add(sweep)
+        sweep.add_done_callback(self._sweeps.discard)
+        reason = f"it ended by itself{watch.how()}: {self._last_words(name)}"
+        with suppress(RpcError):  # a full disk: we know it all the same, and the next `open` finds no such process
+            self._put(name, state="failed", pid=0, born="", reason=reason)
+        self._changed(self._records[name].instance())
+
+    async def _end(self, name: str, grace: float) -> None:
+        """End every process of the instance: politely, after the grace by force."""
+        watch = self._watches.get(name)
+        if watch is not None and not watch.exit.is_set():
+            if grace > 0:
+                watch.signal(signal.SIGTERM)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(watch.exit.wait(), grace)
+            if not watch.exit.is_set():
+                watch.signal(signal.SIGKILL)
+                await watch.exit.wait()
+        if left := await _in_thread(proc.sweep, MARK, str(self._folder(name))):
+            raise RpcError("operation-failed", f"processes {left} of instance {name} cannot be killed")
+        self._watches.pop(name, None)
+
+    # -- records
+
+    def _turn(self, name: str) -> asyncio.Lock:
+        return self._turns.setdefault(name, asyncio.Lock())
+
+    def _folder(self, name: str) -> Path:
+        return self._instances / name
+
+    def _record(self, name: str) -> Record:
+        try:
+            return self._records[name]
+        except KeyError:
+            raise RpcError("data-missing", f"there is no instance {name}", status=404) from None
+
+    def _put(self, name: str, **changes: Any) -> Record:
+        record = self._records[name] = replace(self._records[name], **changes)
+        self._save(record)
+        return record
+
+    def _save(self, record: Record) -> None:
+        folder = self._folder(record.spec.id)
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            save(folder, record)
+        except OSError as error:
+            raise RpcError("operation-failed", f"instance {record.spec.id} cannot be recorded: {error}") from error
+
+    def _last_words(self, name: str) -> str:
+        """The last line of the instance's output, for a person."""
+        try:
+            with (self._folder(name) / "log").open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - 4096))
+                lines = log.read().decode(errors="replace").split("\n")
+        except FileNotFoundError:
+            lines = []
+        line = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+        return "".join(each if each.isprintable() else "?" for each in line[:200])
+
+
+def _spawn(folder: Path, command: tuple[str, ...], environment: dict[str, str]) -> int:
+    try:
+        with (folder / "log").open("ab") as log:
+            process = subprocess.Popen(
+                command, cwd=folder / "work", env=environment, stdin=subprocess.DEVNULL, stdout=log,
+                stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+    except OSError as error:
+        raise RpcError("operation-failed", f"command {command[0]!r} cannot be run: {error.strerror}") from error
+    # The pidfd watch reaps it; without a return code Popen would warn of a process left running, which is the point.
+    process.returncode = 0
+    return process.pid
+
+
+async def _in_thread(function: Callable[..., T], *arguments: object) -> T:
+    """`asyncio.to_thread` which, cancelled, waits for the thread: what cleans up afterwards must not race with it."""
+    work = asyncio.ensure_future(asyncio.to_thread(partial(function, *arguments)))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait([work])
+        raise

@@ -1,0 +1,337 @@
+"""XPath expressions of models and of clients, compiled once and evaluated over instance trees (RFC 7950 section 6.4).
+
+Names without a prefix: in a model they are in the current module (yangson has resolved them).  In a client's
+expression RFC 6241 section 8.9 gives them no namespace, so by the letter they match nothing; as most clients leave
+prefixes out we take such a name for the one in its parent's module, and at the top for that of any module.
+
+Comparing an identityref with a string, the string may be ``module:name``, which is the canonical form, or use a prefix
+that is declared where the expression stands (RFC 7950 section 9.10.3).
+
+Defaults in use count as present, with their whens decided on the spot.  What an expression means is compiled in
+`nms.model.xpath_compiler`; this module holds what belongs to a whole schema and the caches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache, partial
+from typing import Any, Final
+
+from nms.errors import RpcError
+from nms.model.cursor import Cursor, Evaluation, document_order, follow, parent_of, string_value
+from nms.model.path import InstancePath, parse_path
+from nms.model.schema import Node, Schema, When
+from nms.model.types import text_of
+from nms.model.values import InstanceId, Value
+from nms.model.xpath_compiler import Compiler, Part
+from nms.model.xpath_functions import Kind, to_boolean, to_number, to_string
+from nms.model.xpath_syntax import alias, cut_literals, parse
+
+#: Nodes that one evaluation of a client's expression may visit.
+BUDGET: Final = 5_000_000
+
+
+class Program:
+    """A compiled expression without its literals, shared by all who use it.
+
+    Attributes:
+        context: schema node of the context node.
+        touched: schema nodes whose instances it may look at, its defaults' conditions not included.
+        highest: the uppermost schema node it looks below.
+    """
+
+    __slots__ = ("context", "run", "kind", "nodes", "touched", "highest", "_reach", "expressions")
+
+    def __init__(self, expressions: Expressions, context: Node, part: Part, compiler: Compiler) -> None:
+        self.expressions = expressions
+        self.context = context
+        self.run = part.run
+        self.kind: Kind = part.kind
+        self.nodes = part.nodes
+        self.touched = frozenset(compiler.touched)
+        self.highest = compiler.highest
+        self._reach: tuple[frozenset[Node], Node] | None = None
+
+    def reach(self) -> tuple[frozenset[Node], Node]:
+        """`touched` and `highest`, with what decides whether the defaults among them are in use."""
+        if self._reach is None:
+            self._reach = self.expressions.reach(self)
+        return self._reach
+
+
+class Compiled:
+    """An expression ready for use: a program and a client's literals."""
+
+    __slots__ = ("program", "literals")
+
+    def __init__(self, program: Program, literals: tuple[str, ...] = ()) -> None:
+        self.program = program
+        self.literals = literals
+
+    @property
+    def kind(self) -> Kind:
+        """Kind of the result: "nodes", "string", "number" or "boolean"."""
+        return self.program.kind
+
+    @property
+    def depends(self) -> frozenset[Node]:
+        """The schema nodes whose instances can change the result; the schema's root among them means any."""
+        return self.program.reach()[0]
+
+    @property
+    def scope(self) -> Node | None:
+        """The schema node below whose instance (the one above the context node) all that matters lies; None: anywhere."""
+        highest = self.program.reach()[1]
+        return highest if highest.kind != "root" else None
+
+    def evaluate(self, cursor: Cursor, evaluation: Evaluation | None = None) -> object:
+        """The value at `cursor`: a list of cursors in document order, `str`, `float` or `bool`.
+
+        Args:
+            evaluation: shared with other expressions over the same tree; a new one with the budget of a client if None.
+
+        Raises:
+            RpcError: resource-denied when the budget is spent, invalid-value for a bad pattern or identity.
+        """
+        if evaluation is None:
+            evaluation = self.program.expressions.evaluation(BUDGET)
+        evaluation.origin, evaluation.literals = cursor, self.literals
+        evaluation.position = evaluation.size = 1
+        return self.program.run(cursor, evaluation)
+
+    def boolean(self, cursor: Cursor, evaluation: Evaluation | None = None) -> bool:
+        """The value as boolean() makes it."""
+        evaluation = evaluation or self.program.expressions.evaluation(BUDGET)
+        return to_boolean(self.evaluate(cursor, evaluation), self.kind, evaluation)
+
+    def string(self, cursor: Cursor, evaluation: Evaluation | None = None) -> str:
+        """The value as string() makes it."""
+        evaluation = evaluation or self.program.expressions.evaluation(BUDGET)
+        return to_string(self.evaluate(cursor, evaluation), self.kind, evaluation)
+
+    def number(self, cursor: Cursor, evaluation: Evaluation | None = None) -> float:
+        """The value as number() makes it."""
+        evaluation = evaluation or self.program.expressions.evaluation(BUDGET)
+        return to_number(self.evaluate(cursor, evaluation), self.kind, evaluation)
+
+    def cursors(self, cursor: Cursor, evaluation: Evaluation | None = None) -> list[Cursor]:
+        """The nodes selected from `cursor`.
+
+        Raises:
+            RpcError: invalid-value; the result is no node-set.
+        """
+        found = self.evaluate(cursor, evaluation)
+        if not isinstance(found, list):
+            raise RpcError("invalid-value", f"the XPath expression gives a {self.kind}, not a node-set")
+        return found
+
+    def nodeset(self, root: Value) -> list[InstancePath]:
+        """Paths of the nodes selected from the root of a datastore, in document order; the root's path is ().
+
+        Nodes in use by default are among them; ``text()`` stands for its leaf.
+
+        Raises:
+            RpcError: invalid-value; the result is no node-set.
+        """
+        found = self.cursors(Cursor(self.program.expressions.schema.root, root, None))
+        return [(c if c.node.name or c.parent is None else c.parent).path() for c in found]
+
+
+class Expressions:
+    """The compiled expressions of one schema; get it by `expressions(schema)`."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+        self._whens: dict[When, Program] = {}
+        self._leafrefs: dict[Node, Program] = {}
+
+    def evaluation(self, budget: int | None = None) -> Evaluation:
+        """A fresh evaluation over one tree."""
+        return Evaluation(self.holds, budget)
+
+    def compile(self, tree: Any, context: Node) -> Program:
+        """The program of a syntax tree that stands in the module of `context`.
+
+        Raises:
+            RpcError: invalid-value; its types do not fit.
+        """
+        return self._program(tree, context, partial(alias, modules=self._prefixes(context.module)), cut=False)
+
+    def _program(self, tree: Any, context: Node, named: Any, *, cut: bool) -> Program:
+        compiler = Compiler(self, context, named, cut)
+        part = compiler.compile(tree, frozenset((context,)))
+        return Program(self, context, part, compiler)
+
+    def _prefixes(self, module: str) -> Mapping[str, str | None]:
+        known = self.schema.modules.get(module)
+        if known is None or self.schema.data is None:
+            return {}
+        data = self.schema.data.modules.get((known.name, known.revision))
+        return {prefix: mid[0] for prefix, mid in data.prefix_map.items()} if data is not None else {}
+
+    def client(self, template: str, namespaces: tuple[tuple[str, str], ...], context: Node) -> Program:
+        """The program of a client's expression whose literals were cut."""
+        modules = {prefix: self.schema.module_of_namespace.get(uri) for prefix, uri in namespaces}
+        tree = parse(template, modules)
+        return self._program(tree, context, partial(alias, modules=modules), cut=True)
+
+    # Whens
+
+    def when(self, when: When, node: Node) -> Program:
+        """The program of a `when` of `node`."""
+        found = self._whens.get(when)
+        if found is None:
+            context = parent_of(node, self.schema.root) if when.on_parent else node
+            assert context is not None
+            found = self._whens[when] = self.compile(when.expression, context)
+        return found
+
+    def holds(self, node: Node, parent: Cursor, evaluation: Evaluation) -> bool:
+        """Whether all whens of `node` are true below `parent` (RFC 7950 section 7.21.5).
+
+        A when on the node itself sees a dummy node in its place.  A when that depends on itself is false.
+        """
+        mark = (node, parent.place())
+        if mark in evaluation.pending:
+            return False
+        evaluation.pending.add(mark)
+        outer = evaluation.origin, evaluation.literals, evaluation.position, evaluation.size
+        try:
+            for when in node.whens:
+                program = self.when(when, node)
+                at = parent if when.on_parent else dummy(node, parent)
+                evaluation.origin, evaluation.literals, evaluation.position, evaluation.size = at, (), 1, 1
+                if not to_boolean(program.run(at, evaluation), program.kind, evaluation):
+                    return False
+            return True
+        finally:
+            evaluation.pending.discard(mark)
+            evaluation.origin, evaluation.literals, evaluation.position, evaluation.size = outer
+
+    # References
+
+    def leafref(self, node: Node) -> Program:
+        """The program of the path of a leafref, with the leaf as its context (RFC 7950 section 9.9.2)."""
+        found = self._leafrefs.get(node)
+        if found is None:
+            assert node.type is not None
+            found = self._leafrefs[node] = self.compile(node.type.leafref, node)
+        return found
+
+    def dereference(self, c: Cursor, evaluation: Evaluation) -> list[Cursor]:
+        """deref(): the nodes that a leafref or instance-identifier refers to (section 10.3.1)."""
+        if isinstance(c.value, InstanceId):
+            return self.identified(c, evaluation)
+        if c.node.type is None or c.node.type.leafref is None:
+            return []
+        program = self.leafref(c.node)
+        outer, evaluation.origin = evaluation.origin, c
+        try:
+            found: list[Cursor] = program.run(c, evaluation)
+        finally:
+            evaluation.origin = outer
+        text = text_of(c.value)
+        return [x for x in found if string_value(x, evaluation) == text]
+
+    def identified(self, c: Cursor, evaluation: Evaluation) -> list[Cursor]:
+        """The nodes that the instance-identifier at `c` names, those in use by default among them (section 9.13)."""
+        try:
+            path = parse_path(self.schema, c.value)
+        except RpcError:
+            return []
+        return document_order(list(follow(c.root(), path, evaluation)), evaluation)
+
+    # Dependencies
+
+    def reach(self, program: Program) -> tuple[frozenset[Node], Node]:
+        """See `Program.reach`."""
+        root = self.schema.root
+        touched: set[Node] = set()
+        highest = program.highest
+        queue = list(program.touched)
+        while queue:
+            node = queue.pop()
+            if node in touched:
+                continue
+            touched.add(node)
+            if not _implicit(node):
+                continue
+            for choice, _ in node.cases:
+                queue += [member for case in choice.cases.values() for member in case]
+            for when in node.whens:
+                inner = self.when(when, node)
+                queue += inner.touched
+                if _depth(inner.highest, root) < _depth(highest, root):
+                    highest = inner.highest
+        return frozenset(touched), highest
+
+
+def _implicit(node: Node) -> bool:
+    """Whether instances of `node` can be in use without being set."""
+    return (node.kind == "container" and not node.presence) or node.default is not None
+
+
+def _depth(node: Node, root: Node) -> int:
+    depth = 0
+    here: Node | None = node
+    while (here := parent_of(here, root) if here is not None else None) is not None:
+        depth += 1
+    return depth
+
+
+def dummy(node: Node, parent: Cursor) -> Cursor:
+    """The node without value and children that a `when` sees in place of the one it is on (section 7.21.5)."""
+    return Cursor(node, node.blank if node.kind in ("container", "list") else None, parent)
+
+
+@lru_cache(maxsize=16)
+def expressions(schema: Schema) -> Expressions:
+    """The compiled expressions of `schema`."""
+    return Expressions(schema)
+
+
+@lru_cache(maxsize=1024)
+def _client_program(schema: Schema, template: str, namespaces: tuple[tuple[str, str], ...], context: Node) -> Program:
+    return expressions(schema).client(template, namespaces, context)
+
+
+def compile(schema: Schema, expression: Any, context: Node) -> Compiled:
+    """An expression of a model: yangson's syntax tree, with `context` the schema node of its context node.
+
+    Raises:
+        RpcError: invalid-value; its types do not fit.
+    """
+    return Compiled(expressions(schema).compile(expression, context))
+
+
+def compile_text(
+    schema: Schema, text: str, namespaces: Mapping[str, str], *, context: Node | None = None
+) -> Compiled:
+    """An expression of a client (RFC 6241 section 8.9, RFC 8040 section 4.8.4).
+
+    Expressions that differ in string literals only share one program.
+
+    Args:
+        namespaces: prefix to namespace URI; a default namespace does not count in XPath.
+        context: schema node of the context node; the root if None.
+
+    Raises:
+        RpcError: invalid-value; it is no XPath 1.0 expression, its types do not fit or a prefix is not declared.
+            resource-denied; it is too long or too deeply nested.
+    """
+    template, literals = cut_literals(text)
+    declared = tuple(sorted((prefix, uri) for prefix, uri in namespaces.items() if prefix))
+    program = _client_program(schema, template, declared, context if context is not None else schema.root)
+    return Compiled(program, literals)
+
+
+def module_namespaces(schema: Schema) -> dict[str, str]:
+    """Module names as prefixes of their namespaces, as RFC 8040 section 4.8.4 declares them."""
+    return {module.name: module.namespace for module in schema.modules.values()}
+
+
+def root_cursor(schema: Schema, root: Value) -> Cursor:
+    """The cursor at the root of a datastore."""
+    return Cursor(schema.root, root, None)
+
+

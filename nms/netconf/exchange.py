@@ -1,0 +1,93 @@
+"""One <rpc> and its <rpc-reply>: parse, translate, ask the core, render.  Synchronous; it may run in any thread.
+
+Whatever goes wrong becomes an <rpc-reply> with errors: a client's mistake, the core's refusal, and a fault of ours
+too, so that a session survives its requests (RFC 6241 section 4.3).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from nms.errors import RpcError, RpcErrors
+from nms.model.schema import Schema
+from nms.netconf.messages import NO_ENVELOPE, Envelope, envelope, operation_of, parse
+from nms.netconf.replies import error_reply, reply
+from nms.netconf.requests import Context, Sink, translate
+from nms.operations.request import Principal, Reply, Request, Session
+
+log = logging.getLogger(__name__)
+
+
+class Core(Protocol):
+    """What this front end asks of `nms.operations.dispatch.Core`."""
+
+    @property
+    def schema(self) -> Schema: ...
+
+    def hello_capabilities(self) -> list[str]: ...
+
+    def open_session(self, principal: Principal, protocol: str, host: str, close: Callable[[str], None]) -> Session: ...
+
+    def close_session(self, session: Session) -> None: ...
+
+    def dispatch(self, session: Session, request: Request) -> Reply: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An <rpc> that was read; `request` is the error where it could not be translated."""
+
+    envelope: Envelope
+    operation: str
+    request: Request | Exception
+
+
+class Exchange:
+    """Reads and executes the rpcs of one session.
+
+    Args:
+        sink: where the notifications of this session's subscriptions go; called in any thread.
+    """
+
+    def __init__(self, core: Core, session: Session, sink: Sink) -> None:
+        self._core = core
+        self._session = session
+        self._context = Context(core.schema, sink)
+
+    def read(self, message: bytes) -> Call:
+        """The call that `message` is; never raises."""
+        outside, operation = NO_ENVELOPE, ""
+        request: Request | Exception
+        try:
+            rpc = parse(message)
+            outside = envelope(rpc)
+            element = operation_of(rpc)
+            operation = str(element.tag)
+            request = translate(self._context, element)
+        except Exception as error:  # noqa: BLE001 - `execute` sorts them: refusal or our own fault
+            request = error
+        return Call(outside, operation, request)
+
+    def execute(self, call: Call) -> bytes:
+        """The <rpc-reply> to `call`, and the session's counters (RFC 6022 section 2.1.4); never raises."""
+        session = self._session
+        if isinstance(call.request, Exception) and not call.operation:
+            session.in_bad_rpcs += 1
+        else:
+            session.in_rpcs += 1
+        try:
+            if isinstance(call.request, Exception):
+                raise call.request
+            return reply(call.envelope, call.operation, self._core.dispatch(session, call.request))
+        except RpcError as error:
+            errors = [error]
+        except RpcErrors as several:
+            errors = several.errors
+        except Exception:
+            log.exception("session %d: %s failed", session.id, call.operation or "an rpc")
+            errors = [RpcError("operation-failed", "internal error; the server's log says more")]
+        session.out_rpc_errors += 1
+        return error_reply(call.envelope, errors, self._core.schema.modules)

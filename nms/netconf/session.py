@@ -1,0 +1,221 @@
+"""One NETCONF session on the event loop: bytes from a transport through the protocol to the core and back.
+
+Transport-agnostic: SSH, TLS and Unix sockets feed it bytes and give it a `Transport`.  Rpcs are answered in their order
+(RFC 6241 section 4.5), one per turn of the loop, so that a client that pipelines does not starve the others; what may
+take long (a large message, a commit with its fsync) runs in a thread.  A client that does not read is not read from; a
+subscriber that never reads is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+
+from nms.netconf.connection import Connection, Hello, Message, ProtocolFailure
+from nms.netconf.exchange import Call, Core, Exchange
+from nms.netconf.framing import Buffer
+from nms.netconf.messages import hello, read_hello
+from nms.netconf.replies import notification
+from nms.operations.request import (
+    CancelCommit,
+    CloseSession,
+    Commit,
+    CopyConfig,
+    EditConfig,
+    Invoke,
+    Principal,
+    Validate,
+)
+
+log = logging.getLogger(__name__)
+
+#: A message of more bytes is parsed and executed in a thread.
+LARGE_MESSAGE: Final = 256 * 1024
+
+#: Requests that wait for the disk, for the writer's turn, or for model-defined code: executed in a thread.
+SLOW: Final = frozenset((EditConfig, CopyConfig, Commit, CancelCommit, Validate, Invoke))
+
+#: Rpcs that wait for their turn before the transport is no longer read.
+MAX_WAITING: Final = 64
+
+#: Notifications that wait for a client to read before its session is closed.
+MAX_NOTIFICATIONS: Final = 10_000
+
+#: Seconds until the client's <hello> must be complete.
+HELLO_TIMEOUT: Final = 60.0
+
+
+class Transport(Protocol):
+    """What a session needs of the bytes' carrier."""
+
+    def write(self, buffers: Sequence[Buffer]) -> None:
+        """Queue the buffers, in order."""
+
+    def close(self) -> None:
+        """Write what is queued, then close; `NetconfSession.connection_lost` follows."""
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+class NetconfSession:
+    """The server's end of one session; every method is called in the event loop's thread.
+
+    Args:
+        protocol: identity of the transport in ietf-netconf-monitoring, e.g. "netconf-ssh".
+        source_host: the client's address.
+    """
+
+    def __init__(self, core: Core, principal: Principal, protocol: str, source_host: str, transport: Transport) -> None:
+        self._core = core
+        self._transport = transport
+        self._loop = asyncio.get_running_loop()
+        self._session = core.open_session(principal, protocol, source_host, self._killed)
+        self._exchange = Exchange(core, self._session, self._notify)
+        capabilities = core.hello_capabilities()
+        self._connection = Connection("server", hello(capabilities, self._session.id), capabilities, read_hello)
+        self._waiting: deque[bytes] = deque()
+        self._notifications: deque[Any] = deque()
+        self._flush_due = False
+        self._turn_due = False
+        self._busy = False  # a thread works for this session
+        self._writable = True
+        self._reading = True
+        self._input_ended = False
+        self._ended = False
+        self._hello_timer = self._loop.call_later(HELLO_TIMEOUT, self._end, "no hello in time")
+        transport.write(self._connection.opening())
+
+    def feed(self, data: Buffer) -> None:
+        """Bytes from the client."""
+        for event in self._connection.receive(data):
+            match event:
+                case Message(message):
+                    self._waiting.append(message)
+                case Hello():
+                    self._hello_timer.cancel()
+                case ProtocolFailure(reason):
+                    self._end(reason)
+                    return
+        if len(self._waiting) > MAX_WAITING and self._reading:
+            self._reading = False
+            self._transport.pause_reading()
+        if self._waiting and not self._turn_due:
+            self._turn()
+
+    def eof(self) -> None:
+        """The client sends no more; what it has asked is still answered."""
+        self._input_ended = True
+        self._schedule_turn()
+
+    def pause_writing(self) -> None:
+        """The transport's buffer is full: the client does not read."""
+        self._writable = False
+
+    def resume_writing(self) -> None:
+        """The transport's buffer has room again."""
+        self._writable = True
+        self._flush()
+        self._schedule_turn()
+
+    def connection_lost(self) -> None:
+        """The transport is gone."""
+        self._end("connection lost")
+
+    def _schedule_turn(self) -> None:
+        if (self._waiting or self._input_ended) and not self._turn_due:
+            self._turn_due = True
+            self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        """Take up the next rpc, if this session may."""
+        self._turn_due = False
+        if self._busy or self._ended or not self._writable:
+            return
+        if not self._waiting:
+            if self._input_ended:
+                self._end("the client closed its side")
+            return
+        message = self._waiting.popleft()
+        if not self._reading and len(self._waiting) <= MAX_WAITING // 2:
+            self._reading = True
+            # Not at once: a transport may feed what it holds right away, and this message comes first.
+            self._loop.call_soon(self._transport.resume_reading)
+        if len(message) > LARGE_MESSAGE:
+            self._in_thread(message)
+            return
+        call = self._exchange.read(message)
+        if type(call.request) in SLOW:
+            self._in_thread(call)
+        else:
+            self._answer(call, self._exchange.execute(call))
+
+    def _in_thread(self, work: bytes | Call) -> None:
+        def execute() -> tuple[Call, bytes]:
+            call = self._exchange.read(work) if isinstance(work, bytes) else work
+            return call, self._exchange.execute(call)
+
+        self._busy = True
+        self._loop.run_in_executor(None, execute).add_done_callback(self._executed)
+
+    def _executed(self, done: asyncio.Future[tuple[Call, bytes]]) -> None:
+        self._busy = False
+        if self._ended:
+            self._release()
+        elif not done.cancelled():
+            self._answer(*done.result())
+
+    def _answer(self, call: Call, reply: bytes) -> None:
+        if self._ended:  # the rpc ended its own session
+            return
+        self._transport.write(self._connection.send(reply))
+        if isinstance(call.request, CloseSession):
+            self._end("closed by the client")
+        else:
+            self._schedule_turn()
+
+    def _notify(self, event: object) -> None:
+        """The subscriptions' sink; called in the publisher's thread."""
+        self._notifications.append(event)
+        if not self._flush_due:
+            self._flush_due = True
+            self._from_any_thread(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_due = False
+        while self._notifications and self._writable and not self._ended:
+            event = self._notifications.popleft()
+            message = notification(event.node, event.path, event.value, event.time)
+            self._transport.write(self._connection.send(message))
+        if len(self._notifications) > MAX_NOTIFICATIONS:
+            self._end("the subscriber does not read its notifications")
+
+    def _killed(self, reason: str) -> None:
+        """kill-session, or the daemon ends; called in any thread."""
+        self._from_any_thread(self._end, reason)
+
+    def _from_any_thread(self, function: Any, *arguments: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the daemon has ended, and this session with it
+            self._loop.call_soon_threadsafe(function, *arguments)
+
+    def _end(self, reason: str) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        log.info("session %d of %s ends: %s", self._session.id, self._session.principal.name, reason)
+        self._hello_timer.cancel()
+        self._connection.close()
+        self._waiting.clear()
+        self._notifications.clear()
+        self._transport.close()
+        if not self._busy:
+            self._release()
+
+    def _release(self) -> None:
+        """Locks and subscriptions go only when no thread can take new ones for this session."""
+        self._core.close_session(self._session)

@@ -1,0 +1,214 @@
+"""The core as every front end sees it: sessions, and one table from request to handler.
+
+Synchronous and thread-safe: a read takes a pointer, a write takes the writer lock.  No transport, encoding or clock of
+its own is known here (`clock` is an argument).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from nms.access.guard import Guard, Journal, MemoryJournal, Transaction, open_store
+from nms.errors import RpcError, RpcErrors
+from nms.model.schema import Names, Node, Schema, seal
+from nms.model.values import Value
+from nms.notify.streams import Streams
+from nms.operations import commit, edit, events, invoke, lock, monitor, request, retrieve, subscribe
+from nms.operations.context import Call, Context
+from nms.operations.request import Principal, Reply, Request, Session
+
+#: The modules of the protocols themselves, for `nms.model.load.load`: served beside what is configured.
+PROTOCOL_MODULES: Final = (
+    "ietf-netconf:writable-running,candidate,confirmed-commit,rollback-on-error,validate,xpath",
+    "ietf-netconf-acm",
+    "ietf-netconf-monitoring",
+    "ietf-netconf-notifications",
+    "ietf-netconf-with-defaults",
+    "ietf-netconf-nmda:origin,with-defaults",
+    "ietf-datastores",
+    "ietf-origin",
+    "ietf-yang-library",
+    "ietf-restconf-monitoring",
+)
+
+Handler = Callable[[Context, Session, Any], Reply]
+
+HANDLERS: Final[Mapping[type, Handler]] = {
+    request.Get: retrieve.get,
+    request.EditConfig: edit.edit_config,
+    request.CopyConfig: edit.copy_config,
+    request.DeleteConfig: edit.delete_config,
+    request.Lock: lock.lock,
+    request.Unlock: lock.unlock,
+    request.CloseSession: lock.close_session,
+    request.KillSession: lock.kill_session,
+    request.Validate: commit.validate,
+    request.Commit: commit.commit,
+    request.CancelCommit: commit.cancel_commit,
+    request.DiscardChanges: commit.discard_changes,
+    request.GetSchema: monitor.get_schema,
+    request.CreateSubscription: subscribe.create_subscription,
+    request.Invoke: invoke.invoke,
+}
+
+
+class Core:
+    """One server.  Made by `Core.create`.
+
+    Attributes:
+        schema: all that it serves.
+        guard: access to the data; `guard.store` takes providers, published state and sources.
+        store: the same store, for the domain's blocks; front ends have no business with it.
+        streams: `streams.publish(notification)`.
+    """
+
+    def __init__(self, guard: Guard, streams: Streams) -> None:
+        self.guard = guard
+        self.store = guard.store
+        self.schema = guard.schema
+        self.streams = streams
+        clock = guard.store.clock
+        self._ids = itertools.count(1)
+        self.context = Context(
+            schema=self.schema,
+            guard=guard,
+            streams=streams,
+            events=_events(self.schema),
+            clock=clock,
+            started=clock(),
+            end=self._end,
+        )
+        self.store.listeners.append(self._tell_change)
+        monitor.publish_sources(self.context)
+
+    @classmethod
+    def create(
+        cls,
+        schema: Schema,
+        journal: Journal | None = None,
+        *,
+        initial: Value | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> Core:
+        """A server of `schema` with the data of `journal` (None: in memory).
+
+        Args:
+            initial: root of the configuration a new store starts from.
+            clock: gives aware times.
+
+        Raises:
+            ConfigError: the journal is corrupt, in use or does not fit the schema.
+            RpcError, RpcErrors: the configuration in force is not valid.
+        """
+        store = open_store(schema, journal if journal is not None else MemoryJournal(), clock, initial)
+        return cls(Guard(store), Streams(clock()))
+
+    def dispatch(self, session: Session, wanted: Request) -> Reply:
+        """Do what a session asks.  Any thread.
+
+        Raises:
+            RpcError, RpcErrors: refused; counted for RFC 6022.
+        """
+        counters = self.context.counters
+        session.in_rpcs += 1
+        counters.in_rpcs += 1
+        try:
+            if not isinstance(wanted, request.Invoke):
+                self.guard.check_execute(session.principal, self._rpc(session, wanted))
+            return HANDLERS[type(wanted)](self.context, session, wanted)
+        except (RpcError, RpcErrors):
+            session.out_rpc_errors += 1
+            counters.out_rpc_errors += 1
+            raise
+
+    def _rpc(self, session: Session, wanted: Request) -> Node | None:
+        """The rpc whose execution NACM judges; RESTCONF's methods on data are none (RFC 8341 section 3.2)."""
+        module, name = wanted.rpc
+        if isinstance(wanted, request.Get | request.EditConfig) and not session.protocol.startswith("netconf"):
+            return None
+        if isinstance(wanted, request.Get) and wanted.datastore != "operational":
+            name = "get-config"
+        return self.schema.rpcs.get((module, name))
+
+    # ------------------------------------------------------------ sessions
+
+    def open_session(self, principal: Principal, protocol: str, host: str, close: Callable[[str], None]) -> Session:
+        """A new session of `principal`; `close` is called, in any thread, with the reason when it is killed."""
+        session = Session(next(self._ids), principal, protocol, host, self.context.clock(), close)
+        self.context.sessions[session.id] = session
+        if protocol.startswith("netconf"):
+            self.context.counters.in_sessions += 1
+            events.session_start(self.context, session)
+        return session
+
+    def close_session(self, session: Session, reason: str = "dropped") -> None:
+        """The session's transport has ended; harmless after <close-session> or <kill-session>.
+
+        Args:
+            reason: termination-reason of RFC 6470: closed, killed, dropped, timeout, bad-hello, other.
+        """
+        self._end(session, reason, 0)
+
+    def _end(self, session: Session, reason: str, killed_by: int) -> None:
+        if self.context.sessions.pop(session.id, None) is None:
+            return
+        for release in session.on_close:
+            release()
+        session.on_close.clear()
+        if self.guard.end(session):
+            events.confirmed_commit(self.context, "cancel", session)
+        if session.protocol.startswith("netconf"):
+            counters = self.context.counters
+            counters.dropped_sessions += reason not in ("closed", "killed")
+            counters.in_bad_hellos += reason == "bad-hello"
+            events.session_end(self.context, session, reason, killed_by)
+
+    def hello_capabilities(self) -> list[str]:
+        """The capability URIs of <hello>."""
+        return monitor.netconf_capabilities(self.schema)
+
+    # ------------------------------------------------------------ the daemon and the domain
+
+    def register(self, module: str, rpc: str, handler: Call) -> None:
+        """Let `handler(session, invoke) -> value of output or None` answer an rpc, or an action by its schema path.
+
+        Args:
+            module: of the rpc.
+            rpc: its name; for an action its schema path, for instance ``/m:list/m:reset``.
+
+        Raises:
+            KeyError: the schema has no such rpc or action.
+        """
+        node = self.schema.find(rpc) if rpc.startswith("/") else self.schema.rpcs[module, rpc]
+        self.context.calls[node] = handler
+
+    def tick(self, now: datetime) -> None:
+        """Do what is due: undo a confirmed commit, end subscriptions.  Call at `next_tick` and after each request."""
+        commit.tick(self.context, now)
+        self.streams.tick(now)
+
+    def next_tick(self) -> datetime | None:
+        """When `tick` has something to do, as far as is known now; None for never."""
+        times = (self.guard.deadline(), self.streams.deadline())
+        return min((time for time in times if time is not None), default=None)
+
+    def close(self) -> None:
+        """End all sessions and release the storage."""
+        for session in list(self.context.sessions.values()):
+            self._end(session, "other", 0)
+        self.store.close()
+
+    def _tell_change(self, tx: Transaction) -> None:
+        events.config_change(self.context, tx)
+
+
+def _events(schema: Schema) -> Schema:
+    """`schema` with its notifications for top-level data, so that filters work on them."""
+    root = Node("root", "", "", "", None, Names(schema.root.names.namespaces, schema.root.names.modules))
+    root.children = tuple(schema.notifications.values())
+    seal(root)
+    return replace(schema, root=root)

@@ -1,0 +1,124 @@
+"""<edit-config>, <copy-config>, <delete-config> and the writing methods of RESTCONF (RFC 6241 sections 7.2 to 7.4).
+
+An edit is one transaction: with stop-on-error and rollback-on-error nothing of it is done when a part fails; with
+continue-on-error the parts that can be applied are, and every failure is reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nms.errors import RpcError, RpcErrors
+from nms.model import edit as edits_of
+from nms.model import tree
+from nms.model.edit import Edit
+from nms.model.path import InstancePath
+from nms.model.values import Value
+from nms.operations.context import OK, Context
+from nms.operations.request import CopyConfig, Datastore, DeleteConfig, EditConfig, Precondition, Reply, Session
+
+
+def edit_config(context: Context, session: Session, request: EditConfig) -> Reply:
+    """Apply edits to running, candidate or startup.
+
+    Running must be valid afterwards; candidate only when it is validated or committed (RFC 7950 section 8.3.3).
+
+    Raises:
+        RpcError, RpcErrors: as RFC 6241 section 7.2; operation-failed with status 412 for a failed precondition.
+    """
+    guard, root_node = context.guard, context.schema.root
+    target = _target(request.edits)
+    failures: list[RpcError] = []
+
+    def make(root: Value) -> Value:
+        if request.error_option != "continue-on-error":
+            return edits_of.apply(root_node, root, request.edits)
+        for edit in request.edits:
+            try:
+                root = edits_of.apply(root_node, root, [edit])
+            except RpcError as error:
+                failures.append(error)
+        return root
+
+    def check() -> None:
+        if request.precondition is not None:
+            _check_precondition(context, request.target, target, request.precondition)
+
+    before, after = guard.change(
+        session,
+        request.target,
+        make,
+        "edit-config",
+        check=check,
+        test=request.dry_run or request.test_option == "test-only",
+        validated=request.target != "candidate",
+    )
+    if failures:
+        raise failures[0] if len(failures) == 1 else RpcErrors(failures)
+    created = tree.get(before, target) is None and tree.get(after, target) is not None
+    etag, changed = guard.version(request.target, target)
+    return Reply(etag=etag, last_modified=changed, created=created)
+
+
+def _target(edits: Sequence[Edit]) -> InstancePath:
+    """The instance that a chain of single edits leads to: the resource of a RESTCONF request."""
+    path: InstancePath = ()
+    while len(edits) == 1:
+        edit = edits[0]
+        path = (*path, (edit.node, edit.key))
+        edits = edit.children or ()
+    return path
+
+
+def _check_precondition(context: Context, datastore: Datastore, path: InstancePath, wanted: Precondition) -> None:
+    """RFC 9110 section 13.2.2, in its order."""
+    etag, changed = context.guard.version(datastore, path)
+    exists = context.guard.exists(datastore, path)
+    if wanted.if_match:
+        holds = exists and ("*" in wanted.if_match or etag in map(_opaque, wanted.if_match))
+    elif wanted.if_unmodified_since is not None:
+        # An HTTP date has whole seconds.
+        holds = exists and changed.replace(microsecond=0) <= wanted.if_unmodified_since
+    else:
+        holds = True
+    if wanted.if_none_match:
+        holds = holds and not (exists and ("*" in wanted.if_none_match or etag in map(_opaque, wanted.if_none_match)))
+    if not holds:
+        raise RpcError("operation-failed", "the resource is not as the request expects it", type="protocol", status=412)
+
+
+def _opaque(tag: str) -> str:
+    return tag.removeprefix("W/").strip('"')
+
+
+def copy_config(context: Context, session: Session, request: CopyConfig) -> Reply:
+    """Replace a whole datastore by another one or by a given configuration.
+
+    What the session may not read of a source datastore it cannot copy (RFC 8341 section 3.2.6).
+    """
+    if request.source == request.target:
+        raise RpcError("invalid-value", "source and target are the same datastore", type="protocol")
+    new = configuration(context, session, request.source)
+    validated = request.target != "candidate"
+    context.guard.change(session, request.target, lambda root: new, "copy-config", validated=validated)
+    return OK
+
+
+def configuration(context: Context, session: Session, source: Datastore | Sequence[Edit]) -> Value:
+    """The configuration of a datastore as the session may read it, or the one given as edits."""
+    if isinstance(source, str):
+        return context.guard.read(session.principal, source)
+    return edits_of.apply(context.schema.root, None, source)
+
+
+def delete_config(context: Context, session: Session, request: DeleteConfig) -> Reply:
+    """Empty startup.
+
+    Raises:
+        RpcError: invalid-value; running cannot be deleted, candidate is discarded instead.
+    """
+    if request.target != "startup":
+        raise RpcError("invalid-value", f"{request.target} cannot be deleted", type="protocol")
+    blank = context.schema.root.blank
+    context.guard.change(session, request.target, lambda root: blank, "delete-config", validated=False)
+    return OK

@@ -1,0 +1,28 @@
+"""Model-defined rpcs and actions (RFC 7950 sections 7.14, 7.15): who registered answers them."""
+
+from __future__ import annotations
+
+from nms.errors import RpcError
+from nms.model.path import format_path
+from nms.operations.context import Context
+from nms.operations.request import Invoke, Reply, Session
+
+
+def invoke(context: Context, session: Session, request: Invoke) -> Reply:
+    """Call the registered handler.
+
+    Raises:
+        RpcError: operation-not-supported; nobody registered.  invalid-value with status 404; the instance that the
+            action belongs to does not exist.  What the handler raises.
+    """
+    node = request.node
+    context.guard.check_execute(session.principal, node, request.path)
+    call = context.calls.get(node)
+    if call is None:
+        raise RpcError("operation-not-supported", f"{node.module}:{node.name} is not supported here", status=501)
+    if request.path and not context.guard.exists("operational", request.path):
+        where = format_path(request.path)
+        raise RpcError("invalid-value", "there is no such instance", type="protocol", path=where, status=404)
+    output = next(child for child in node.children if child.kind == "output")
+    data = call(session, request)
+    return Reply() if data is None or not output.children else Reply(output, data)

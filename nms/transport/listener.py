@@ -1,0 +1,43 @@
+"""What every transport's `listen` returns: listening sockets with addresses, and the connections they have accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeAlias
+
+#: (host, port), or the path of a Unix socket.
+Address: TypeAlias = tuple[str, int] | str
+
+
+class Closable(Protocol):
+    """A connection."""
+
+    def close(self) -> None: ...
+
+
+class Listener:
+    """The listening sockets of one transport.
+
+    Attributes:
+        protocol: the transport's identity in ietf-netconf-monitoring, e.g. "netconf-ssh".
+        connections: those that are open; each adds and removes itself.
+    """
+
+    def __init__(self, protocol: str) -> None:
+        self.protocol = protocol
+        self.connections: set[Closable] = set()
+        # asyncio's servers, or asyncssh's acceptors, which pass every attribute on to them.
+        self.servers: list[Any] = []
+
+    @property
+    def addresses(self) -> Sequence[Address]:
+        """Where it listens, with the ports that were taken for port 0."""
+        names = [socket.getsockname() for server in self.servers for socket in server.sockets]
+        return [name if isinstance(name, str) else (name[0], name[1]) for name in names]
+
+    def close(self) -> None:
+        """Listen no more, and close what is open (each session's queued replies are still written)."""
+        for server in self.servers:
+            server.close()
+        for connection in list(self.connections):
+            connection.close()

@@ -1,0 +1,88 @@
+"""A NETCONF session on an asyncio transport: what TLS and Unix sockets have in common."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final, cast
+
+from nms.netconf.exchange import Core
+from nms.netconf.framing import Buffer
+from nms.netconf.session import NetconfSession
+from nms.operations.request import Principal
+from nms.transport.listener import Listener
+
+log = logging.getLogger(__name__)
+
+#: Bytes of replies that wait in a connection before the session stops to answer.
+WRITE_LIMIT: Final = 1024 * 1024
+
+#: The transport -> who is at its other end, and its address for ietf-netconf-monitoring; None refuses it.
+Identify = Callable[[asyncio.Transport], tuple[Principal, str] | None]
+
+
+class StreamSession(asyncio.Protocol):
+    """One connection, and the `nms.netconf.session.Transport` of its session."""
+
+    def __init__(self, core: Core, listener: Listener, identify: Identify) -> None:
+        self._core = core
+        self._listener = listener
+        self._identify = identify
+        self._transport: asyncio.Transport | None = None
+        self._session: NetconfSession | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=WRITE_LIMIT)
+        self._listener.connections.add(self)
+        identity = self._identify(self._transport)
+        if identity is None:
+            self._transport.close()
+            return
+        principal, host = identity
+        self._session = NetconfSession(self._core, principal, self._listener.protocol, host, self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._session is not None:
+            self._session.feed(data)
+
+    def eof_received(self) -> bool:
+        if self._session is None:
+            return False
+        self._session.eof()
+        return True  # half open: what was asked is still answered (TLS closes nevertheless)
+
+    def pause_writing(self) -> None:
+        if self._session is not None:
+            self._session.pause_writing()
+
+    def resume_writing(self) -> None:
+        if self._session is not None:
+            self._session.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._listener.connections.discard(self)
+        if self._session is not None:
+            self._session.connection_lost()
+
+    def write(self, buffers: Sequence[Buffer]) -> None:
+        """`nms.netconf.session.Transport`."""
+        assert self._transport is not None
+        if not self._transport.is_closing():
+            self._transport.writelines(buffers)
+
+    def close(self) -> None:
+        """`nms.netconf.session.Transport`."""
+        assert self._transport is not None
+        self._transport.close()
+
+    def pause_reading(self) -> None:
+        """`nms.netconf.session.Transport`."""
+        assert self._transport is not None
+        self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """`nms.netconf.session.Transport`."""
+        assert self._transport is not None
+        self._transport.resume_reading()

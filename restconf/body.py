@@ -1,0 +1,200 @@
+"""Message bodies (RFC 8040 section 5): bytes of a request to values, values to the bytes of an answer.  Pure.
+
+Bodies are JSON (RFC 7951) or XML (RFC 7950); a document type declaration is refused, so that no entity is ever expanded.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+from lxml import etree
+
+from nms.errors import RpcError
+from nms.model import entries, json, xml
+from nms.model.path import InstancePath, format_path
+from nms.model.schema import Node, Schema
+from nms.model.values import Key, Value
+from restconf.media import Encoding
+
+_DECLARATION: Final = re.compile(rb"""(?:\xef\xbb\xbf)?(?:<\?xml\s[^>]*?(?:encoding\s*=\s*["']([^"']*)["'][^>]*?)?\?>)?""")
+RESTCONF_NS: Final = "urn:ietf:params:xml:ns:yang:ietf-restconf"
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One data node of a body: its node, its key (list entry) or value as key (leaf-list), its value."""
+
+    node: Node
+    key: Key | None
+    value: Value
+
+
+def decode_child(parent: InstancePath, schema: Schema, encoding: Encoding, body: bytes) -> Instance:
+    """The one data node that `body` holds, a child of the instance at `parent` (the datastore when empty).
+
+    Raises:
+        RpcError: malformed-message, or what the codecs raise, with the path.
+    """
+    holder = parent[-1][0] if parent else schema.root
+    if encoding == "json":
+        name, member = _only_member(_json(body))
+        node, value = json.decode_member(holder, name, member, parent)
+    else:
+        element = _xml(body)
+        wrapper = element.getparent()
+        assert wrapper is not None
+        slots = _below(parent, holder, wrapper)
+        node = holder.by_tag[str(element.tag)]
+        value = slots[node.index]
+    return _single(node, value, parent)
+
+
+def decode_datastore(schema: Schema, encoding: Encoding, body: bytes) -> Value:
+    """The root value of a body for the datastore resource, ``ietf-restconf:data``."""
+    if encoding == "json":
+        name, member = _only_member(_json(body))
+        _expect(name, "ietf-restconf:data")
+        return json.decode(schema.root, member)
+    element = _xml(body)
+    _expect(str(element.tag), f"{{{RESTCONF_NS}}}data")
+    return xml.decode(schema.root, element)
+
+
+def decode_input(operation: Node, encoding: Encoding | None, body: bytes) -> Value:
+    """The input of an rpc or action (RFC 8040 section 3.6.1); `encoding` None when there is no body."""
+    node = next((child for child in operation.children if child.kind == "input"), None)
+    if node is None:
+        raise RpcError("operation-not-supported", f"{operation.name} has no input node", status=500)
+    if encoding is None:
+        return json.decode(node, {})
+    if encoding == "json":
+        name, member = _only_member(_json(body))
+        _expect(name, f"{operation.module}:input")
+        return json.decode(node, member)
+    element = _xml(body)
+    _expect(str(element.tag), f"{{{operation.namespace}}}input")
+    return xml.decode(node, element)
+
+
+def encode_output(operation: Node, node: Node, value: Value, encoding: Encoding) -> bytes:
+    """The output of an rpc or action (RFC 8040 section 3.6.2)."""
+    if encoding == "json":
+        return orjson.dumps({f"{operation.module}:output": json.encode(node, value)})
+    # members of the output repeat their namespace where it differs from their schema parent's, the rpc
+    return _element("output", operation.namespace, xml.encode(node, value))
+
+
+def encode_datastore(root: Node, value: Value, encoding: Encoding) -> bytes:
+    """The datastore resource."""
+    if encoding == "json":
+        return orjson.dumps({"ietf-restconf:data": json.encode(root, value)})
+    return _element("data", RESTCONF_NS, xml.encode(root, value))
+
+
+def encode_instance(path: InstancePath, value: Value, encoding: Encoding) -> bytes:
+    """One data resource; with a last step without key also a whole list, in XML only when it has one entry.
+
+    Raises:
+        RpcError: invalid-value (RFC 8040 section 4.3): XML cannot hold several instances.
+    """
+    node, key = path[-1]
+    if encoding == "json":
+        content: Any
+        if key is None:
+            content = json.encode_value(node, value)
+        elif node.kind == "list":
+            content = [json.encode_entry(node, value)]
+        else:
+            content = json.encode_value(node, (value,))
+        return orjson.dumps({f"{node.module}:{node.name}": content})
+    if key is None and node.kind in ("list", "leaf-list"):
+        key, value = _only_instance(node, value)
+    text = xml.encode_instance(((node, key),), value)
+    start = f"<{node.name}".encode()
+    if text.startswith(start + b' xmlns="'):
+        return text
+    return start + f' xmlns="{xml.escape(node.namespace)}"'.encode() + text[len(start) :]
+
+
+def _element(name: str, namespace: str, content: bytes) -> bytes:
+    return f'<{name} xmlns="{xml.escape(namespace)}">'.encode() + content + f"</{name}>".encode()
+
+
+def _only_instance(node: Node, value: Value) -> tuple[Key, Value]:
+    found = list(entries.items(value)) if node.kind == "list" else [(item, item) for item in value]
+    if len(found) != 1:
+        message = f"XML cannot hold the {len(found)} instances of {node.name}; ask for JSON or for one of them"
+        raise RpcError("invalid-value", message, type="protocol", path=node.path)
+    return found[0]
+
+
+def _single(node: Node, value: Value | None, parent: InstancePath) -> Instance:
+    if node.kind == "list":
+        found = list(entries.items(value)) if value is not None else []
+    elif node.kind == "leaf-list":
+        found = [(item, item) for item in value or ()]
+    elif node.kind == "container" and value is None:
+        return Instance(node, None, node.blank)
+    else:
+        return Instance(node, None, value)
+    if len(found) != 1:
+        path = format_path((*parent, (node, None)))
+        message = f"the body must hold one instance of {node.name}, not {len(found)}"
+        raise RpcError("invalid-value", message, type="protocol", path=path)
+    return Instance(node, *found[0])
+
+
+def _only_member(document: Any) -> tuple[str, Any]:
+    if not isinstance(document, dict) or len(document) != 1:
+        raise _malformed("the body must be a JSON object with one member")
+    ((name, member),) = document.items()
+    if ":" not in name:
+        raise _malformed(f"the member {name!r} needs its module's name and ':' (RFC 7951 section 4)")
+    return name, member
+
+
+def _below(base: InstancePath, node: Node, element: etree._Element) -> Value:
+    """`xml.decode`, with error paths that start at the datastore."""
+    try:
+        return xml.decode(node, element)
+    except RpcError as error:
+        if error.path and base:
+            error.path = format_path(base) + error.path
+        raise
+
+
+def _expect(name: str, wanted: str) -> None:
+    if name != wanted:
+        raise _malformed(f"the body must be {wanted}, not {name}")
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise _malformed(f"the body is no JSON: {error}") from None
+
+
+def _xml(body: bytes) -> etree._Element:
+    """The root element of a body, inside a wrapper: there XML has no place for a document type declaration."""
+    declaration = _DECLARATION.match(body)
+    if declaration is not None and (declaration[1] or b"utf-8").lower() != b"utf-8":
+        raise _malformed("the body must be UTF-8 (RFC 8040 section 5.2)")
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True)
+    try:
+        parser.feed(b"<body>")
+        parser.feed(body[declaration.end() :] if declaration is not None else body)
+        parser.feed(b"</body>")
+        wrapper = parser.close()
+    except etree.XMLSyntaxError as error:
+        raise _malformed(f"the body is no well-formed XML (or has a document type): {error}") from None
+    if len(wrapper) != 1:
+        raise _malformed(f"the body must have one root element, not {len(wrapper)}")
+    return wrapper[0]
+
+
+def _malformed(message: str) -> RpcError:
+    return RpcError("malformed-message", message, type="protocol")

@@ -1,0 +1,268 @@
+"""The datastore and data resources (RFC 8040 sections 3.4, 3.5, 4): each method to one request of the core.
+
+A write goes to `running`; the core takes it through the same commit as every other change (RFC 8040 section 1.4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from flask import Blueprint, Response, request
+from werkzeug.exceptions import NotFound
+from werkzeug.routing import BaseConverter
+
+from nms.errors import RpcError
+from nms.model import tree
+from nms.model.edit import Edit, Insert, Op, at
+from nms.model.path import InstancePath, format_path
+from nms.model.schema import Node
+from nms.model.values import Value
+from nms.operations.request import EditConfig, Get, PathFilter, Reply
+from restconf import body, conditions, media, operations, uri
+from restconf.errors import NoContent, NotAllowed
+from restconf.front import Front
+from restconf.media import MEDIA_TYPE, Encoding
+from restconf.query import Query, parse_query
+from restconf.wsgi import Environ
+
+METHODS: Final = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
+_READ_ONLY: Final = ("GET", "HEAD", "OPTIONS")
+
+
+class RestOfPath(BaseConverter):
+    """Everything that follows, slashes and all; the view reads it from the target as it was sent."""
+
+    regex = ".*?"
+    part_isolating = False
+
+
+def blueprint(front: Front) -> Blueprint:
+    """The routes of ``{+restconf}/data``."""
+    resource = _DataResource(front)
+    routes = Blueprint("data", __name__)
+    for rule in ("/data", "/data/<rest:rest>"):
+        routes.add_url_rule(
+            rule, "data", resource.answer, methods=METHODS, provide_automatic_options=False
+        )
+    return routes
+
+
+def raw_path(environ: Environ, prefix: str) -> str:
+    """What follows `prefix` in the request's target, still percent-encoded."""
+    path = str(environ["REQUEST_URI"]).partition("?")[0]
+    at = path.find(prefix)
+    if at < 0:  # the prefix itself came percent-encoded
+        raise NotFound
+    return path[at + len(prefix) :]
+
+
+def allowed(path: InstancePath) -> tuple[str, ...]:
+    """The methods of the resource at `path` (RFC 8040 table 1 and section 3.5)."""
+    if not path:
+        return ("GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+    node, key = path[-1]
+    if node.kind == "action":
+        return ("OPTIONS", "POST")
+    is_whole_list = node.kind in ("list", "leaf-list") and key is None
+    is_key = node.parent is not None and node in node.parent.keys
+    if not node.config or is_whole_list or is_key:
+        return _READ_ONLY
+    if node.kind in ("container", "list"):
+        return ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+    return ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "PUT")
+
+
+class _DataResource:
+    def __init__(self, front: Front) -> None:
+        self.front = front
+        self.schema = front.schema
+        self._methods: Mapping[str, Callable[[Environ, InstancePath, Query], Response]] = {
+            "GET": self._get,
+            "HEAD": self._get,
+            "OPTIONS": self._options,
+            "POST": self._post,
+            "PUT": self._put,
+            "PATCH": self._patch,
+            "DELETE": self._delete,
+        }
+
+    def answer(self, rest: str = "") -> Response:
+        """The one view of all data resources."""
+        environ = request.environ
+        method = environ["REQUEST_METHOD"]
+        path = uri.parse_path(self.schema, raw_path(environ, "/restconf/data"))
+        methods = allowed(path)
+        if method not in methods:
+            raise NotAllowed(f"{method} is not for this resource", ", ".join(methods))
+        query = parse_query(environ["QUERY_STRING"], method, "data")
+        return self._methods[method](environ, path, query)
+
+    def _get(self, environ: Environ, path: InstancePath, query: Query) -> Response:
+        encoding = media.accepted(environ.get("HTTP_ACCEPT"))
+        reply = self.front.dispatch(
+            environ,
+            Get(
+                filter=PathFilter(path, query.fields) if path or query.fields else None,
+                content=query.content,
+                depth=query.depth,
+                with_defaults=query.with_defaults,
+            ),
+        )
+        headers = conditions.headers(reply, encoding)
+        headers["Cache-Control"] = "no-cache"
+        headers["Vary"] = "Accept"
+        if conditions.unchanged(environ, reply):
+            return NoContent(status=304, headers=headers)
+        root = reply.data if reply.data is not None else self.schema.root.blank
+        if not path:
+            content = body.encode_datastore(self.schema.root, root, encoding)
+        else:
+            content = body.encode_instance(path, self._found(root, path), encoding)
+        return Response(content, headers=headers, content_type=MEDIA_TYPE[encoding])
+
+    def _found(self, root: Value, path: InstancePath) -> Value:
+        value = tree.get(root, path)
+        if value is not None:
+            return value
+        node = path[-1][0]
+        if node.kind == "container" and not node.presence:
+            return node.blank
+        raise _not_found(path)
+
+    def _options(self, environ: Environ, path: InstancePath, query: Query) -> Response:
+        methods = allowed(path)
+        headers = {"Allow": ", ".join(methods)}
+        if "PATCH" in methods:
+            headers["Accept-Patch"] = media.ACCEPT_PATCH
+        return NoContent(status=204, headers=headers)
+
+    def _post(self, environ: Environ, path: InstancePath, query: Query) -> Response:
+        if path and path[-1][0].kind == "action":
+            return operations.invoke(self.front, environ, path[-1][0], path[:-1])
+        encoding, content = _body(environ)
+        child = body.decode_child(path, self.schema, encoding, content)
+        target = (*path, (child.node, child.key))
+        _check_writable(child.node, target)
+        reply = self._edit(environ, target, [at(target, "create", child.value, self._insert(query, target))])
+        return self._created(environ, target, reply, encoding)
+
+    def _put(self, environ: Environ, path: InstancePath, query: Query) -> Response:
+        encoding, content = _body(environ)
+        if not path:
+            root = body.decode_datastore(self.schema, encoding, content)
+            edits = [
+                Edit(node, "remove") if value is None else Edit(node, "replace", None, value)
+                for node, value in zip(self.schema.root.children, root, strict=True)
+                if node.config or value is not None
+            ]
+            return _changed(self._edit(environ, path, edits), encoding)
+        value = self._same_instance(path, encoding, content)
+        reply = self._edit(environ, path, [at(path, "replace", value, self._insert(query, path))])
+        if reply.created:
+            return self._created(environ, path, reply, encoding)
+        return _changed(reply, encoding)
+
+    def _patch(self, environ: Environ, path: InstancePath, query: Query) -> Response:
+        encoding, content = _body(environ)
+        if not path:
+            root = body.decode_datastore(self.schema, encoding, content)
+            return _changed(self._edit(environ, path, _merges(self.schema.root, root)), encoding)
+        node = path[-1][0]
+        value = self._same_instance(path, encoding, content)
+        edit = at(path, "merge", value)
+        if node.kind in ("container", "list"):
+            # "none" wants the target to exist: a PATCH never creates it (RFC 8040 section 4.6)
+            edit = _with_last(path, "none", _merges(node, value) or None)
+        else:
+            self._get_one(environ, path)
+        return _changed(self._edit(environ, path, [edit]), encoding)
+
+    def _delete(self, environ: Environ, path: InstancePath, query: Query) -> Response:
+        self._edit(environ, path, [at(path, "delete")])
+        return NoContent(status=204)
+
+    def _get_one(self, environ: Environ, path: InstancePath) -> None:
+        """Make sure that a leaf is there, be it by its default."""
+        reply = self.front.dispatch(
+            environ, Get("running", PathFilter(path), content="config", with_defaults="report-all")
+        )
+        if reply.data is None or tree.get(reply.data, path) is None:
+            raise _not_found(path)
+
+    def _same_instance(self, path: InstancePath, encoding: Encoding, content: bytes) -> Value:
+        """The value of the body, which must be an instance of the target with the target's key."""
+        node, key = path[-1]
+        given = body.decode_child(path[:-1], self.schema, encoding, content)
+        if given.node is not node or given.key != key:
+            what = node.name if given.node is not node else f"{node.name} with the key in the URI"
+            raise RpcError("invalid-value", f"the body must be {what}", type="protocol", path=format_path(path))
+        return given.value
+
+    def _insert(self, query: Query, target: InstancePath) -> Insert | None:
+        if query.insert is None:
+            return None
+        node = target[-1][0]
+        if not node.user_ordered:
+            raise RpcError("invalid-value", f"query parameter 'insert': {node.name} is not ordered-by user", type="protocol")
+        if not query.point:
+            return Insert(query.insert)
+        point = uri.parse_path(self.schema, query.point)
+        if len(point) != len(target) or point[:-1] != target[:-1] or point[-1][0] is not node or point[-1][1] is None:
+            raise RpcError("invalid-value", f"query parameter 'point': no entry of {format_path(target)}", type="protocol")
+        return Insert(query.insert, point[-1][1])
+
+    def _edit(self, environ: Environ, target: InstancePath, edits: list[Edit]) -> Reply:
+        try:
+            return self.front.dispatch(
+                environ, EditConfig("running", edits, precondition=conditions.precondition(environ))
+            )
+        except RpcError as error:
+            # the target or a parent is not there; data-missing of a constraint (leafref) names another place or an app-tag
+            if error.tag == "data-missing" and not error.app_tag and format_path(target).startswith(error.path):
+                raise RpcError("invalid-value", error.message, path=error.path, status=404) from None
+            raise
+
+    def _created(self, environ: Environ, target: InstancePath, reply: Reply, encoding: Encoding) -> Response:
+        host = environ.get("HTTP_HOST") or f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
+        headers = conditions.headers(reply, encoding)
+        headers["Location"] = f"{environ['wsgi.url_scheme']}://{host}/restconf/data{uri.format_path(target)}"
+        return NoContent(status=201, headers=headers)
+
+
+def _merges(node: Node, value: Value) -> list[Edit]:
+    """Merge edits for every child that `value`, an instance of `node`, has; keys say only which entry it is."""
+    return [
+        Edit(child, "merge", None, held)
+        for child, held in zip(node.children, value, strict=True)
+        if held is not None and child not in node.keys
+    ]
+
+
+def _with_last(path: InstancePath, op: Op, children: list[Edit] | None) -> Edit:
+    node, key = path[-1]
+    edit = Edit(node, op, key, None, children)
+    for node, key in reversed(path[:-1]):
+        edit = Edit(node, "none", key, None, (edit,))
+    return edit
+
+
+def _body(environ: Environ) -> tuple[Encoding, bytes]:
+    content: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    encoding = media.sent(environ.get("CONTENT_TYPE"))
+    if not content:
+        raise RpcError("malformed-message", "the request has no body", type="protocol")
+    return encoding, content
+
+
+def _changed(reply: Reply, encoding: Encoding) -> Response:
+    return NoContent(status=204, headers=conditions.headers(reply, encoding))
+
+
+def _check_writable(node: Node, path: InstancePath) -> None:
+    if not node.config:
+        raise RpcError("invalid-value", f"{node.name} is state, not configuration", path=format_path(path))
+
+
+def _not_found(path: InstancePath) -> RpcError:
+    return RpcError("invalid-value", "there is no such instance", path=format_path(path), status=404)

@@ -1,0 +1,111 @@
+"""The one place where an `RpcError` becomes an HTTP answer: ietf-restconf:errors in JSON or XML (RFC 8040 section 7.1)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+from flask import Response
+from lxml import etree
+
+from nms.errors import RpcError
+from restconf.media import MEDIA_TYPE, Encoding
+
+
+class NoContent(Response):
+    """An answer without a body, and so without a media type."""
+
+    default_mimetype = None
+
+
+NAMESPACE: Final = "urn:ietf:params:xml:ns:yang:ietf-restconf"
+_QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"")
+_PREFIX: Final = re.compile(r"([A-Za-z_][\w.-]*):[A-Za-z_]")
+
+
+class NotAllowed(RpcError):
+    """405: the resource is there, the method is not for it; `allow` lists those that are (RFC 9110 section 15.5.6)."""
+
+    def __init__(self, message: str, allow: str) -> None:
+        super().__init__("operation-not-supported", message, type="protocol", status=405)
+        self.allow = allow
+
+
+def render(
+    errors: Sequence[RpcError],
+    encoding: Encoding,
+    namespaces: Mapping[str, str],
+    headers: Mapping[str, str] | None = None,
+    status: int | None = None,
+) -> Response:
+    """The answer that says `errors`; its status is the first one's unless given.
+
+    Args:
+        namespaces: module name -> namespace, to declare the prefixes of error-path in XML.
+    """
+    body = _xml(errors, namespaces) if encoding == "xml" else _json(errors)
+    response = Response(body, status or errors[0].status, content_type=MEDIA_TYPE[encoding])
+    response.headers["Cache-Control"] = "no-store"
+    for name, value in (headers or {}).items():
+        response.headers[name] = value
+    return response
+
+
+def _json(errors: Sequence[RpcError]) -> bytes:
+    items = []
+    for error in errors:
+        item: dict[str, Any] = {"error-type": error.type, "error-tag": error.tag}
+        if error.app_tag:
+            item["error-app-tag"] = error.app_tag
+        if error.path:
+            item["error-path"] = error.path
+        if error.message:
+            item["error-message"] = error.message
+        if error.info:
+            item["error-info"] = {f"ietf-netconf:{name}": text for name, text in error.info.items()}
+        items.append(item)
+    # a message may quote what a client sent, lone surrogates included, which no UTF-8 can hold
+    return orjson.dumps(_clean({"ietf-restconf:errors": {"error": items}}))
+
+
+def _xml(errors: Sequence[RpcError], namespaces: Mapping[str, str]) -> bytes:
+    root = etree.Element(f"{{{NAMESPACE}}}errors", nsmap={None: NAMESPACE})
+    for error in errors:
+        item = etree.SubElement(root, f"{{{NAMESPACE}}}error")
+        _leaf(item, "error-type", error.type)
+        _leaf(item, "error-tag", error.tag)
+        if error.app_tag:
+            _leaf(item, "error-app-tag", error.app_tag)
+        if error.path:
+            used = set(_PREFIX.findall(_QUOTED.sub("", error.path)))
+            declared: dict[str | None, str] = {name: namespaces[name] for name in sorted(used) if name in namespaces}
+            path = etree.SubElement(item, f"{{{NAMESPACE}}}error-path", nsmap=declared)
+            path.text = _printable(error.path)
+        if error.message:
+            _leaf(item, "error-message", error.message)
+        if error.info:
+            info = etree.SubElement(item, f"{{{NAMESPACE}}}error-info")
+            for name, text in error.info.items():
+                netconf = "urn:ietf:params:xml:ns:netconf:base:1.0"
+                child = etree.SubElement(info, f"{{{netconf}}}{name}", nsmap={None: netconf})
+                child.text = _printable(text)
+    return etree.tostring(root)
+
+
+def _leaf(parent: etree._Element, name: str, text: str) -> None:
+    etree.SubElement(parent, f"{{{NAMESPACE}}}{name}").text = _printable(text)
+
+
+def _printable(text: str) -> str:
+    """`text` without the characters that XML 1.0 cannot carry."""
+    return "".join(c if c in "\t\n\r" or " " <= c <= "\ud7ff" or "\ue000" <= c <= "\ufffd" or c > "\uffff" else "?" for c in text)
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_clean(name): _clean(item) for name, item in value.items()}
+    return [_clean(item) for item in value] if isinstance(value, list) else value

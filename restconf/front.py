@@ -1,0 +1,95 @@
+"""What the resources of one RESTCONF application share: the core, who asks, and the sessions it sees.
+
+HTTP has no sessions, the core has: one `Session` stands for one user at one address (RFC 8040 section 1.1), opened with
+the first request and kept, the least recently used closed when there are many.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from nms.errors import RpcError
+from nms.model.schema import Schema
+from nms.operations.request import Principal, Reply, Request, Session
+from restconf.wsgi import PRINCIPAL, Environ
+
+_SESSIONS: Final = 256
+
+Authenticate = Callable[[Environ], Principal | None]
+
+
+class Core(Protocol):
+    """What RESTCONF asks of `nms.operations.dispatch.Core`."""
+
+    @property
+    def schema(self) -> Schema: ...
+
+    def dispatch(self, session: Session, request: Request) -> Reply: ...
+
+    def open_session(
+        self, principal: Principal, protocol: str, host: str, close: Callable[[str], None]
+    ) -> Session: ...
+
+    def close_session(self, session: Session) -> None: ...
+
+
+class Front:
+    """Shared by the blueprints of one application; thread-safe."""
+
+    def __init__(self, core: Core, authenticate: Authenticate) -> None:
+        self.core = core
+        self.schema = core.schema
+        self.namespaces = {module.name: module.namespace for module in core.schema.modules.values()}
+        self._authenticate = authenticate
+        self._sessions: OrderedDict[tuple[Principal, str], Session] = OrderedDict()
+        self._lock = threading.Lock()
+        self._on_close: list[Callable[[], None]] = []
+
+    def admit(self, environ: Environ) -> None:
+        """Note in `environ` who sent the request.
+
+        Raises:
+            RpcError: access-denied, 401: nobody that is known here.
+        """
+        principal = self._authenticate(environ)
+        if principal is None:
+            raise RpcError("access-denied", "authentication is required", type="protocol", status=401)
+        environ[PRINCIPAL] = principal
+
+    def dispatch(self, environ: Environ, request: Request) -> Reply:
+        """The core's reply to `request` of the user noted in `environ`."""
+        return self.core.dispatch(self._session(environ[PRINCIPAL], environ.get("REMOTE_ADDR", "")), request)
+
+    def _session(self, principal: Principal, host: str) -> Session:
+        key = (principal, host)
+        session = self._sessions.get(key)
+        if session is not None:
+            return session
+        with self._lock:
+            if key not in self._sessions:
+                self._sessions[key] = self.core.open_session(principal, "restconf", host, lambda _: self._forget(key))
+            if len(self._sessions) > _SESSIONS:
+                _, oldest = self._sessions.popitem(last=False)
+                self.core.close_session(oldest)
+            return self._sessions[key]
+
+    def _forget(self, key: tuple[Principal, str]) -> None:
+        with self._lock:
+            self._sessions.pop(key, None)
+
+    def on_close(self, call: Callable[[], None]) -> None:
+        """Have `call()` run when the application ends."""
+        self._on_close.append(call)
+
+    def close(self) -> None:
+        """End the event streams and the sessions."""
+        for call in self._on_close:
+            call()
+        with self._lock:
+            sessions = list(self._sessions.values())
+            self._sessions.clear()
+        for session in sessions:
+            self.core.close_session(session)

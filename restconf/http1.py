@@ -1,0 +1,431 @@
+"""HTTP/1.1 (RFC 9112) on asyncio: bytes in, WSGI calls, bytes out.
+
+One `Connection` per client: keep-alive, pipelined requests answered in their order, chunked bodies, Expect:
+100-continue, limits on everything a client can make grow, deadlines for clients that are slow.  A request that the
+service calls quick is answered in the event loop, since handing it to a thread costs more than answering it; the others
+run in the service's threads.  Parsing is httptools'.  Knows nothing of RESTCONF.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from functools import partial
+from hashlib import sha256
+from http import HTTPStatus
+
+import httptools
+
+from restconf import wsgi
+from restconf.wsgi import Answer, Application, Environ, LiveBody
+
+log = logging.getLogger(__name__)
+
+_PIPELINE = 32  # requests of one client that may wait; above, its socket is not read
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one client may ask for.  Sizes in bytes, times in seconds.
+
+    Attributes:
+        head: request line and headers together.
+        body: request body.
+        anonymous_body: request body of a client that has not authenticated yet.
+        head_time: from the first byte of a request to the end of its headers.
+        body_rate: bytes a second that a body must keep up on average, after `body_grace`.
+        idle_time: a connection without a request.
+        send_time: a client that does not read what it asked for.
+        linger_time: how long a refused request is read to its end, so that the client sees the refusal.
+        heartbeat: pause after which a live body sends its beat.
+    """
+
+    head: int = 32 * 1024
+    body: int = 256 * 1024 * 1024
+    anonymous_body: int = 64 * 1024
+    connections: int = 1000
+    head_time: float = 10.0
+    body_grace: float = 20.0
+    body_rate: float = 1024.0
+    idle_time: float = 120.0
+    send_time: float = 60.0
+    linger_time: float = 2.0
+    heartbeat: float = 15.0
+
+
+@dataclass(slots=True)
+class Message:
+    """One request as it was received."""
+
+    target: bytearray = field(default_factory=bytearray)
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    authorization: bytes = b""
+    parts: list[bytes] = field(default_factory=list)
+    size: int = 0
+    length: int = 0
+    has_body: bool = False
+    expects_continue: bool = False
+    method: str = ""
+    version: str = "1.1"
+    keep_alive: bool = True
+
+
+@dataclass(slots=True)
+class Service:
+    """What the connections of one listener share.
+
+    Attributes:
+        quick: (method, target, body size) -> answer it in the event loop?
+        knows: does this request (environ) come from an authenticated user?
+    """
+
+    application: Application
+    quick: Callable[[str, bytes, int], bool]
+    knows: Callable[[Environ], bool]
+    pool: ThreadPoolExecutor
+    loop: asyncio.AbstractEventLoop
+    limits: Limits = field(default_factory=Limits)
+    connections: set[Connection] = field(default_factory=set)
+    _date: tuple[int, bytes] = (0, b"")
+
+    def date(self) -> bytes:
+        """The Date header line; formatted once a second."""
+        now = int(time.time())
+        if now != self._date[0]:
+            self._date = (now, b"Date: " + formatdate(now, usegmt=True).encode() + b"\r\n")
+        return self._date[1]
+
+    def sweep(self) -> None:
+        """Hold every connection to its deadlines; called about once a second."""
+        now = self.loop.time()
+        for connection in list(self.connections):
+            connection.check(now)
+
+
+class _Refused(Exception):
+    """Raised in a parser callback to stop parsing; the status is in the connection."""
+
+
+class Connection(asyncio.Protocol):
+    """One client.  Lives in the event loop; only `_run` calls happen elsewhere."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.limits = service.limits
+        self.parser = httptools.HttpRequestParser(self)
+        self.message = Message()
+        self.receiving = False  # part of a request has come
+        self.head_done = False
+        self.head_size = 0
+        self.waiting: deque[Message] = deque()
+        self.busy = False  # a thread works on a request, or a live body is being sent
+        self.live: LiveBody | None = None
+        self.live_chunked = True
+        self.accepted: bytes | None = None  # the Authorization (empty: none) of the last authenticated request
+        self.refusal = 0
+        self.lingering = False
+        self.reading = True
+        self.stalled_since: float | None = None  # the client does not read
+        self.since = service.loop.time()  # start of the current state
+        self.last_beat = 0.0
+
+    # -- asyncio.Protocol ------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        if len(self.service.connections) >= self.limits.connections:
+            transport.abort()
+            return
+        self.service.connections.add(self)
+        tls = transport.get_extra_info("ssl_object")
+        certificate = tls.getpeercert(binary_form=True) if tls is not None else None
+        self.base = wsgi.connection_environ(
+            "http" if tls is None else "https",
+            transport.get_extra_info("sockname")[:2],
+            transport.get_extra_info("peername")[0],
+            sha256(certificate).hexdigest() if certificate else "",
+        )
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.service.connections.discard(self)
+        self.waiting.clear()
+        if self.live is not None:
+            self.live.close()
+
+    def eof_received(self) -> bool:
+        return bool(self.busy or self.waiting) and self.live is None  # finish what was asked, then close
+
+    def data_received(self, data: bytes) -> None:
+        if self.lingering:
+            return
+        if not self.receiving and not self.busy:
+            self.since = self.service.loop.time()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._upgrade()
+        except httptools.HttpParserError:
+            self.refusal = self.refusal or 400
+        self._advance()
+
+    def pause_writing(self) -> None:
+        self.stalled_since = self.service.loop.time()
+
+    def resume_writing(self) -> None:
+        self.stalled_since = None
+        if self.live is not None:
+            self._pump()
+        else:
+            self._advance()
+
+    # -- httptools -------------------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        self.message = Message()
+        self.receiving = True
+        self.head_done = False
+        self.head_size = 0
+
+    def on_url(self, part: bytes) -> None:
+        self.message.target += part
+        self._count_head(len(part), 414)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        message = self.message
+        self._count_head(len(name) + len(value) + 4, 431)
+        lower = name.lower()
+        if lower == b"content-length":
+            message.length = int(value)
+            message.has_body = message.length > 0
+        elif lower == b"transfer-encoding":
+            message.has_body = True
+        elif lower == b"expect":
+            message.expects_continue = value.lower() == b"100-continue"
+        elif lower == b"authorization":
+            message.authorization = value
+        message.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        message = self.message
+        message.method = self.parser.get_method().decode("latin-1")
+        message.version = self.parser.get_http_version()
+        message.keep_alive = self.parser.should_keep_alive()
+        self.head_done = True
+        self._check_body(message.length)
+        self._continue()
+
+    def on_body(self, part: bytes) -> None:
+        message = self.message
+        message.size += len(part)
+        self._check_body(message.size)
+        message.parts.append(part)
+
+    def on_message_complete(self) -> None:
+        self.message.expects_continue = False
+        self.receiving = False
+        self.waiting.append(self.message)
+        if len(self.waiting) >= _PIPELINE and self.reading:
+            self.reading = False
+            self.transport.pause_reading()
+
+    def _count_head(self, size: int, status: int) -> None:
+        self.head_size += size
+        if self.head_size > self.limits.head:
+            self._stop(status)
+
+    def _check_body(self, size: int) -> None:
+        if size > self.limits.body:
+            self._stop(413)
+        if size > self.limits.anonymous_body and self.accepted != self.message.authorization:
+            if not self.service.knows(self._environ(self.message, b"")):
+                self._stop(401)
+            self.accepted = self.message.authorization
+
+    def _stop(self, status: int) -> None:
+        self.refusal = status
+        raise _Refused
+
+    # -- requests --------------------------------------------------------------------------------------------------
+
+    def _upgrade(self) -> None:
+        """An upgrade is never accepted: answer in HTTP/1.1, then close, as what follows cannot be told apart."""
+        if self.message.has_body or not self.waiting:
+            self.refusal = 400
+            return
+        self.waiting[-1].keep_alive = False
+
+    def _continue(self) -> None:
+        """RFC 9110 section 10.1.1; only in this request's turn."""
+        if self.message.expects_continue and not self.busy and not self.waiting and self.message.version != "1.0":
+            self.message.expects_continue = False
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _environ(self, message: Message, body: bytes) -> Environ:
+        return wsgi.environ(
+            self.base, message.method, bytes(message.target), message.version, message.headers, body
+        )
+
+    def _advance(self) -> None:
+        """Answer what waits, as far as the client reads and no earlier request is under way."""
+        while self.waiting and not self.busy and not self.lingering and self.stalled_since is None:
+            message = self.waiting.popleft()
+            body = message.parts[0] if len(message.parts) == 1 else b"".join(message.parts)
+            message.parts.clear()
+            request = self._environ(message, body)
+            # checking a password is slow by design, so a client's first request goes to a thread
+            if message.authorization == self.accepted and self.service.quick(
+                message.method, bytes(message.target), len(body)
+            ):
+                self._answer(message, request, self._run(request))
+            else:
+                self.busy = True
+                future = self.service.loop.run_in_executor(self.service.pool, self._run, request)
+                future.add_done_callback(partial(self._done, message, request))
+        if self.busy or self.lingering:
+            return
+        if self.refusal and not self.waiting:
+            self._refuse(self.refusal)
+            return
+        if not self.waiting and self.receiving:
+            self._continue()
+        if not self.reading and len(self.waiting) < _PIPELINE:
+            self.reading = True
+            self.transport.resume_reading()
+
+    def _run(self, request: Environ) -> Answer:
+        try:
+            return wsgi.call(self.service.application, request)
+        except Exception:  # the last line of defence: a defect ends this request, not the server
+            log.exception("request failed: %s %s", request["REQUEST_METHOD"], request["PATH_INFO"])
+            return Answer("500 Internal Server Error", [("Content-Length", "0")], b"")
+
+    def _done(self, message: Message, request: Environ, future: asyncio.Future[Answer]) -> None:
+        if future.cancelled():
+            return
+        self.busy = False
+        answer = future.result()
+        if self.transport.is_closing():
+            if isinstance(answer.body, LiveBody):
+                answer.body.close()
+            return
+        self._answer(message, request, answer)
+        self._advance()
+
+    def _answer(self, message: Message, request: Environ, answer: Answer) -> None:
+        status = answer.status
+        self.accepted = message.authorization if wsgi.PRINCIPAL in request else None
+        lines = [f"HTTP/1.1 {status}\r\n".encode("latin-1"), self.service.date()]
+        has_length = False
+        for name, value in answer.headers:
+            lines.append(f"{name}: {value}\r\n".encode("latin-1"))
+            has_length = has_length or name.lower() == "content-length"
+        body = answer.body
+        if isinstance(body, LiveBody):
+            self._start_live(message, lines, body)
+            return
+        if not has_length and status[:3] not in ("204", "304"):
+            lines.append(b"Content-Length: %d\r\n" % len(body))
+        if not message.keep_alive:
+            lines.append(b"Connection: close\r\n")
+        elif message.version == "1.0":
+            lines.append(b"Connection: keep-alive\r\n")
+        lines.append(b"\r\n")
+        lines.append(body)
+        self.transport.write(b"".join(lines))
+        self.since = self.service.loop.time()
+        if not message.keep_alive:
+            self.lingering = True
+            self.transport.close()
+
+    def _refuse(self, status: int) -> None:
+        """Answer a request that was not read to its end: nothing after it can be understood."""
+        phrase = HTTPStatus(status).phrase
+        head = f"HTTP/1.1 {status} {phrase}\r\nContent-Length: 0\r\nConnection: close\r\n"
+        if status == 401:
+            head += 'WWW-Authenticate: Basic realm="restconf", charset="UTF-8"\r\n'
+        self.transport.write(head.encode() + self.service.date() + b"\r\n")
+        self.lingering = True
+        self.since = self.service.loop.time()
+        if not self.reading:
+            self.reading = True
+            self.transport.resume_reading()
+
+    # -- live bodies -----------------------------------------------------------------------------------------------
+
+    def _start_live(self, message: Message, lines: list[bytes], body: LiveBody) -> None:
+        self.live_chunked = message.version != "1.0"
+        if self.live_chunked:
+            lines.append(b"Transfer-Encoding: chunked\r\n")
+        lines.append(b"Connection: close\r\n\r\n")
+        self.transport.write(b"".join(lines))
+        self.busy = True
+        self.live = body
+        self.last_beat = self.service.loop.time()
+        loop = self.service.loop
+
+        def wake() -> None:
+            loop.call_soon_threadsafe(self._pump)
+
+        body.attach(wake)
+        self._pump()
+
+    def _send_live(self, data: bytes) -> None:
+        if data:
+            self.last_beat = self.service.loop.time()
+            self.transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self.live_chunked else data)
+
+    def _pump(self) -> None:
+        if self.live is None or self.transport.is_closing():
+            return
+        while self.stalled_since is None:
+            data = self.live.take()
+            if not data:
+                break
+            self._send_live(data)
+        if self.live.ended and self.stalled_since is None:
+            self.live.close()
+            self.live = None
+            if self.live_chunked:
+                self.transport.write(b"0\r\n\r\n")
+            self.lingering = True
+            self.transport.close()
+
+    # -- time ------------------------------------------------------------------------------------------------------
+
+    def check(self, now: float) -> None:
+        """Apply the deadlines of `Limits`.  `now` in the event loop's time."""
+        limits = self.limits
+        if self.stalled_since is not None:
+            if now - self.stalled_since > limits.send_time:
+                self.transport.abort()
+        elif self.lingering:
+            if now - self.since > limits.linger_time:
+                self.transport.abort()
+        elif self.live is not None:
+            if now - self.last_beat > limits.heartbeat:
+                self._send_live(self.live.beat(time.time()))
+            self._pump()
+        elif self.busy or self.waiting:
+            return
+        elif self.receiving:
+            spent = now - self.since
+            late = spent > limits.head_time
+            if self.head_done:
+                late = spent > limits.body_grace + self.message.size / limits.body_rate
+            if late:
+                self._refuse(408)
+        elif now - self.since > limits.idle_time:
+            self.transport.close()
+
+    def shut(self) -> None:
+        """The server ends: finish live bodies, close."""
+        if self.live is not None:
+            self.live.close()
+        self.transport.close()

@@ -1,0 +1,75 @@
+"""The operation resources (RFC 8040 section 3.6): the list of rpcs, and calls of rpcs and actions by POST."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import orjson
+from flask import Blueprint, Response, request
+from lxml import etree
+
+from nms.model.path import InstancePath
+from nms.model.schema import Node
+from nms.operations.request import Invoke
+from restconf import body, media, uri
+from restconf.errors import NoContent, NotAllowed
+from restconf.front import Front
+from restconf.media import MEDIA_TYPE
+from restconf.query import parse_query
+from restconf.wsgi import Environ
+
+_METHODS: Final = ("GET", "HEAD", "OPTIONS", "POST")
+
+
+def blueprint(front: Front) -> Blueprint:
+    """The routes of ``{+restconf}/operations``."""
+    routes = Blueprint("operations", __name__)
+
+    def listing() -> Response:
+        parse_query(request.environ["QUERY_STRING"], request.environ["REQUEST_METHOD"], "other")
+        encoding = media.accepted(request.environ.get("HTTP_ACCEPT"))
+        rpcs = [node for _, node in sorted(front.schema.rpcs.items())]
+        return Response(_list_json(rpcs) if encoding == "json" else _list_xml(rpcs), content_type=MEDIA_TYPE[encoding])
+
+    def operation(name: str) -> Response:
+        environ = request.environ
+        path = str(environ["REQUEST_URI"]).partition("?")[0]
+        node = uri.parse_operation(front.schema, path[path.rfind("/") + 1 :])
+        if environ["REQUEST_METHOD"] == "OPTIONS":
+            return NoContent(status=204, headers={"Allow": "OPTIONS, POST"})
+        if environ["REQUEST_METHOD"] != "POST":
+            raise NotAllowed(f"{node.name} is an operation: POST calls it", "OPTIONS, POST")
+        return invoke(front, environ, node, ())
+
+    routes.add_url_rule("/operations", "operations", listing, methods=["GET"])
+    routes.add_url_rule(
+        "/operations/<name>", "operation", operation, methods=_METHODS, provide_automatic_options=False
+    )
+    return routes
+
+
+def invoke(front: Front, environ: Environ, node: Node, path: InstancePath) -> Response:
+    """Call the rpc or action `node`; `path` is the instance that an action belongs to.
+
+    Raises:
+        RpcError: of the query, the body, or the operation itself.
+    """
+    parse_query(environ["QUERY_STRING"], "POST", "other")
+    wanted = media.accepted(environ.get("HTTP_ACCEPT"))
+    content: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    encoding = media.sent(environ.get("CONTENT_TYPE")) if content else None
+    reply = front.dispatch(environ, Invoke(node, body.decode_input(node, encoding, content), path))
+    if reply.node is None or reply.data is None or reply.data == reply.node.blank:
+        return NoContent(status=204)
+    return Response(body.encode_output(node, reply.node, reply.data, wanted), content_type=MEDIA_TYPE[wanted])
+
+
+def _list_json(rpcs: list[Node]) -> bytes:
+    return orjson.dumps({"ietf-restconf:operations": {f"{node.module}:{node.name}": [None] for node in rpcs}})
+
+
+def _list_xml(rpcs: list[Node]) -> bytes:
+    root = etree.Element(f"{{{body.RESTCONF_NS}}}operations", nsmap={None: body.RESTCONF_NS})
+    for node in rpcs:
+        etree.SubElement(root, f"{{{node.namespace}}}{node.name}", nsmap={None: node.namespace})
+    return etree.tostring(root)

@@ -1,0 +1,197 @@
+"""The RESTCONF listener: the Flask application of `restconf.app` behind HTTP/1.1 and TLS, in the daemon's event loop.
+
+RFC 8040 section 2: TLS with a verified client certificate or HTTP Basic; plain HTTP only on a loopback address and only
+on demand.  Found by the daemon through the entry point group `mec_nms.frontends`, which names `start`.  A client that
+stalls in the TLS handshake holds nothing but its socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import ipaddress
+import ssl
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from nms.errors import ConfigError
+from nms.operations.request import Principal
+from restconf.app import ROOT, create_app
+from restconf.front import Core
+from restconf.http1 import Connection, Limits, Service
+from restconf.wsgi import CLIENT_FINGERPRINT, Environ
+
+#: (user, password) -> who that is, or None.  Called in worker threads and in the event loop: an implementation
+#: remembers what it has verified, so that only the first request with a password pays for the hash.
+PasswordCheck = Callable[[str, str], Principal | None]
+#: SHA-256 fingerprint of the client certificate's DER (64 lower-case hex digits) -> who that is, or None.
+CertificateCheck = Callable[[str], Principal | None]
+
+_QUICK_BODY: Final = 64 * 1024
+_THREADS: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """PEM files.  With `client_ca`, certificates of clients are asked for and verified against it."""
+
+    cert: Path
+    key: Path
+    client_ca: Path | None = None
+
+
+@dataclass(slots=True)
+class Server:
+    """A running listener."""
+
+    addresses: tuple[tuple[str, int], ...]
+    _listener: asyncio.Server
+    _service: Service
+    _sweeper: asyncio.Task[None]
+    _shutdown: Callable[[], None]
+
+    async def close(self) -> None:
+        """Stop listening, end the event streams, close every connection, wait for the worker threads."""
+        self._listener.close()
+        self._sweeper.cancel()
+        for connection in list(self._service.connections):
+            connection.shut()
+        self._shutdown()
+        await asyncio.to_thread(self._service.pool.shutdown)
+        for connection in list(self._service.connections):
+            connection.transport.abort()
+        await self._listener.wait_closed()
+
+
+async def start(
+    core: Core,
+    *,
+    listen: tuple[str, int],
+    tls: Tls | None = None,
+    insecure: bool = False,
+    authenticate_password: PasswordCheck | None = None,
+    authenticate_certificate: CertificateCheck | None = None,
+    limits: Limits | None = None,
+) -> Server:
+    """Listen for RESTCONF clients on `listen` (port 0: any free one) until the server is closed.
+
+    Raises:
+        ConfigError: no TLS without `insecure`, `insecure` beyond loopback, unusable certificate files or address.
+    """
+    if tls is None and not insecure:
+        raise ConfigError("[restconf] needs cert and key, or insecure = true on a loopback address")
+    if tls is None and not _is_loopback(listen[0]):
+        raise ConfigError(f"[restconf] insecure = true is for loopback addresses only, not {listen[0]!r}")
+    context = _tls_context(tls) if tls is not None else None
+    authenticate = _authenticator(authenticate_password, authenticate_certificate)
+    application = create_app(core, authenticate)
+    loop = asyncio.get_running_loop()
+    service = Service(
+        application=application,
+        quick=is_quick,
+        knows=lambda environ: authenticate(environ) is not None,
+        pool=ThreadPoolExecutor(_THREADS, thread_name_prefix="restconf"),
+        loop=loop,
+        limits=limits or Limits(),
+    )
+    try:
+        listener = await loop.create_server(
+            lambda: Connection(service),
+            listen[0],
+            listen[1],
+            ssl=context,
+            ssl_handshake_timeout=10.0 if context else None,
+            ssl_shutdown_timeout=2.0 if context else None,
+            backlog=256,
+        )
+    except OSError as error:
+        raise ConfigError(f"[restconf] listen: cannot listen on {listen[0]}:{listen[1]}: {error.strerror}") from None
+    addresses = tuple((s.getsockname()[0], s.getsockname()[1]) for s in listener.sockets)
+    return Server(addresses, listener, service, loop.create_task(_sweep(service)), application.extensions["restconf"].close)
+
+
+async def _sweep(service: Service) -> None:
+    while True:
+        await asyncio.sleep(1.0)
+        service.sweep()
+
+
+def is_quick(method: str, target: bytes, size: int) -> bool:
+    """Is this request answered in less time than a thread needs to take it over?
+
+    So are reads that name an entry, and edits of little data; rpcs, actions, bulk data and whole lists are not.
+    """
+    if method in ("GET", "HEAD"):
+        return b"=" in target.partition(b"?")[0]
+    if method == "POST":
+        return size <= _QUICK_BODY and target.startswith(_DATA_PREFIX) and not target.startswith(_OPERATIONS_PREFIX)
+    return size <= _QUICK_BODY
+
+
+_DATA_PREFIX: Final = f"{ROOT}/data".encode()
+_OPERATIONS_PREFIX: Final = f"{ROOT}/operations".encode()
+
+
+def _authenticator(
+    password: PasswordCheck | None, certificate: CertificateCheck | None
+) -> Callable[[Environ], Principal | None]:
+    """Who sent a request (RFC 8040 section 2.5): the client certificate's user, else the Basic credentials'."""
+
+    def authenticate(environ: Environ) -> Principal | None:
+        fingerprint = environ.get(CLIENT_FINGERPRINT)
+        if fingerprint and certificate is not None:
+            principal = certificate(fingerprint)
+            if principal is not None:
+                return principal
+        credentials = _basic(environ.get("HTTP_AUTHORIZATION", ""))
+        if credentials is None or password is None:
+            return None
+        return password(*credentials)
+
+    return authenticate
+
+
+def _basic(header: str) -> tuple[str, str] | None:
+    """(user, password) of an Authorization header (RFC 7617, UTF-8)."""
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        user, colon, password = base64.b64decode(token.strip(), validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    return (user, password) if colon else None
+
+
+def _tls_context(tls: Tls) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_cert_chain(tls.cert, tls.key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"[restconf] cert {tls.cert} and key {tls.key} cannot be used: {_reason(error)}") from None
+    if tls.client_ca is not None:
+        try:
+            context.load_verify_locations(tls.client_ca)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(f"[restconf] client-ca {tls.client_ca} cannot be used: {_reason(error)}") from None
+        context.verify_mode = ssl.CERT_OPTIONAL
+    return context
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,206 @@
+"""Event streams (RFC 8040 section 6): notifications as server-sent events, in XML or JSON.
+
+``{+restconf}/streams/NAME`` and ``.../NAME/xml`` send XML, ``.../NAME/json`` JSON.  The core puts notifications into a
+bounded queue from its own threads; they are encoded where they are sent.  A client that is too slow for its queue is cut
+off rather than left with a gap that it cannot see: it comes back with start-time.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol, cast
+
+import orjson
+from flask import Blueprint, Response, request
+
+from nms.errors import RpcError
+from nms.model import json, tree, xml
+from nms.model.path import InstancePath
+from nms.model.schema import Node
+from nms.model.values import Value
+from nms.operations.request import CreateSubscription, XPathFilter
+from restconf import media
+from restconf.front import Front
+from restconf.query import parse_query
+from restconf.wsgi import PRINCIPAL, LiveBody
+
+MEDIA: Final = "text/event-stream"
+_STREAMS: Final = 100  # of all clients together
+_QUEUE: Final = 1000  # notifications that one client may be behind
+_BATCH: Final = 64
+_NOTIFICATION_NS: Final = "urn:ietf:params:xml:ns:netconf:notification:1.0"
+_HEARTBEAT: Final = b": \n\n"
+
+
+class Notification(Protocol):
+    """What a subscription's sink receives; `path` is the instance that `node` hangs on, empty for a top-level one."""
+
+    node: Node
+    path: InstancePath
+    value: Value
+    time: datetime
+
+
+def blueprint(front: Front) -> Blueprint:
+    """The routes of ``{+restconf}/streams``."""
+    routes = Blueprint("streams", __name__)
+    streams: set[EventStream] = set()
+
+    def close_all() -> None:
+        for stream in list(streams):
+            stream.end()
+
+    front.on_close(close_all)
+
+    def stream(name: str, encoding: str = "xml") -> Response:
+        environ = request.environ
+        query = parse_query(environ["QUERY_STRING"], "GET", "stream")
+        if not media.prefers(environ.get("HTTP_ACCEPT"), MEDIA):
+            raise RpcError("invalid-value", f"an event stream is {MEDIA}", type="protocol", status=406)
+        if len(streams) >= _STREAMS:
+            raise RpcError("resource-denied", f"there are {_STREAMS} event streams already", status=503)
+        xpath = XPathFilter(query.filter, _prefixes(front)) if query.filter else None
+        opened = EventStream(encoding, query.stop_time, streams.discard)
+        session = front.core.open_session(
+            environ[PRINCIPAL], "restconf", environ.get("REMOTE_ADDR", ""), lambda _: opened.end()
+        )
+        opened.release = lambda: front.core.close_session(session)
+        try:
+            front.core.dispatch(
+                session, CreateSubscription(opened.put, name, xpath, query.start_time, query.stop_time)
+            )
+        except BaseException:
+            front.core.close_session(session)
+            raise
+        opened.begin()
+        streams.add(opened)
+        return Response(
+            opened,
+            content_type=MEDIA,
+            headers={"Cache-Control": "no-cache"},
+            direct_passthrough=True,
+        )
+
+    routes.add_url_rule("/streams/<name>", "stream", stream, methods=["GET"])
+    routes.add_url_rule("/streams/<name>/<any(xml, json):encoding>", "stream", stream, methods=["GET"])
+    return routes
+
+
+class EventStream(LiveBody):
+    """One client's stream."""
+
+    def __init__(self, encoding: str, stop_time: datetime | None, forget: Callable[[EventStream], None]) -> None:
+        self._encode = _json if encoding == "json" else _xml
+        self._stop_time = stop_time
+        self._forget = forget
+        self._queue: deque[Notification] = deque()
+        self._room: int | None = None  # unlimited while the replay comes in, which is in memory anyway
+        self._ended = False
+        self._closed = False
+        self._changed = threading.Condition()
+        self._wake: Callable[[], None] = lambda: None
+        self.release: Callable[[], None] = lambda: None
+
+    def put(self, published: object) -> None:
+        """The subscription's sink; any thread."""
+        notification = cast(Notification, published)
+        with self._changed:
+            if self._ended:
+                return
+            if self._room is not None and len(self._queue) >= self._room:
+                self._ended = True
+            else:
+                self._queue.append(notification)
+                self._ended = notification.node.name == "notificationComplete"
+            self._changed.notify()
+        self._wake()
+
+    def begin(self) -> None:
+        """The replay is in: from now on the queue is bounded."""
+        self._room = len(self._queue) + _QUEUE
+
+    def end(self) -> None:
+        """Send what is queued, then nothing more."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify()
+        self._wake()
+
+    def attach(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+
+    def take(self) -> bytes:
+        batch: list[Notification] = []
+        with self._changed:
+            while self._queue and len(batch) < _BATCH:
+                batch.append(self._queue.popleft())
+        return b"".join([_event(self._encode(notification)) for notification in batch])
+
+    def beat(self, now: float) -> bytes:
+        if self._stop_time is not None and now >= self._stop_time.timestamp():
+            self.end()
+        return _HEARTBEAT
+
+    @property
+    def ended(self) -> bool:
+        return self._ended and not self._queue
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self.end()
+        self._queue.clear()
+        self._forget(self)
+        self.release()
+
+    def __iter__(self) -> Iterator[bytes]:
+        while not self.ended:
+            with self._changed:
+                self._changed.wait_for(lambda: self._queue or self._ended, 15.0)
+            yield self.take() or self.beat(datetime.now(UTC).timestamp())
+
+
+def _prefixes(front: Front) -> dict[str, str]:
+    """Prefixes of a filter (RFC 8040 section 4.8.4): module names, and the modules' own where they are not ambiguous."""
+    modules = front.schema.modules.values()
+    return {module.prefix: module.namespace for module in modules} | front.namespaces
+
+
+def _event(data: bytes) -> bytes:
+    return b"".join([b"data: " + line + b"\n" for line in data.splitlines()]) + b"\n"
+
+
+def _xml(notification: Notification) -> bytes:
+    node = notification.node
+    inner = xml.encode(node, notification.value)
+    inner = f'<{node.name} xmlns="{xml.escape(node.namespace)}">'.encode() + inner + f"</{node.name}>".encode()
+    if notification.path:
+        # the ancestors with their keys and nothing else, opened up at the innermost
+        last, key = notification.path[-1]
+        blank = last.blank if key is None else tree.blank_entry(last, key)
+        around = xml.encode_instance(notification.path, blank)
+        at = len(around) - sum(len(step.name) + 3 for step, _ in notification.path)
+        inner = around[:at] + inner + around[at:]
+    head = f'<notification xmlns="{_NOTIFICATION_NS}"><eventTime>{_time(notification)}</eventTime>'
+    return head.encode() + inner + b"</notification>"
+
+
+def _json(notification: Notification) -> bytes:
+    node = notification.node
+    name = json.member_name(node) if notification.path else f"{node.module}:{node.name}"
+    members: dict[str, Any] = {name: json.encode(node, notification.value)}
+    for step, key in reversed(notification.path):
+        if key is None:
+            members = {json.member_name(step): members}
+        else:
+            keys = json.encode_entry(step, tree.blank_entry(step, key))
+            members = {json.member_name(step): [keys | members]}
+    return orjson.dumps({"ietf-restconf:notification": {"eventTime": _time(notification)} | members})
+
+
+def _time(notification: Notification) -> str:
+    return notification.time.astimezone(UTC).isoformat().replace("+00:00", "Z")

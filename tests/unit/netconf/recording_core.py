@@ -1,0 +1,44 @@
+"""A core that remembers what it was asked and answers as it was told: the front end's own tests need no datastore."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from nms.model.load import load
+from nms.model.schema import Schema
+from nms.operations.request import Principal, Reply, Request, Session
+
+MODELS = Path(__file__).parents[2] / "conformance" / "models"
+
+
+def example_schema() -> Schema:
+    return load([MODELS], ["example-network"])
+
+
+class RecordingCore:
+    """`answers` maps a request's class to a reply, or to a function of the request (which may raise)."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+        self.requests: list[Request] = []
+        self.answers: dict[type, Reply | Callable[[Request], Reply]] = {}
+        self.sessions: dict[int, Session] = {}
+        self.closed: list[int] = []
+
+    def hello_capabilities(self) -> list[str]:
+        return ["urn:ietf:params:netconf:base:1.0", "urn:ietf:params:netconf:base:1.1"]
+
+    def open_session(self, principal: Principal, protocol: str, host: str, close: Callable[[str], None]) -> Session:
+        session = Session(len(self.sessions) + 1, principal, protocol, host, datetime.now(UTC), close)
+        self.sessions[session.id] = session
+        return session
+
+    def close_session(self, session: Session) -> None:
+        self.closed.append(session.id)
+
+    def dispatch(self, session: Session, request: Request) -> Reply:
+        self.requests.append(request)
+        answer = self.answers.get(type(request), Reply())
+        return answer if isinstance(answer, Reply) else answer(request)

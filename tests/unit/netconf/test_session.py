@@ -1,0 +1,296 @@
+"""A session between a transport in memory and a core that records: order, fairness, flow control, endings."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from nms.errors import RpcError, RpcErrors
+from nms.model.schema import Schema
+from nms.netconf import session as session_module
+from nms.netconf.connection import BASE_1_0, BASE_1_1, Connection, Message
+from nms.netconf.framing import Buffer
+from nms.netconf.messages import NETCONF, hello, read_hello
+from nms.netconf.session import NetconfSession
+from nms.operations.request import CreateSubscription, Get, Lock, Principal, Reply, Request
+from tests.unit.netconf.recording_core import RecordingCore, example_schema
+
+
+@dataclass
+class Event:
+    """The shape of `nms.notify.streams.Notification`."""
+
+    node: Any
+    path: Any
+    value: Any
+    time: datetime
+
+
+class Client:
+    """The client's end and the transport between, in memory."""
+
+    def __init__(self, core: RecordingCore) -> None:
+        self.received: list[str] = []
+        self.closed = False
+        self.reading = True
+        self.connection = Connection(
+            "client", hello([BASE_1_0, BASE_1_1]), [BASE_1_0, BASE_1_1], read_hello, 100_000_000
+        )
+        self.session = NetconfSession(core, Principal("alice"), "netconf-ssh", "192.0.2.1", self)
+
+    def write(self, buffers: Sequence[Buffer]) -> None:
+        for buffer in buffers:
+            for event in self.connection.receive(buffer):
+                if isinstance(event, Message):
+                    self.received.append(event.data.decode())
+
+    def close(self) -> None:
+        self.closed = True
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    def start(self) -> None:
+        self.session.feed(b"".join(self.connection.opening()))
+
+    def send(self, *operations: str) -> None:
+        messages = (f'<rpc xmlns="{NETCONF}" message-id="{i}">{op}</rpc>' for i, op in enumerate(operations))
+        self.session.feed(b"".join(b"".join(self.connection.send(message.encode())) for message in messages))
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(10):
+            while not condition():  # noqa: ASYNC110 - conditions of several objects, with a deadline
+                await asyncio.sleep(0.001)
+
+
+Scenario = Callable[[Client, RecordingCore], Awaitable[None]]
+
+
+@pytest.fixture(scope="module")
+def schema() -> Schema:
+    return example_schema()
+
+
+def play(schema: Schema, scenario: Scenario) -> None:
+    async def run() -> None:
+        core = RecordingCore(schema)
+        client = Client(core)
+        client.start()
+        await scenario(client, core)
+
+    asyncio.run(run())
+
+
+def test_pipelined_rpcs_are_answered_in_order_though_some_run_in_threads(schema: Schema) -> None:
+    async def scenario(client: Client, core: RecordingCore) -> None:
+        threads: list[bool] = []
+
+        def answer(request: Request) -> Reply:
+            threads.append(threading.current_thread() is threading.main_thread())
+            return Reply()
+
+        core.answers = {type(request): answer for request in (Get(),)}
+        client.send("<get/>", "<commit/>", "<get/>", f"<get><!--{'x' * 300_000}--></get>", "<get/>")
+        await client.until(lambda: len(client.received) == 5)
+        assert [f'message-id="{i}"' in message for i, message in enumerate(client.received)] == [True] * 5
+        assert threads == [True, True, False, True]
+        assert core.sessions[1].in_rpcs == 5
+
+    play(schema, scenario)
+
+
+def test_one_rpc_per_turn_of_the_loop(schema: Schema) -> None:
+    async def scenario(client: Client, core: RecordingCore) -> None:
+        client.send(*["<get/>"] * 10)
+        counts = []
+        for _ in range(3):
+            counts.append(len(client.received))
+            await asyncio.sleep(0)
+        assert counts == [1, 2, 3]
+
+    play(schema, scenario)
+
+
+def test_mistakes_and_our_own_faults_leave_the_session_alive(schema: Schema, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(client: Client, core: RecordingCore) -> None:
+        def refuse(request: Request) -> Reply:
+            raise RpcErrors([RpcError("lock-denied", info={"session-id": "3"}), RpcError("in-use")])
+
+        def crash(request: Request) -> Reply:
+            raise ZeroDivisionError
+
+        core.answers = {Lock: refuse, Get: crash}
+        client.session.feed(b"".join(client.connection.send(b"<oops")))
+        client.send("<lock><target><running/></target></lock>", "<get/>", "<bad/>", "<discard-changes/>")
+        await client.until(lambda: len(client.received) == 5)
+        malformed, several, crashed, unknown, fine = client.received
+        assert "malformed-message" in malformed
+        assert several.count("<rpc-error>") == 2
+        assert "<session-id>3</session-id>" in several
+        assert "operation-failed" in crashed
+        assert "ZeroDivisionError" not in crashed
+        assert "unknown-element" in unknown
+        assert "<ok/>" in fine
+        session = core.sessions[1]
+        assert (session.in_rpcs, session.in_bad_rpcs, session.out_rpc_errors) == (4, 1, 4)
+
+    play(schema, scenario)
+    assert [record.exc_info is not None for record in caplog.records if record.levelno == logging.ERROR] == [True]
+
+
+def test_close_session_is_answered_and_ends_it(schema: Schema) -> None:
+    async def scenario(client: Client, core: RecordingCore) -> None:
+        client.send("<close-session/>", "<get/>")
+        await client.until(lambda: client.closed)
+        await asyncio.sleep(0)
+        assert len(client.received) == 1
+        assert "<ok/>" in client.received[0]
+        client.session.connection_lost()
+        assert core.closed == [1]
+
+    play(schema, scenario)
+
+
+def test_kill_from_another_thread(schema: Schema) -> None:
+    async def scenario(client: Client, core: RecordingCore) -> None:
+        await asyncio.to_thread(core.sessions[1].close, "killed")
+        await client.until(lambda: client.closed)
+        assert core.closed == [1]
+
+    play(schema, scenario)
+
+
+def test_locks_are_released_only_after_the_running_rpc(schema: Schema) -> None:
+    async def scenario(client: Client, core: RecordingCore) -> None:
+        go = threading.Event()
+
+        def wait(request: Request) -> Reply:
+            assert go.wait(10)
+            return Reply()
+
+        core.answers = {Get: wait}
+        client.send(f"<get><!--{'x' * 300_000}--></get>")
+        client.session.connection_lost()
+        assert core.closed == []
+        go.set()
+        await client.until(lambda: core.closed == [1])
+        assert client.received == []
+
+    play(schema, scenario)
+
+
+@pytest.mark.parametrize("data", [b"\n#x", b"<rpc/>]]>]]>"])
+def test_broken_framing_ends_the_session_without_a_word(schema: Schema, data: bytes) -> None:
+    async def scenario(client: Client, core: RecordingCore) -> None:
+        client.session.feed(data)
+        assert client.closed
+        assert client.received == []
+        assert core.closed == [1]
+        client.session.feed(b"more")
+
+    play(schema, scenario)
+
+
+def test_no_hello_in_time(schema: Schema, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_module, "HELLO_TIMEOUT", 0.01)
+
+    async def run() -> None:
+        core = RecordingCore(schema)
+        client = Client(core)
+        await client.until(lambda: client.closed)
+        assert core.closed == [1]
+
+    asyncio.run(run())
+
+
+def test_end_of_input_still_answers_what_was_asked(schema: Schema) -> None:
+    async def scenario(client: Client, core: RecordingCore) -> None:
+        client.send("<get/>", "<commit/>", "<get/>")
+        client.session.eof()
+        await client.until(lambda: client.closed)
+        assert len(client.received) == 3
+
+    play(schema, scenario)
+
+
+def test_a_client_that_does_not_read_is_not_read_from(schema: Schema) -> None:
+    async def scenario(client: Client, core: RecordingCore) -> None:
+        client.session.pause_writing()
+        client.send(*["<get/>"] * 100)
+        assert not client.reading
+        assert core.requests == []
+        client.session.resume_writing()
+        await client.until(lambda: len(client.received) == 100)
+        assert client.reading
+
+    play(schema, scenario)
+
+
+def events(schema: Schema, count: int) -> list[Event]:
+    node = schema.notifications["example-network", "link-down"]
+    return [Event(node, (), (str(i), None), datetime(2026, 1, 1, tzinfo=UTC)) for i in range(count)]
+
+
+SUBSCRIBE = '<create-subscription xmlns="urn:ietf:params:xml:ns:netconf:notification:1.0"/>'
+
+
+def test_replay_follows_the_reply_and_notifications_keep_their_order(schema: Schema) -> None:
+    async def scenario(client: Client, core: RecordingCore) -> None:
+        sinks: list[Callable[[object], None]] = []
+
+        def subscribe(request: Request) -> Reply:
+            assert isinstance(request, CreateSubscription)
+            sinks.append(request.sink)
+            request.sink(events(schema, 1)[0])
+            return Reply()
+
+        core.answers = {CreateSubscription: subscribe}
+        client.send(SUBSCRIBE, "<get/>")
+
+        def publish() -> None:
+            for event in events(schema, 50):
+                sinks[0](event)
+
+        await asyncio.to_thread(publish)
+        await client.until(lambda: len(client.received) == 53)
+        assert "<ok/>" in client.received[0]
+        told = [message for message in client.received if "<eventTime>" in message]
+        expected = ["0", *map(str, range(50))]
+        assert [message.partition("<from>")[2].partition("<")[0] for message in told] == expected
+
+    play(schema, scenario)
+
+
+def test_a_subscriber_that_never_reads_is_closed(schema: Schema, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_module, "MAX_NOTIFICATIONS", 10)
+
+    async def scenario(client: Client, core: RecordingCore) -> None:
+        sinks: list[Callable[[object], None]] = []
+
+        def subscribe(request: Request) -> Reply:
+            assert isinstance(request, CreateSubscription)
+            sinks.append(request.sink)
+            return Reply()
+
+        core.answers = {CreateSubscription: subscribe}
+        client.send(SUBSCRIBE)
+        client.session.pause_writing()
+        for event in events(schema, 10):
+            sinks[0](event)
+        await asyncio.sleep(0)  # the flush is due in the next turn
+        assert not client.closed
+        sinks[0](events(schema, 1)[0])
+        await client.until(lambda: client.closed)
+        assert core.closed == [1]
+
+    play(schema, scenario)

@@ -1,0 +1,42 @@
+"""The schema, the core, the application and its client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+
+from nms.model.load import load
+from nms.model.schema import Schema
+from nms.operations.request import Principal
+from restconf.app import create_app
+from restconf.wsgi import Environ
+from tests.unit.restconf.memory_core import MemoryCore
+
+MODELS = Path(__file__).parent / "models"
+
+
+@pytest.fixture(scope="session")
+def schema() -> Schema:
+    return load([MODELS], ["depot", "depot-extra"])
+
+
+@pytest.fixture
+def core(schema: Schema) -> MemoryCore:
+    return MemoryCore(schema)
+
+
+def authenticate(environ: Environ) -> Principal | None:
+    """Everybody is Ann, unless the request says who."""
+    name = environ.get("HTTP_X_USER", "ann")
+    return Principal(name) if name != "nobody" else None
+
+
+@pytest.fixture
+def client(core: MemoryCore) -> Iterator[FlaskClient]:
+    app = create_app(core, authenticate)
+    with app.test_client() as client:
+        yield client
+    app.extensions["restconf"].close()

@@ -124,7 +124,9 @@ def _agreeing(terms: Terms, known: Known) -> Verdict:
     if not known.models_agree:
         return Verdict("negotiating", "models differ: see the partner's model-mismatch")
     if not known.descriptor_accepted:
-        return Verdict("negotiating", "the partner's descriptor is not the accepted one: compare it and accept its digest")
+        return Verdict(
+            "negotiating", "the partner's descriptor is not the accepted one: compare it and accept its digest"
+        )
     if not terms.zones:
         return Verdict("negotiating", "no zone is both offered and accepted")
     return Verdict("active")

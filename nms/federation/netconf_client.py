@@ -8,6 +8,7 @@ decrypted bytes are left.  For worker threads only; this module knows neither mo
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
 import queue
 import socket
@@ -97,7 +98,7 @@ class Client(SessionListener):  # type: ignore[misc]  # ncclient is untyped
             except BaseException:
                 stream.close()
                 raise
-        except (transport.errors.SSHUnknownHostError,) as error:
+        except transport.errors.SSHUnknownHostError as error:
             raise _transport(peer, "its host key is not the pinned one") from error
         except transport.AuthenticationError as error:
             raise _transport(peer, f"it does not admit {peer.user}") from error
@@ -128,11 +129,13 @@ class Client(SessionListener):  # type: ignore[misc]  # ncclient is untyped
         """The server's capabilities."""
         return frozenset(self._manager.server_capabilities)
 
-    def get(self, subtree: etree._Element) -> etree._Element:
-        """<get> with the children of `subtree` as subtree filter (RFC 6241 sections 6, 7.7); gives <data>."""
-        get = etree.Element(f"{{{BASE}}}get")
+    def get(self, subtree: etree._Element, *, config: bool = False) -> etree._Element:
+        """<get>, or <get-config> of running, with the children of `subtree` as filter (RFC 6241 section 6); gives <data>."""
+        get = etree.Element(f"{{{BASE}}}{'get-config' if config else 'get'}")
+        if config:
+            etree.SubElement(etree.SubElement(get, f"{{{BASE}}}source"), f"{{{BASE}}}running")
         wanted = etree.SubElement(get, f"{{{BASE}}}filter", type="subtree")
-        wanted.extend(list(subtree))
+        wanted.extend(copy.deepcopy(list(subtree)))
         data = self.call(get).find(f"{{{BASE}}}data")
         return data if data is not None else etree.Element(f"{{{BASE}}}data")
 
@@ -141,7 +144,7 @@ class Client(SessionListener):  # type: ignore[misc]  # ncclient is untyped
         edit = etree.Element(f"{{{BASE}}}edit-config")
         etree.SubElement(etree.SubElement(edit, f"{{{BASE}}}target"), f"{{{BASE}}}running")
         etree.SubElement(edit, f"{{{BASE}}}error-option").text = "rollback-on-error"
-        edit.append(config)
+        edit.append(copy.deepcopy(config))
         self.call(edit)
 
     def subscribe(self) -> None:
@@ -189,7 +192,9 @@ class Client(SessionListener):  # type: ignore[misc]  # ncclient is untyped
 
     def close(self) -> None:
         """End the session without waiting for the other side."""
-        with contextlib.suppress(TransportError, OperationError, paramiko.SSHException, OSError, EOFError, AttributeError):
+        with contextlib.suppress(
+            TransportError, OperationError, paramiko.SSHException, OSError, EOFError, AttributeError
+        ):
             self._manager._session.close()
 
 
@@ -212,9 +217,7 @@ def error_of(element: etree._Element) -> RpcError:
 
 def no_answer(peer: Peer, why: str) -> RpcError:
     """The error for a request whose fate is not known."""
-    return RpcError(
-        "operation-failed", f"{peer.address} port {peer.port}: {why}", type="transport", app_tag=NO_ANSWER
-    )
+    return RpcError("operation-failed", f"{peer.address} port {peer.port}: {why}", type="transport", app_tag=NO_ANSWER)
 
 
 def _transport(peer: Peer, why: str) -> RpcError:

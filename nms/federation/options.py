@@ -79,7 +79,9 @@ OPTIONS: Final[tuple[BoundaryOption, ...]] = (
         ),
         (_RESOURCE,),
         ("compute", "network"),
-        Phases("infrastructure configuration and images", "the provider allocates and configures an isolated slice", ""),
+        Phases(
+            "infrastructure configuration and images", "the provider allocates and configures an isolated slice", ""
+        ),
     ),
     BoundaryOption(
         2,
@@ -95,7 +97,9 @@ OPTIONS: Final[tuple[BoundaryOption, ...]] = (
         (RemotePoint("mm5", _PROVIDER, _PLATFORM), RemotePoint("mm6", _PROVIDER, _RESOURCE)),
         (_PLATFORM, _RESOURCE),
         ("platform", "compute", "network"),
-        Phases("infrastructure configuration and images", "the consumer receives fault and performance data", _DNS_UPDATE),
+        Phases(
+            "infrastructure configuration and images", "the consumer receives fault and performance data", _DNS_UPDATE
+        ),
     ),
     BoundaryOption(
         4,

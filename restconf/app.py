@@ -16,7 +16,7 @@ from lxml import etree
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from nms.errors import RpcError, RpcErrors
-from restconf import data, errors, media, operations, sse
+from restconf import data, errors, files, media, operations, sse
 from restconf.front import Authenticate, Core, Front
 from restconf.wsgi import Environ
 
@@ -60,6 +60,8 @@ def create_app(core: Core, authenticate: Authenticate) -> Flask:
     app.register_blueprint(data.blueprint(front), url_prefix=ROOT)
     app.register_blueprint(operations.blueprint(front), url_prefix=ROOT)
     app.register_blueprint(sse.blueprint(front), url_prefix=ROOT)
+    if core.files is not None:
+        app.register_blueprint(files.blueprint(core.files))
     _error_handlers(app, front)
     return app
 

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from nms.errors import RpcError
 from nms.model.schema import Schema
+from nms.operations.files import Files
 from nms.operations.request import Principal, Reply, Request, Session
 from restconf.wsgi import PRINCIPAL, Environ
 
@@ -26,6 +27,9 @@ class Core(Protocol):
 
     @property
     def schema(self) -> Schema: ...
+
+    @property
+    def files(self) -> Files | None: ...
 
     def dispatch(self, session: Session, request: Request) -> Reply: ...
 

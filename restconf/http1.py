@@ -384,11 +384,14 @@ class Connection(asyncio.Protocol):
     def _pump(self) -> None:
         if self.live is None or self.transport.is_closing():
             return
-        while self.stalled_since is None:
-            data = self.live.take()
-            if not data:
-                break
-            self._send_live(data)
+        try:
+            while self.stalled_since is None and (data := self.live.take()):
+                self._send_live(data)
+        except Exception:  # a part that cannot be made must not leave the client waiting for ever
+            log.exception("a live body failed")
+            self.live.close()
+            self.transport.abort()
+            return
         if self.live.ended and self.stalled_since is None:
             self.live.close()
             self.live = None
@@ -410,7 +413,7 @@ class Connection(asyncio.Protocol):
                 self.transport.abort()
         elif self.live is not None:
             if now - self.last_beat > limits.heartbeat:
-                self._send_live(self.live.beat(time.time()))
+                self._send_live(self.live.beat())
             self._pump()
         elif self.busy or self.waiting:
             return

@@ -10,17 +10,15 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
-from typing import Any, Final, Protocol, cast
+from datetime import UTC
+from typing import Any, Final, cast
 
 import orjson
 from flask import Blueprint, Response, request
 
 from nms.errors import RpcError
 from nms.model import json, tree, xml
-from nms.model.path import InstancePath
-from nms.model.schema import Node
-from nms.model.values import Value
+from nms.notify.streams import NOTIFICATION_COMPLETE, Notification
 from nms.operations.request import CreateSubscription, XPathFilter
 from restconf import media
 from restconf.front import Front
@@ -33,15 +31,6 @@ _QUEUE: Final = 1000  # notifications that one client may be behind
 _BATCH: Final = 64
 _NOTIFICATION_NS: Final = "urn:ietf:params:xml:ns:netconf:notification:1.0"
 _HEARTBEAT: Final = b": \n\n"
-
-
-class Notification(Protocol):
-    """What a subscription's sink receives; `path` is the instance that `node` hangs on, empty for a top-level one."""
-
-    node: Node
-    path: InstancePath
-    value: Value
-    time: datetime
 
 
 def blueprint(front: Front) -> Blueprint:
@@ -63,7 +52,7 @@ def blueprint(front: Front) -> Blueprint:
         if len(streams) >= _STREAMS:
             raise RpcError("resource-denied", f"there are {_STREAMS} event streams already", status=503)
         xpath = XPathFilter(query.filter, _prefixes(front)) if query.filter else None
-        opened = EventStream(encoding, query.stop_time, streams.discard)
+        opened = EventStream(encoding, streams.discard)
         session = front.core.open_session(
             environ[PRINCIPAL], "restconf", environ.get("REMOTE_ADDR", ""), lambda _: opened.end()
         )
@@ -92,9 +81,8 @@ def blueprint(front: Front) -> Blueprint:
 class EventStream(LiveBody):
     """One client's stream."""
 
-    def __init__(self, encoding: str, stop_time: datetime | None, forget: Callable[[EventStream], None]) -> None:
+    def __init__(self, encoding: str, forget: Callable[[EventStream], None]) -> None:
         self._encode = _json if encoding == "json" else _xml
-        self._stop_time = stop_time
         self._forget = forget
         self._queue: deque[Notification] = deque()
         self._room: int | None = None  # unlimited while the replay comes in, which is in memory anyway
@@ -114,7 +102,7 @@ class EventStream(LiveBody):
                 self._ended = True
             else:
                 self._queue.append(notification)
-                self._ended = notification.node.name == "notificationComplete"
+                self._ended = notification.node is NOTIFICATION_COMPLETE
             self._changed.notify()
         self._wake()
 
@@ -139,9 +127,7 @@ class EventStream(LiveBody):
                 batch.append(self._queue.popleft())
         return b"".join([_event(self._encode(notification)) for notification in batch])
 
-    def beat(self, now: float) -> bytes:
-        if self._stop_time is not None and now >= self._stop_time.timestamp():
-            self.end()
+    def beat(self) -> bytes:
         return _HEARTBEAT
 
     @property
@@ -161,7 +147,7 @@ class EventStream(LiveBody):
         while not self.ended:
             with self._changed:
                 self._changed.wait_for(lambda: self._queue or self._ended, 15.0)
-            yield self.take() or self.beat(datetime.now(UTC).timestamp())
+            yield self.take() or self.beat()
 
 
 def _prefixes(front: Front) -> dict[str, str]:

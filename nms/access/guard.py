@@ -1,29 +1,30 @@
 """The only door to data: every read is filtered and every change checked here (RFC 8341), whoever the front end is.
 
-It joins who asks (`nacm`), what is locked (`datastore.lock`) and the one commit path (`datastore.commit`).  Operations know
-the datastores by this module alone.
+It joins who asks (`nacm`), what is locked (`datastore.lock`) and the one commit path (`datastore.commit`).  Operations
+know the datastores by this module alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 
 from nms.access.nacm import MODULE, Policy, Principal, View, access_denied, compile_policy
 from nms.datastore import confirm
 from nms.datastore import lock as locks
-from nms.datastore.commit import commit, validate
+from nms.datastore.commit import commit
 from nms.datastore.journal import Journal
 from nms.datastore.journal_memory import MemoryJournal
 from nms.datastore.store import Store, open_store
 from nms.datastore.transaction import Author, Transaction
+from nms.datastore.validation import validate
 from nms.errors import RpcError
 from nms.model import tree
 from nms.model.diff import Change, diff
 from nms.model.path import InstancePath
-from nms.model.schema import Node, Schema
+from nms.model.schema import Node
 from nms.model.values import Value
 
 __all__ = ["Author", "Guard", "Journal", "MemoryJournal", "Store", "Transaction", "open_store"]
@@ -60,8 +61,7 @@ class Guard:
             self.paths = (f"/{MODULE}:nacm",)
             store.add_provider(self)
             for name in ("denied-operations", "denied-data-writes", "denied-notifications"):
-                attribute = name.replace("-", "_")
-                store.add_source(f"/{MODULE}:nacm/{name}", lambda attribute=attribute: getattr(self, attribute))
+                store.add_source(f"/{MODULE}:nacm/{name}", partial(getattr, self, name.replace("-", "_")))
 
     # ------------------------------------------------------------ the guard as provider of /nacm
 
@@ -240,15 +240,14 @@ class Guard:
         assert pending is not None
         commit(self.store, pending.saved, author, pending=None, restore=True)
 
-    def tick(self, now: datetime) -> Author | None:
-        """Undo a confirmed commit whose time is over; gives whose it was, for the notification."""
+    def tick(self, now: datetime) -> bool:
+        """Undo a confirmed commit whose time is over; True if there was one."""
         with self.store.writer:
             pending = self.store.pending
             if pending is None or not pending.is_over(now):
-                return None
-            author = Author("", "rollback", 0)
-            self._roll_back(author)
-            return replace(author, session_id=pending.session_id)
+                return False
+            self._roll_back(Author("", "rollback"))
+            return True
 
     def deadline(self) -> datetime | None:
         """When `tick` has something to do next."""
@@ -299,7 +298,7 @@ class Guard:
             pending = store.pending
             if pending is None or pending.persist is not None or pending.session_id != session.id:
                 return False
-            self._roll_back(Author("", "rollback", 0))
+            self._roll_back(Author("", "rollback"))
             return True
 
     def held_locks(self) -> dict[str, locks.Lock]:

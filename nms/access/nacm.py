@@ -1,8 +1,8 @@
 """The Network Configuration Access Control Model (RFC 8341), pure: rules in, decisions out.
 
-`compile_policy` turns /nacm into a `Policy`, once per change of it; `Policy.view` gives what binds one principal.  A view
-decides per schema node and remembers it, so that reading costs nothing where everything below a node is permitted (the
-very same value comes back, its remembered encodings with it) and follows the data only where rules differ.
+`compile_policy` turns /nacm into a `Policy`, once per change of it; `Policy.view` gives what binds one principal.  A
+view decides per schema node and remembers it, so that reading costs nothing where everything below a node is permitted
+(the very same value comes back, its remembered encodings with it) and follows the data only where rules differ.
 
 Interpretations: a node is hidden with all below it unless a permit rule's path leads on through it, then it shows the
 way (list keys only); keys are shown with their entry; the `default-deny` extensions hold for descendants too; to delete
@@ -25,6 +25,8 @@ from nms.model.values import Key, Value
 
 Operation = Literal["create", "read", "update", "delete", "exec"]
 MODULE: Final = "ietf-netconf-acm"
+#: Denied where no rule permits them (section 3.4.4 step 10); ietf-netconf itself does not say so.
+_SENSITIVE: Final = frozenset({("ietf-netconf", "kill-session"), ("ietf-netconf", "delete-config")})
 
 
 class Principal(Protocol):
@@ -254,7 +256,7 @@ class View:
             named = rule.kind == "any" or (rule.kind == kind and rule.name in ("*", node.name))
             if named and rule.module in ("*", node.module) and _covers(rule, operation):
                 return rule.permit
-        return default and node.default_deny != "all"
+        return default and node.default_deny != "all" and (node.module, node.name) not in _SENSITIVE
 
 
 def _covers(rule: Rule, operation: str) -> bool:
@@ -326,7 +328,9 @@ class _Walk:
 
     def prune(self, root_node: Node, root: Value) -> Value:
         """`root` without what is denied."""
-        return root if self._verdict(root_node, self.start) == "all" else self._inside(root_node, root, self.start, False)
+        if self._verdict(root_node, self.start) == "all":
+            return root
+        return self._inside(root_node, root, self.start, False)
 
     def _inside(self, node: Node, value: Value, state: _State, passing: bool) -> Value:
         """The permitted children of an instance; `passing`: only those that a permit rule's path leads to."""
@@ -354,8 +358,8 @@ class _Walk:
         inner = self._inside(node, value, state, not decided)
         if decided:
             return tree.close(node, inner)
-        shown = any(held is not None for child, held in zip(node.children, inner, strict=True) if child not in node.keys)
-        return inner if shown else None
+        shown = [held for child, held in zip(node.children, inner, strict=True) if child not in node.keys]
+        return inner if any(held is not None for held in shown) else None
 
     def _list(self, node: Node, held: entries.Entries, state: _State, passing: bool) -> Value | None:
         named = self._named(state, node)

@@ -21,15 +21,13 @@ def apply(root_node: Node, root: Value, changes: Iterable[Change]) -> Value:
     """`root` after `changes`, which need not start from it."""
     for change in changes:
         node, key = change.path[-1]
-        if node.kind == "list" and key is None:
-            value = _reorder(tree.get(root, change.path), change.new)
-        else:
-            value = change.new
+        reorders = node.kind == "list" and key is None
+        value = _reorder(tree.get(root, change.path), change.new) if reorders else change.new
         root = tree.put(root_node, root, change.path, value) or root_node.blank
     return root
 
 
-def _reorder(held: Value | None, wanted: entries.Ordered) -> Value | None:
+def _reorder(held: Value | None, wanted: Value) -> Value | None:
     if held is None:
         return None
     assert isinstance(held, entries.Ordered)

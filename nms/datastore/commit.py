@@ -1,8 +1,8 @@
 """The one path by which `running` changes, whoever asks (DESIGN: commit order).
 
 validate -> prepare every concerned provider (abort in reverse on failure) -> journal, on stable storage -> swap the
-pointers -> apply -> listeners (notifications).  After the journal there is no way back: a failed `apply` is reported and
-reconciled, never rolled back.  The caller has asked NACM and the locks.
+pointers -> apply -> listeners (notifications).  After the journal there is no way back: a failed `apply` is reported
+and reconciled, never rolled back.  The caller has asked NACM and the locks.
 """
 
 from __future__ import annotations
@@ -17,29 +17,15 @@ from nms.datastore.journal import Part
 from nms.datastore.revision import Revision
 from nms.datastore.store import Store
 from nms.datastore.transaction import Author, Transaction
-from nms.errors import RpcError, RpcErrors
-from nms.model import constraints
+from nms.datastore.validation import validate
+from nms.errors import RpcError
 from nms.model.diff import Change, diff
-from nms.model.schema import Schema
 from nms.model.values import Value
 
 if TYPE_CHECKING:
     from nms.datastore.provider import Provider
 
 _log = logging.getLogger(__name__)
-
-
-def validate(schema: Schema, root: Value) -> None:
-    """Check all constraints of a configuration (RFC 7950 section 8).
-
-    Raises:
-        RpcError, RpcErrors: the violations.
-    """
-    violations = constraints.validate(schema, root, config=True)
-    if len(violations) == 1:
-        raise violations[0]
-    if violations:
-        raise RpcErrors(violations)
 
 
 def commit(
@@ -117,7 +103,7 @@ def _abort(done: Sequence[Provider], tx: Transaction) -> None:
     for provider in reversed(done):
         try:
             provider.abort(tx)
-        except Exception:  # the others must be aborted too, whatever one of them does
+        except Exception:  # noqa: BLE001 - the others must be aborted too, whatever one of them does
             _log.exception("transaction %d: %r failed to abort", tx.txid, provider)
 
 
@@ -153,7 +139,7 @@ def _apply(store: Store, told: Told, tx: Transaction) -> None:
     for provider, changes in told:
         try:
             provider.apply(changes, tx)
-        except Exception as error:  # confirmed and durable: all that is left is to report and reconcile
+        except Exception as error:  # noqa: BLE001 - confirmed and durable: all that is left is to report and reconcile
             _log.exception("transaction %d: %r failed to apply", tx.txid, provider)
             for stumble in store.stumbles:
                 stumble(provider, tx, error)

@@ -34,6 +34,7 @@ class Image:
 
     Attributes:
         undo: as in `Part`.
+        models_changed: it was written when other YANG modules were served, so it may break their constraints.
         store_id: names this store in entity-tags, so that those of another one never match.
     """
 
@@ -44,6 +45,7 @@ class Image:
     startup: Value
     state: Value
     undo: Sequence[Change]
+    models_changed: bool = False
 
 
 class Journal(Protocol):

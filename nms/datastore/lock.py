@@ -41,7 +41,7 @@ class Locks:
         lock = self.held.get(datastore)
         if lock is None or lock.session_id != session_id:
             holder = f"session {lock.session_id} holds its lock" if lock else "it is not locked"
-            raise RpcError("operation-failed", f"{datastore} cannot be unlocked by this session: {holder}", type="protocol")
+            raise RpcError("operation-failed", f"{datastore} cannot be unlocked: {holder}", type="protocol")
         del self.held[datastore]
 
     def check(self, datastore: str, session_id: int) -> None:

@@ -1,7 +1,7 @@
 """How `operational` follows `running` (RFC 8342 section 5.3): configuration is carried over, state stays where it is.
 
-`operational` holds the configuration of `running` and, beside it, state.  Where it holds no state it *is* the very object
-of `running`, so a change is carried over by descending only where running changed.  Pure.
+`operational` holds the configuration of `running` and, beside it, state.  Where it holds no state it *is* the very
+object of `running`, so a change is carried over by descending only where running changed.  Pure.
 """
 
 from __future__ import annotations

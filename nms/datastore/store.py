@@ -4,8 +4,8 @@
 configuration here and the :startup capability is not offered: it is a durable place to copy a configuration to and from
 (RFC 6241 sections 7.3, 7.4).  `candidate` is shared (section 8.3) and None while it equals running.
 
-Readers take a pointer and never wait; whoever changes a pointer holds `writer`.  How a change of `running` is made is in
-`nms.datastore.commit`.
+Readers take a pointer and never wait; whoever changes a pointer holds `writer`.  How a change of `running` is made is
+in `nms.datastore.commit`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from nms.datastore.journal import Image, Journal, Part, Record
 from nms.datastore.lock import Locks
 from nms.datastore.revision import Revision, Revisions
 from nms.datastore.transaction import Transaction
-from nms.errors import RpcError
+from nms.datastore.validation import validate
+from nms.errors import ConfigError, RpcError, RpcErrors
 from nms.model import edit as edits_of
 from nms.model import tree
 from nms.model.diff import Change, diff
@@ -192,10 +193,12 @@ class Store:
 def open_store(schema: Schema, journal: Journal, clock: Callable[[], datetime], initial: Value | None = None) -> Store:
     """The store as the journal knows it; `initial` is the configuration that a new one starts from.
 
-    A confirmed commit that was pending is undone: the process restarted before its confirmation (RFC 6241 section 8.4.1).
+    A confirmed commit that was pending is undone: the process restarted before it was confirmed (RFC 6241, section
+    8.4.1).
 
     Raises:
-        ConfigError: the journal cannot be used.
+        ConfigError: the journal cannot be used, or what it holds is not valid under the present YANG modules.
+        RpcError, RpcErrors: `initial` is not valid.
     """
     now = clock()
     blank = schema.root.blank
@@ -206,8 +209,15 @@ def open_store(schema: Schema, journal: Journal, clock: Callable[[], datetime], 
         running = changeset.apply(schema.root, running, image.undo)
         parts = {"running": image.undo, "undo": ()}
     elif image.txid == 0 and initial is not None:
+        validate(schema, initial)
         running = initial
         parts = {"running": diff(schema.root, blank, running)}
+    if image.models_changed:
+        try:
+            validate(schema, running)
+        except (RpcError, RpcErrors) as error:
+            first = error.errors[0] if isinstance(error, RpcErrors) else error
+            raise ConfigError(f"the stored configuration breaks the present YANG modules: {first}") from None
     begun = Revision(image.txid + 1, now)
     store = Store(
         schema=schema,

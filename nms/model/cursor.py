@@ -41,13 +41,12 @@ class Cursor:
         return f"<cursor {self.node!r} {self.key!r}>"
 
     def path(self) -> InstancePath:
-        """The instance path; an rpc's input or output and a notification are left out."""
+        """The instance path; an operation's input or output shows as the operation."""
         steps: list[Step] = []
         here: Cursor | None = self
         while here is not None and here.parent is not None:
-            node = here.node
-            if node.kind not in OPERATIONS:
-                steps.append((node, here.value if node.kind == "leaf-list" else here.key))
+            node = name_of(here.node)
+            steps.append((node, here.value if node.kind == "leaf-list" else here.key))
             here = here.parent
         return tuple(reversed(steps))
 

@@ -107,6 +107,7 @@ class Node:
     by_name: dict[str, list[Node]] = field(default_factory=dict)
     key_of: Callable[[Value], Key] = field(default=lambda entry: None)
     blank: tuple[None, ...] = ()
+    holds_state: bool = False  # some node below is config false
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.path or '/'}>"
@@ -156,6 +157,7 @@ def seal(node: Node) -> None:
         node.by_tag[child.tag] = child
         node.by_name.setdefault(child.name, []).append(child)
     node.blank = (None,) * len(node.children)
+    node.holds_state = any(not child.config or child.holds_state for child in node.children)
     if node.kind == "list":
         node.key_of = _key_function(node)
 

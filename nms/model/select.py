@@ -317,15 +317,13 @@ def _content(node: Node, value: Value, config: bool) -> Value | None:
     for child, held in zip(node.children, value, strict=True):
         if held is None:
             continue
-        if not child.config:
-            slots[child.index] = None if config else held
+        if not child.config or not child.holds_state:  # all of one kind: shared or left out as a whole
+            slots[child.index] = held if child.config == config else None
         elif child.kind == "list":
             kept = [(k, part) for k, e in entries.items(held) if (part := _content(child, e, config)) is not None]
             slots[child.index] = entries.from_values(kept, ordered=child.user_ordered) if kept else None
-        elif child.kind == "container":
+        else:
             slots[child.index] = _content(child, held, config)
-        elif config:
-            slots[child.index] = held
     if all(slot is None for slot in slots):
         return value if config and node.presence else None
     for leaf in node.keys:

@@ -17,11 +17,13 @@ from collections.abc import Mapping
 from functools import lru_cache, partial
 from typing import Any, Final
 
+from yangson import xpathast as ast
+
 from nms.errors import RpcError
 from nms.model.cursor import Cursor, Evaluation, document_order, follow, parent_of, string_value
 from nms.model.path import InstancePath, parse_path
 from nms.model.schema import Node, Schema, When
-from nms.model.types import text_of
+from nms.model.types import Type, text_of
 from nms.model.values import InstanceId, Value
 from nms.model.xpath_compiler import Compiler, Part
 from nms.model.xpath_functions import Kind, to_boolean, to_number, to_string
@@ -143,7 +145,7 @@ class Expressions:
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
         self._whens: dict[When, Program] = {}
-        self._leafrefs: dict[Node, Program] = {}
+        self._leafrefs: dict[tuple[Node, Type], Program] = {}
 
     def evaluation(self, budget: int | None = None) -> Evaluation:
         """A fresh evaluation over one tree."""
@@ -186,18 +188,20 @@ class Expressions:
             found = self._whens[when] = self.compile(when.expression, context)
         return found
 
-    def holds(self, node: Node, parent: Cursor, evaluation: Evaluation) -> bool:
-        """Whether all whens of `node` are true below `parent` (RFC 7950 section 7.21.5).
+    def holds(
+        self, node: Node, parent: Cursor, evaluation: Evaluation, whens: tuple[When, ...] | None = None
+    ) -> bool:
+        """Whether all whens of `node`, or those of `whens`, are true below `parent` (RFC 7950 section 7.21.5).
 
         A when on the node itself sees a dummy node in its place.  A when that depends on itself is false.
         """
-        mark = (node, parent.place())
+        mark = (node, whens, parent.place())
         if mark in evaluation.pending:
             return False
         evaluation.pending.add(mark)
         outer = evaluation.origin, evaluation.literals, evaluation.position, evaluation.size
         try:
-            for when in node.whens:
+            for when in node.whens if whens is None else whens:
                 program = self.when(when, node)
                 at = parent if when.on_parent else dummy(node, parent)
                 evaluation.origin, evaluation.literals, evaluation.position, evaluation.size = at, (), 1, 1
@@ -212,11 +216,28 @@ class Expressions:
 
     def leafref(self, node: Node) -> Program:
         """The program of the path of a leafref, with the leaf as its context (RFC 7950 section 9.9.2)."""
-        found = self._leafrefs.get(node)
+        kind = node.type
+        assert kind is not None
+        found = self._leafrefs.get((node, kind))
         if found is None:
-            assert node.type is not None
-            found = self._leafrefs[node] = self.compile(node.type.leafref, node)
+            found = self._leafrefs[node, kind] = self.compile(kind.leafref, node)
         return found
+
+    def refers(self, node: Node, kind: Type) -> Program:
+        """Whether a leafref of type `kind` at `node` refers to an instance, as a boolean program at the leaf.
+
+        ``path = current()``; where the path ends in the key of a list the key is looked up instead.
+        """
+        path = kind.leafref
+        target = self.compile(path, node).nodes
+        if isinstance(path, ast.LocationPath) and isinstance(path.left, ast.LocationPath) and len(target) == 1:
+            (leaf,) = target
+            entry = path.left.right
+            if leaf.parent is not None and leaf in leaf.parent.keys and len(leaf.parent.keys) == len(entry.predicates) + 1:
+                wanted = ast.EqualityExpr(path.right, ast.FuncCurrent(), False)
+                step = ast.Step(entry.axis, entry.qname, [*entry.predicates, wanted])
+                return self.compile(ast.LocationPath(path.left.left, step), node)
+        return self.compile(ast.EqualityExpr(path, ast.FuncCurrent(), False), node)
 
     def dereference(self, c: Cursor, evaluation: Evaluation) -> list[Cursor]:
         """deref(): the nodes that a leafref or instance-identifier refers to (section 10.3.1)."""

@@ -46,7 +46,7 @@ def number_text(value: float) -> str:
 def to_string(value: Any, kind: Kind, evaluation: Evaluation) -> str:
     """string() of a value of `kind`."""
     if kind == "nodes":
-        return string_value(value[0], evaluation) if value else ""
+        return str(string_value(value[0], evaluation)) if value else ""
     if kind == "number":
         return number_text(value)
     if kind == "boolean":

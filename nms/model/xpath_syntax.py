@@ -25,7 +25,7 @@ _LITERAL: Final = re.compile(r"'[^']*'|\"[^\"]*\"")
 _AXIS: Final = re.compile(r"(attribute|namespace|following|preceding)\s*::\s*")
 _ONLY_ROOT: Final = re.compile(r"/\s*(?=[])|,=!<>+]|\Z)")
 _ANY_OF: Final = re.compile(r"([A-Za-z_][\w.-]*):\*\s*")
-_NO_NODES: Final = ("", "")
+_NO_NODES: Final = (" ", "")
 
 
 def cut_literals(text: str) -> tuple[str, tuple[str, ...]]:

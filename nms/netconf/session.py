@@ -83,12 +83,13 @@ class NetconfSession:
         self._notifications: deque[Any] = deque()
         self._flush_due = False
         self._turn_due = False
+        self._greeted = False
         self._busy = False  # a thread works for this session
         self._writable = True
         self._reading = True
         self._input_ended = False
-        self._ended = False
-        self._hello_timer = self._loop.call_later(HELLO_TIMEOUT, self._end, "no hello in time")
+        self._ended = ""  # why, in the words of RFC 6470's termination-reason
+        self._hello_timer = self._loop.call_later(HELLO_TIMEOUT, self._end, "no hello in time", "timeout")
         transport.write(self._connection.opening())
 
     def feed(self, data: Buffer) -> None:
@@ -98,9 +99,10 @@ class NetconfSession:
                 case Message(message):
                     self._waiting.append(message)
                 case Hello():
+                    self._greeted = True
                     self._hello_timer.cancel()
-                case ProtocolFailure(reason):
-                    self._end(reason)
+                case ProtocolFailure(why):
+                    self._end(why, "dropped" if self._greeted else "bad-hello")
                     return
         if len(self._waiting) > MAX_WAITING and self._reading:
             self._reading = False
@@ -175,7 +177,7 @@ class NetconfSession:
             return
         self._transport.write(self._connection.send(reply))
         if isinstance(call.request, CloseSession):
-            self._end("closed by the client")
+            self._end("closed by the client", "closed")
         else:
             self._schedule_turn()
 
@@ -197,17 +199,17 @@ class NetconfSession:
 
     def _killed(self, reason: str) -> None:
         """kill-session, or the daemon ends; called in any thread."""
-        self._from_any_thread(self._end, reason)
+        self._from_any_thread(self._end, reason, "killed")
 
     def _from_any_thread(self, function: Any, *arguments: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: the daemon has ended, and this session with it
             self._loop.call_soon_threadsafe(function, *arguments)
 
-    def _end(self, reason: str) -> None:
+    def _end(self, why: str, reason: str = "dropped") -> None:
         if self._ended:
             return
-        self._ended = True
-        log.info("session %d of %s ends: %s", self._session.id, self._session.principal.name, reason)
+        self._ended = reason
+        log.info("session %d of %s ends: %s", self._session.id, self._session.principal.name, why)
         self._hello_timer.cancel()
         self._connection.close()
         self._waiting.clear()
@@ -218,4 +220,4 @@ class NetconfSession:
 
     def _release(self) -> None:
         """Locks and subscriptions go only when no thread can take new ones for this session."""
-        self._core.close_session(self._session)
+        self._core.close_session(self._session, self._ended)

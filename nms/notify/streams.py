@@ -132,7 +132,7 @@ class Stream:
         try:
             if mark or subscription.accepts(notification):
                 subscription.sink(notification)
-        except Exception:  # one broken subscriber must not keep the event from the others, nor stop the publisher
+        except Exception:  # noqa: BLE001 - one broken subscriber must not keep the event from the others
             _log.exception("a subscriber of %s failed and is removed", self.name)
             if subscription in self._subscriptions:
                 self._subscriptions.remove(subscription)

@@ -14,11 +14,13 @@ from typing import Any, Final
 
 from nms.access.guard import Guard, Journal, MemoryJournal, Transaction, open_store
 from nms.errors import RpcError, RpcErrors
+from nms.model.path import InstancePath
 from nms.model.schema import Names, Node, Schema, seal
 from nms.model.values import Value
 from nms.notify.streams import Streams
 from nms.operations import commit, edit, events, invoke, lock, monitor, request, retrieve, subscribe
 from nms.operations.context import Call, Context
+from nms.operations.files import Files
 from nms.operations.request import Principal, Reply, Request, Session
 
 #: The modules of the protocols themselves, for `nms.model.load.load`: served beside what is configured.
@@ -64,6 +66,7 @@ class Core:
         guard: access to the data; `guard.store` takes providers, published state and sources.
         store: the same store, for the domain's blocks; front ends have no business with it.
         streams: `streams.publish(notification)`.
+        files: what front ends serve at ``/packages``, None: nothing.
     """
 
     def __init__(self, guard: Guard, streams: Streams) -> None:
@@ -71,6 +74,7 @@ class Core:
         self.store = guard.store
         self.schema = guard.schema
         self.streams = streams
+        self.files: Files | None = None
         clock = guard.store.clock
         self._ids = itertools.count(1)
         self.context = Context(
@@ -117,22 +121,23 @@ class Core:
         session.in_rpcs += 1
         counters.in_rpcs += 1
         try:
-            if not isinstance(wanted, request.Invoke):
-                self.guard.check_execute(session.principal, self._rpc(session, wanted))
+            self.guard.check_execute(session.principal, *self._rpc(session, wanted))
             return HANDLERS[type(wanted)](self.context, session, wanted)
         except (RpcError, RpcErrors):
             session.out_rpc_errors += 1
             counters.out_rpc_errors += 1
             raise
 
-    def _rpc(self, session: Session, wanted: Request) -> Node | None:
-        """The rpc whose execution NACM judges; RESTCONF's methods on data are none (RFC 8341 section 3.2)."""
-        module, name = wanted.rpc
+    def _rpc(self, session: Session, wanted: Request) -> tuple[Node | None, InstancePath]:
+        """What NACM judges the execution of; RESTCONF's methods on data are no rpcs (RFC 8341 section 3.2)."""
+        if isinstance(wanted, request.Invoke):
+            return wanted.node, wanted.path
         if isinstance(wanted, request.Get | request.EditConfig) and not session.protocol.startswith("netconf"):
-            return None
+            return None, ()
+        module, name = wanted.rpc
         if isinstance(wanted, request.Get) and wanted.datastore != "operational":
             name = "get-config"
-        return self.schema.rpcs.get((module, name))
+        return self.schema.rpcs.get((module, name)), ()
 
     # ------------------------------------------------------------ sessions
 
@@ -209,6 +214,6 @@ class Core:
 def _events(schema: Schema) -> Schema:
     """`schema` with its notifications for top-level data, so that filters work on them."""
     root = Node("root", "", "", "", None, Names(schema.root.names.namespaces, schema.root.names.modules))
-    root.children = tuple(schema.notifications.values())
+    root.children = tuple(replace(node, kind="container") for node in schema.notifications.values())
     seal(root)
     return replace(schema, root=root)

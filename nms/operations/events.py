@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from ipaddress import ip_address
 from typing import Any
 
@@ -28,10 +29,8 @@ def _publish(context: Context, name: str, content: Mapping[str, Any]) -> None:
 def _who(user: str, session_id: int, host: str) -> dict[str, Any]:
     """common-session-parms; source-host is an address and left out when it is none."""
     who: dict[str, Any] = {"username": user, "session-id": session_id}
-    try:
+    with suppress(ValueError):
         who["source-host"] = str(ip_address(host))
-    except ValueError:
-        pass
     return who
 
 
@@ -43,7 +42,7 @@ def config_change(context: Context, tx: Transaction) -> None:
     """netconf-config-change: `running` changed."""
     edits = [{"target": format_path(c.path), "operation": _operation(c)} for c in tx.changes[:_MOST_EDITS]]
     if len(tx.changes) > _MOST_EDITS:
-        tops = {format_path((c.path[0][:1] + (None,),)) for c in tx.changes}
+        tops = {format_path(((c.path[0][0], None),)) for c in tx.changes}
         edits = [{"target": top, "operation": "merge"} for top in sorted(tops)]
     _publish(
         context, "netconf-config-change", {"changed-by": _changed_by(tx.author), "datastore": "running", "edit": edits}

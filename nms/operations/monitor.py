@@ -1,5 +1,5 @@
-"""What the server says about itself: ietf-netconf-monitoring with get-schema (RFC 6022), the YANG library (RFC 8525, and
-modules-state of RFC 7895), ietf-restconf-monitoring (RFC 8040 section 9).
+"""What the server says about itself: ietf-netconf-monitoring with get-schema (RFC 6022), the YANG library (RFC 8525,
+and modules-state of RFC 7895), ietf-restconf-monitoring (RFC 8040 section 9).
 
 Each is computed state: `publish_sources` ties it to the place in operational where it is read.
 """
@@ -54,8 +54,8 @@ def netconf_capabilities(schema: Schema) -> list[str]:
 def restconf_capabilities() -> list[str]:
     """The capability URIs of RFC 8040 section 9.1.1."""
     capability = "urn:ietf:params:restconf:capability"
-    names = ("defaults:1.0?basic-mode=explicit", "depth:1.0", "fields:1.0", "filter:1.0", "replay:1.0", "with-defaults:1.0")
-    return [f"{capability}:{name}" for name in names]
+    names = ("depth", "fields", "filter", "replay", "with-defaults")
+    return [f"{capability}:defaults:1.0?basic-mode=explicit", *(f"{capability}:{name}:1.0" for name in names)]
 
 
 def publish_sources(context: Context) -> None:

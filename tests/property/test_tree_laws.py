@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from nms.model import diff, edit, entries, json, tree, xml
+from nms.model import diff, edit, entries, json, select, tree, xml
 from nms.model.edit import Edit
 from nms.model.path import format_path, parse_path
 from tests.property.strategies import instance, shapes
@@ -117,3 +117,12 @@ def test_entries_are_a_sorted_map_and_differences_are_exact(first: Any, second: 
     assert come == {k: v for k, v in model.items() if before.get(k) != v}
     bulk = entries.update(one, {**dict.fromkeys(before), **model})
     assert list(entries.items(bulk)) == sorted(model.items())
+
+
+@given(ROOTS)
+def test_configuration_and_state_make_the_whole(root: Any) -> None:
+    config = select.content(SCHEMA.root, root, "config")
+    state = select.content(SCHEMA.root, root, "nonconfig")
+    edits = [Edit(c, "merge", None, v) for c, v in zip(SCHEMA.root.children, state, strict=True) if v is not None]
+    assert same(edit.apply(SCHEMA.root, config, edits), root)
+    assert select.content(SCHEMA.root, config, "config") == config

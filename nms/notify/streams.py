@@ -31,12 +31,14 @@ class Notification:
         path: of the instance it belongs to (RFC 7950 section 7.16.1), () for a top-level notification.
         value: positional value of `node`.
         time: eventTime, aware.
+        audience: whether it is for the user of that name, where access control lets them have it; None: for all.
     """
 
     node: Node
     path: InstancePath
     value: Value
     time: datetime
+    audience: Callable[[str], bool] | None = None
 
 
 Sink = Callable[[object], None]

@@ -23,6 +23,9 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
         _select(context.events, context.events.root.blank, wanted)
 
     def accepts(notification: Notification) -> bool:
+        who = session.principal
+        if notification.audience is not None and not who.recovery and not notification.audience(who.name):
+            return False
         if not context.guard.may_receive(session.principal, notification.node, notification.path):
             return False
         return wanted is None or _passes(context, notification, wanted)

@@ -1,0 +1,251 @@
+"""MEP, the MEC platform (ETSI GS MEC 003 clause 7.1.3; ETSI GS MEC 011).
+
+It serves Mm5 over ``mec-platform:platforms/platform``: applications with their DNS and traffic rules, and the registry
+of services; it writes the DNS and the data plane through their drivers (Mp2).  What is configured is compared with what
+is in force, and the difference made good; so a repetition does no harm and a restart publishes everything again.  It
+must not know where an application runs, nor why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from nms.datastore.transaction import Transaction
+from nms.drivers import api
+from nms.errors import RpcError
+from nms.mec.publisher import Publisher
+from nms.mec.reference_points import plain
+from nms.mec.scope import Duty, Intent, IntentProvider, Scope
+from nms.mec.session import Members
+
+_log = logging.getLogger(__name__)
+
+PLATFORMS = "/mec-platform:platforms/platform"
+RULE_CHANGED = "mec-platform:rule-changed"
+SERVICE_CHANGED = "mec-platform:service-availability-changed"
+RECORD_TYPE: Mapping[str, api.RecordType] = {"ipv4": "A", "ipv6": "AAAA"}
+
+
+@dataclass(slots=True)
+class _InForce:
+    """What of an application is in force, by rule."""
+
+    records: dict[str, api.DnsRecord] = field(default_factory=dict)
+    rules: dict[str, api.TrafficRule] = field(default_factory=dict)
+
+
+class Mep:
+    """The block for one entry of the list platform."""
+
+    def __init__(self, publisher: Publisher, dns: api.Dns, data_plane: api.DataPlane, id: str) -> None:
+        self._publisher = publisher
+        self._dns = dns
+        self._data_plane = data_plane
+        self._id = id
+        self.scope = Scope(f"{PLATFORMS}[mec-platform:id='{id}']")
+        self._loop = asyncio.get_running_loop()
+        self._in_force: dict[str, _InForce] = {}
+        self._work: dict[str, asyncio.Task[None]] = {}
+        self._changed: set[str] = set()
+        duties = {
+            f"{PLATFORMS}/application": Duty(self._check_application, self._act_application),
+            f"{PLATFORMS}/service": Duty(lambda wanted, tx: None, self._act_service),
+        }
+        self.provider = IntentProvider(publisher.schema, publisher.store, duties, lambda scope: scope == self.scope)
+
+    async def start(self) -> None:
+        """Open the drivers and put in force what is configured."""
+        await self._dns.open()
+        try:
+            await self._data_plane.open()
+        except BaseException:
+            await self._dns.close()
+            raise
+        self._publisher.state(f"{self.scope.base}/time-of-day", {"source-status": "nontraceable"}, durable=False)
+        for service in self._publisher.entries(f"{self.scope.base}/service"):
+            self._offer(service["id"], service, "added")
+        for application in self._publisher.entries(f"{self.scope.base}/application"):
+            await self._bring_about(application["id"])
+
+    async def close(self) -> None:
+        """Let go of the drivers; an embedded DNS answers no longer."""
+        work = tuple(self._work.values())
+        for task in work:
+            task.cancel()
+        await asyncio.gather(*work, return_exceptions=True)
+        await self._data_plane.close()
+        await self._dns.close()
+
+    # -- what a commit may ask
+
+    def _check_application(self, wanted: Sequence[Intent], tx: Transaction) -> None:
+        for intent in wanted:
+            application = intent.new or {}
+            for rule in application.get("dns-rule", ()):
+                address = rule.get("ip-address", application.get("address"))
+                if address is None:
+                    raise RpcError(
+                        "invalid-value",
+                        f"DNS rule {rule['id']} has no ip-address, and application {intent.id} no address",
+                        path=intent.scope.base + intent.path,
+                    )
+
+    def _act_application(self, intent: Intent) -> None:
+        # What was so before the change must not be taken for its outcome.
+        self._publisher.state(f"{self.scope.base}{intent.path}/state", {"ready": False})
+        self._loop.call_soon_threadsafe(self._wake, intent.id)
+
+    def _act_service(self, intent: Intent) -> None:
+        change = "removed" if intent.new is None else "added" if intent.old is None else "attributes-changed"
+        self._offer(intent.id, intent.new or intent.old or {}, change)
+
+    def _offer(self, id: str, service: Members, change: str) -> None:
+        offered = change != "removed" and service.get("desired-state", "active") == "active"
+        state = f"mec-types:{'active' if offered else 'inactive'}"
+        if change != "removed":
+            shown = {"state": state, "is-local": True}
+            self._publisher.state(f"{self.scope.base}/service[id='{id}']/state", shown)
+        told = {"platform": self._id, "service": id, "change": change, "state": state}
+        if "name" in service:
+            told["name"] = service["name"]
+        self._publisher.notify(self.scope, SERVICE_CHANGED, told)
+
+    # -- making it so
+
+    def _wake(self, application: str) -> None:
+        self._changed.add(application)
+        if application not in self._work:
+            self._work[application] = self._loop.create_task(self._follow(application))
+
+    async def _follow(self, application: str) -> None:
+        """One change after the other; several that came meanwhile are one."""
+        try:
+            while application in self._changed:
+                self._changed.discard(application)
+                await self._bring_about(application)
+        finally:
+            del self._work[application]
+
+    async def _bring_about(self, id: str) -> None:
+        """Put in force what is configured of an application now."""
+        path = f"{self.scope.base}/application[id='{id}']"
+        wanted = self._publisher.read(path, config=True)
+        in_force = self._in_force.setdefault(id, _InForce())
+        serving = wanted is not None and wanted.get("desired-state", "started") == "started"
+        if not serving and (in_force.records or in_force.rules):
+            await asyncio.sleep((wanted or {}).get("graceful-timeout", 0))
+        rules = wanted if wanted is not None and serving else {}
+        failures = [
+            *await self._align(path, id, "dns-rule", rules, in_force),
+            *await self._align(path, id, "traffic-rule", rules, in_force),
+        ]
+        if wanted is None:
+            del self._in_force[id]
+            return
+        state: Members = {
+            "operational-state": f"mec-types:{'started' if serving else 'stopped'}",
+            "ready": serving and not failures,
+        }
+        if state["ready"]:
+            state["ready-at"] = self._publisher.now()
+        if failures:
+            state["error"] = {
+                "error-tag": failures[0].tag,
+                "detail": "; ".join(each.message for each in failures),
+            }
+        # Changed again meanwhile: that change has its own outcome.
+        if id not in self._changed:
+            self._publisher.state(f"{path}/state", state)
+
+    async def _align(self, path: str, id: str, kind: str, wanted: Members, in_force: _InForce) -> list[RpcError]:
+        """Withdraw what is in force and not wanted, and put the rest in force; gives what went wrong."""
+        rules = {rule["id"]: rule for rule in wanted.get(kind, ()) if rule.get("desired-state", "active") == "active"}
+        held: Mapping[str, Any] = in_force.records if kind == "dns-rule" else in_force.rules
+        failures: list[RpcError] = []
+        for name in [*(each for each in held if each not in rules), *rules]:
+            try:
+                if kind == "dns-rule":
+                    await self._align_record(name, rules.get(name), wanted, in_force.records)
+                else:
+                    await self._align_rule(id, name, rules.get(name), in_force.rules)
+            except RpcError as error:
+                failures.append(error)
+                self._rule_changed(path, id, kind, name, "inactive", error)
+            else:
+                self._rule_changed(path, id, kind, name, "active" if name in rules else "inactive")
+        # Rules that are configured but neither were nor shall be in force have a state all the same.
+        for rule in (self._publisher.read(path) or {}).get(kind, ()):
+            if rule["id"] not in rules and "state" not in rule:
+                self._rule_changed(path, id, kind, rule["id"], "inactive")
+        return failures
+
+    async def _align_record(
+        self, name: str, rule: Members | None, application: Members, held: dict[str, api.DnsRecord]
+    ) -> None:
+        wanted = None if rule is None else self._record(rule, application)
+        before = held.get(name)
+        if before is not None and before != wanted:
+            await self._dns.withdraw(before.name, before.type, before.address)
+            del held[name]
+        if wanted is not None and name not in held:
+            await self._dns.publish(wanted.name, wanted.type, wanted.address, wanted.ttl)
+            held[name] = wanted
+
+    def _record(self, rule: Members, application: Members) -> api.DnsRecord:
+        return api.DnsRecord(
+            self.absolute(rule["domain-name"]) + ".",
+            RECORD_TYPE[rule.get("ip-address-type", "ipv4")],
+            rule.get("ip-address") or application["address"],
+            rule.get("ttl", 30),
+        )
+
+    def absolute(self, name: str) -> str:
+        """A name of a single label lies in the platform's zone."""
+        name = name.rstrip(".").lower()
+        configuration = self._publisher.read(f"{self.scope.base}/configuration") or {}
+        zone = configuration.get("dns-zone", "").rstrip(".")
+        return f"{name}.{zone}" if "." not in name and zone else name
+
+    async def _align_rule(self, id: str, name: str, rule: Members | None, held: dict[str, api.TrafficRule]) -> None:
+        wanted = None if rule is None else traffic_rule(id, rule)
+        if wanted is None:
+            await self._data_plane.deactivate(id, name)
+            held.pop(name, None)
+        elif held.get(name) != wanted:
+            await self._data_plane.activate(wanted)
+            held[name] = wanted
+
+    def _rule_changed(
+        self, path: str, application: str, kind: str, rule: str, state: str, error: RpcError | None = None
+    ) -> None:
+        where = f"{path}/{kind}[id='{rule}']/state"
+        held = self._publisher.read(where) or {}
+        failure = {"error-tag": error.tag, "detail": error.message} if error is not None else {}
+        if plain(held.get("state", "")) == state and held.get("error", {}) == failure:
+            return
+        members: Members = {"state": f"mec-types:{state}", "changed-at": self._publisher.now()}
+        if failure:
+            members["error"] = failure
+            _log.warning("%s %s of %s: %s", kind, rule, application, failure["detail"])
+        self._publisher.state(where, members)
+        told = {"platform": self._id, "application": application, "rule-type": kind, "rule": rule}
+        told["state"] = f"mec-types:{state}"
+        self._publisher.notify(self.scope, RULE_CHANGED, {**told, **({"error": failure} if failure else {})})
+
+
+def traffic_rule(instance: str, rule: Mapping[str, Any]) -> api.TrafficRule:
+    """The driver's form of an entry of the list traffic-rule, with the model's defaults."""
+    return api.TrafficRule(
+        instance_id=instance,
+        rule_id=rule["id"],
+        priority=rule.get("priority", 100),
+        action=plain(rule["action"]),
+        filter_type=rule.get("filter-type", "per-flow"),
+        filter=rule.get("filter", {}),
+        destination_interface=rule.get("destination-interface", ""),
+        destination_address=rule.get("destination-address", ""),
+    )

@@ -1,8 +1,8 @@
 """What a partner may do here: its NACM group and rule list (RFC 8341), made of its entry.  Default deny.
 
-A partner reads its own agreements' terms and abstraction subtrees, asks there for packages, deployments and relocations,
-steers its own operation occurrences, and reads what every partner must know: who we are and which models we have.  What
-it is notified of is addressed to it (`Notification.audience`) and needs no rule.  Pure: members in, members out.
+A partner reads its own agreements' terms and abstraction subtrees, asks there for packages, deployments and
+relocations, steers its own operation occurrences, hears what is addressed to it, and reads what every partner must
+know: who we are and which models we have.  Pure: members in, members out.
 """
 
 from __future__ import annotations
@@ -26,6 +26,11 @@ _TERMS: Final = (
 _INTENTS: Final[Mapping[str, Sequence[str]]] = {"mec-system:system": ("package", "deployment", "relocation")}
 
 _EVERYBODY: Final = ("/mec-federation:federation/mec-federation:domain", "/ietf-yang-library:yang-library")
+#: Each goes to its addressee only (`Notification.audience`); the rule permits the kind.
+_NOTIFICATIONS: Final[Mapping[str, Sequence[str]]] = {
+    "mec-federation": ("federation-state-changed", "operation-occurrence-changed", "alarm-notification", "kpi-report"),
+    "mec-system": ("deployment-changed", "package-changed"),
+}
 _RPCS: Final = ("get", "get-config", "edit-config", "close-session")
 
 
@@ -36,7 +41,8 @@ def group_of(partner: str) -> str:
 
 def group(partner: Mapping[str, Any]) -> Members:
     """The entry of /nacm/groups/group for a partner's entry."""
-    return {"name": group_of(partner["id"]), "user-name": [partner.get("user-name", partner["id"])]}
+    users = [partner["user-name"]] if "user-name" in partner else []
+    return {"name": group_of(partner["id"]), **({"user-name": users} if users else {})}
 
 
 def rule_list(partner: Mapping[str, Any]) -> Members:
@@ -69,6 +75,15 @@ def _rules(partner: Mapping[str, Any]) -> Iterator[Members]:
             "access-operations": "exec",
             "action": "permit",
         }
+    for module, names in _NOTIFICATIONS.items():
+        for notification in names:
+            yield {
+                "name": notification,
+                "module-name": module,
+                "notification-name": notification,
+                "access-operations": "read",
+                "action": "permit",
+            }
     yield {"name": "all else", "module-name": "*", "access-operations": "*", "action": "deny"}
 
 

@@ -1,12 +1,12 @@
 """The remote implementation of a management session: a reference point that ends in another domain (paper 4.2.1).
 
-`RemoteSession` speaks NETCONF (RFC 6241, 5277, 6242) to a partner and looks like `nms.mec.session.LocalSession`.  ncclient
-blocks, hence two threads a session: one for requests, and one that keeps the session up and reads notifications over a
-second NETCONF session, since not every server interleaves (RFC 5277 section 6).  What a path means, and when a partner
-is trusted, is not known here.
+`RemoteSession` speaks NETCONF (RFC 6241, 5277, 6242) to a partner and looks like `LocalSession`.  ncclient blocks,
+hence two threads a session: one for requests, and one that keeps the session up and reads notifications over a second
+NETCONF session, since not every server interleaves (RFC 5277 section 6).  What a path means, and when a partner is
+trusted, is not known here.
 
-Clients choose the identifiers, so that an edit is idempotent: when its answer is lost, the session reads what the partner
-has and takes it for done if that is what was asked.
+Clients choose the identifiers, so that an edit is idempotent: when its answer is lost, the session reads what the
+partner has and takes it for done if that is what was asked.
 """
 
 from __future__ import annotations
@@ -77,6 +77,10 @@ class Scope:
 class RemoteSession:
     """A `ManagementSession` over a partner's datastore.
 
+    Attributes:
+        counters: for the agreement's `session` list.
+        passed: digests of the contents that the partner was told of over this session.
+
     Args:
         schema: our models; the partner's agree with them, or nothing is asked of it.
         peers: where to reach the partner, in order of preference.
@@ -98,6 +102,7 @@ class RemoteSession:
         recorder: Recorder | None = None,
     ) -> None:
         self.counters = Counters()
+        self.passed: set[str] = set()
         self._schema = schema
         self._peers = tuple(peers)
         self._base = base
@@ -111,6 +116,7 @@ class RemoteSession:
         self._attempted = threading.Event()
         self._retry = threading.Event()
         self._closed = threading.Event()
+        self._came = threading.Event()
         self._gone = [0, 0]
         self._worker = ThreadPoolExecutor(1, thread_name_prefix=f"mx3-{scope.agreement}")
         self._reader = threading.Thread(target=self._keep_up, name=f"mx3-{scope.agreement}-events", daemon=True)
@@ -126,6 +132,10 @@ class RemoteSession:
                 `NO_ANSWER` it may have been done, and asking again is harmless.
         """
         config = config_element(self._schema, self._base, edits)
+        # Before the partner hears of a package it must be allowed to fetch it.
+        self.passed |= {
+            edit.data["digest"] for edit in edits if isinstance(edit.data, Mapping) and "digest" in edit.data
+        }
         try:
             await self._ask(lambda client: client.edit(config))
         except RpcError as error:
@@ -225,7 +235,7 @@ class RemoteSession:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 while not (self.established or self._closed.is_set()):
-                    await asyncio.sleep(0.05)
+                    await asyncio.to_thread(self._came.wait, LOOK)
         return self.established
 
     # ------------------------------------------------------------ the reader's thread
@@ -353,6 +363,7 @@ class RemoteSession:
             state = "disconnected"
         if state != self.counters.state:
             self.counters.state = state
+            (self._came.set if state == "established" else self._came.clear)()
             self._changed()
 
 

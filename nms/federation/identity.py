@@ -1,7 +1,7 @@
 """Who a partner is when it knocks: the keys and certificates of its entry, for the daemon's authentication callables.
 
-They are public and stand in the datastore; whoever removes the partner's entry locks it out at once.  This module knows no
-transport.
+They are public and stand in the datastore; whoever removes the partner's entry locks it out at once.  This module
+knows no transport.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
 import asyncssh
 
@@ -40,8 +40,8 @@ def partners(store: Store, root: Value | None = None) -> list[Members]:
 
 
 def user_of(partner: Members) -> str:
-    """Who the partner authenticates as; its identifier where its entry names nobody."""
-    return str(partner.get("user-name", partner["id"]))
+    """Who the partner authenticates as; "" where its entry names nobody, and then it cannot."""
+    return str(partner.get("user-name", ""))
 
 
 def partner_keys(store: Store, user: str) -> tuple[asyncssh.SSHKey, ...]:
@@ -49,14 +49,14 @@ def partner_keys(store: Store, user: str) -> tuple[asyncssh.SSHKey, ...]:
     return tuple(
         public_key(line)
         for partner in partners(store)
-        if user_of(partner) == user
+        if user and user_of(partner) == user
         for line in partner.get("authorized-key", ())
     )
 
 
 def principal(store: Store, user: str) -> Principal | None:
     """Who a partner's user is, None when it is no partner's."""
-    return next((_principal(each) for each in partners(store) if user_of(each) == user), None)
+    return next((_principal(each) for each in partners(store) if user and user_of(each) == user), None)
 
 
 def by_certificate(store: Store, digest: str) -> Principal | None:
@@ -80,11 +80,6 @@ def certificates(partner: Members) -> Iterator[bytes]:
     """The client certificates of a partner's entry (DER)."""
     for text in partner.get("client-certificate", ()):
         yield base64.b64decode(text)
-
-
-def partner_of(store: Store, user: Any) -> Members | None:
-    """The partner that a user name stands for."""
-    return next((each for each in partners(store) if user_of(each) == user), None)
 
 
 def _principal(partner: Members) -> Principal:

@@ -1,7 +1,7 @@
 """What one side knows of an agreement's other side: read over its Mx3 session, again and again.
 
-A `Link` belongs to one agreement.  It reads the partner's entry of the agreement, its description of itself, the revisions of
-its models (RFC 8525) and the subtree that it shows us.  What follows from that is decided elsewhere
+A `Link` belongs to one agreement.  It reads the partner's entry of the agreement, its description of itself, the
+revisions of its models (RFC 8525) and the subtree that it shows us.  What follows from that is decided elsewhere
 (`nms.federation.agreement`, `nms.federation.partner`).
 """
 

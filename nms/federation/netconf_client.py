@@ -130,7 +130,7 @@ class Client(SessionListener):  # type: ignore[misc]  # ncclient is untyped
         return frozenset(self._manager.server_capabilities)
 
     def get(self, subtree: etree._Element, *, config: bool = False) -> etree._Element:
-        """<get>, or <get-config> of running, with the children of `subtree` as filter (RFC 6241 section 6); gives <data>."""
+        """<get>, or <get-config> of running, with the children of `subtree` as filter (RFC 6241 section 6): <data>."""
         get = etree.Element(f"{{{BASE}}}{'get-config' if config else 'get'}")
         if config:
             etree.SubElement(etree.SubElement(get, f"{{{BASE}}}source"), f"{{{BASE}}}running")

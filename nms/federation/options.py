@@ -149,6 +149,6 @@ def activable(identity: str) -> BoundaryOption:
     if not option.works:
         raise RpcError(
             "operation-not-supported",
-            f"boundary option {option.number} ({option.identity}) cannot be activated yet; option 5 (option-system) can",
+            f"boundary option {option.number} ({option.identity}) cannot be activated yet; option-system can",
         )
     return option

@@ -1,7 +1,7 @@
 """The ledger of what exists, or may exist, at a partner and could not be withdrawn (paper 4.2: nothing is forgotten).
 
-An entry stays, with an alarm, until the partner gives the thing back (`retry`) or an operator vouches that nothing is left
-(`settle`).
+An entry stays, with an alarm, until the partner gives the thing back (`retry`) or an operator vouches that nothing is
+left (`settle`).
 """
 
 from __future__ import annotations

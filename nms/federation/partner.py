@@ -1,8 +1,8 @@
 """The partners of this domain: provider of ``/mec-federation:federation/partner`` and keeper of the agreements' states.
 
-A commit that touches partners is checked here (`nms.federation.terms`); what follows from it (sessions, access rules, states,
-withdrawal) is worked out afterwards in the event loop, always from the configuration as it then is, so that a restart or
-a lost step does no harm.  Paper sections 4.1, 4.2.1 and 5.4; ETSI GS MEC 040.
+A commit that touches partners is checked here (`nms.federation.terms`); what follows from it (sessions, access rules,
+states, withdrawal) is worked out afterwards in the event loop, always from the configuration as it then is, so that a
+restart or a lost step does no harm.  Paper sections 4.1, 4.2.1 and 5.4; ETSI GS MEC 040.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from nms.federation import terms
 from nms.federation.access import PREFIX, group, rule_list
 from nms.federation.adaptor import RemoteSession
 from nms.federation.agreement import Admin, State, Terms, judge
-from nms.federation.identity import PARTNERS, partners
+from nms.federation.identity import PARTNERS, partners, user_of
 from nms.federation.link import Link, digest_of
 from nms.federation.options import activable
 from nms.federation.orphans import Orphans
@@ -28,12 +28,12 @@ from nms.federation.zones import Zones
 from nms.mec.publisher import Publisher, timestamp
 from nms.mec.reference_points import Mx3, plain
 from nms.mec.scope import Scope, agreement_path
-from nms.mec.session import RESYNC, DataEdit, LocalSession, Members
+from nms.mec.session import RESYNC, Core, DataEdit, LocalSession, Members
 from nms.model.diff import Change
 
 log = logging.getLogger(__name__)
 
-#: Makes the session of an agreement: (partner's entry, agreement's entry) -> session; None: there is no way to reach it.
+#: Makes the session of an agreement: (partner's entry, agreement's entry) -> session; None: it cannot be reached.
 Connect = Callable[[Members, Members], RemoteSession | None]
 
 NACM: Final = "/ietf-netconf-acm:nacm"
@@ -46,20 +46,19 @@ class Partners:
 
     Args:
         own: identifier of this domain.
-        local: sessions on this domain's own /federation and /nacm, as the system itself.
+        core: this domain's own.
         local_users: names that no partner may log in as.
         interval: seconds between two looks at a partner that tells nothing.
         farewell: seconds for which a removed partner is asked to give back what we have there.
     """
 
-    paths = (PARTNERS,)
+    paths: tuple[str, ...] = (PARTNERS,)
 
     def __init__(
         self,
         publisher: Publisher,
         own: str,
-        local: LocalSession,
-        nacm: LocalSession,
+        core: Core,
         connect: Connect,
         local_users: frozenset[str] = frozenset(),
         *,
@@ -71,8 +70,8 @@ class Partners:
         self.zones = Zones(publisher, self.links)
         self.orphans = Orphans(publisher, self.links)
         self._own = own
-        self._local = local
-        self._nacm = nacm
+        self._core = core
+        self._nacm = LocalSession(core, NACM)
         self._connect = connect
         self._local_users = local_users
         self._interval = interval
@@ -141,10 +140,9 @@ class Partners:
 
     def given(self, partner: str, digest: str) -> bool:
         """Was the package with this digest passed to the partner under an agreement that is active?"""
-        for (id, agreement), link in list(self.links.items()):
-            if id == partner and self.state(id, agreement) == "active":
-                passed = link.mx3.session
-                if digest in getattr(passed, "offered", ()):
+        for key, link in list(self.links.items()):
+            if key[0] == partner and self.state(*key) == "active":
+                if digest in link.session.passed:
                     return True
                 if any(package.get("digest") == digest for package in link.subtree.get("package", ())):
                     return True
@@ -154,7 +152,7 @@ class Partners:
         """A user has logged in: a partner that comes is a partner that can be reached.  Any thread."""
         for partner, agreement in list(self._entries.values()):
             link = self.links.get((partner["id"], agreement["id"]))
-            if link is not None and partner.get("user-name", partner["id"]) == user and not link.session.established:
+            if link is not None and user_of(partner) == user and not link.session.established:
                 link.session.reconnect()
 
     # ------------------------------------------------------------ following the configuration
@@ -290,7 +288,7 @@ class Partners:
 
     async def _withdraw(self, link: Link, agreement: Members) -> None:
         """Remove what the partner has here and what we have there; what resists is tried again at the next look."""
-        here = LocalSession(self._local.core, agreement_path(*link.id) + f"/{SYSTEM}")
+        here = LocalSession(self._core, agreement_path(*link.id) + f"/{SYSTEM}")
         try:
             await _remove_all(here, await here.get("", "config") or {})
         finally:
@@ -323,8 +321,8 @@ class Partners:
                             break
                     if left:
                         await asyncio.sleep(0.2)
-        for name, id in sorted(left):
-            self.orphans.record(link.id, name, id, link.error or "the partner did not give it back in time")
+        for name, subject in sorted(left):
+            self.orphans.record(link.id, name, subject, link.error or "the partner did not give it back in time")
         await self._end(link)
         self.zones.publish()
 
@@ -343,6 +341,7 @@ class Partners:
         await asyncio.gather(self._task, *self._partings, return_exceptions=True)
         for link in list(self.links.values()):
             await self._end(link)
+        self._nacm.close()
 
     # ------------------------------------------------------------ what is shown
 
@@ -437,13 +436,13 @@ async def _remove_all(session: RemoteSession | LocalSession, subtree: Members) -
     """Remove every intent in a system's subtree: packages once nothing uses them any more."""
     found = _entries_of(subtree)
     first = [each for each in found if each[0] != "package"] or found
-    for name, id in first:
+    for name, subject in first:
         try:
-            await session.edit([DataEdit(f"/{name}[id='{id}']", "remove")])
+            await session.edit([DataEdit(f"/{name}[id='{subject}']", "remove")])
         except (RpcError, RpcErrors) as error:
             if isinstance(error, RpcError) and error.type == "transport":
                 raise
-            log.info("%s %s cannot be withdrawn yet: %s", name, id, error)
+            log.info("%s %s cannot be withdrawn yet: %s", name, subject, error)
 
 
 def _time(text: str | None) -> datetime | None:

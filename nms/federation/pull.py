@@ -1,8 +1,8 @@
-"""Fetching a package from the partner that offers it: HTTPS, both certificates known, from any byte on (paper 6, phase 1).
+"""Fetching a package from the partner that offers it: HTTPS, both certificates known, from any byte on (paper 6).
 
 The server's certificate is the one pinned in the partner's endpoint, whoever issued it; ours is the domain's federation
 certificate.  Only a partner's own endpoint is ever asked, whatever a source says.  A transfer that breaks goes on where
-it ended (RFC 9110 section 14) as long as it comes forward.  What the bytes are, and where they are kept, is not known here.
+it ended (RFC 9110 section 14) as long as it comes forward.  What the bytes are, and where they are kept, is not known.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import hashlib
 import http.client
 import re
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -106,7 +106,7 @@ def origin_of(partner: Members, source: str) -> Origin:
     )
 
 
-def _rest(origin: Origin, certificate: ClientCertificate, at: int) -> Iterator[bytes]:
+def _rest(origin: Origin, certificate: ClientCertificate, at: int) -> Generator[bytes, None, None]:
     """The bytes from `at` on; ends when all have come, and raises OSError or HTTPException when some have not."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2

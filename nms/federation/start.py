@@ -78,7 +78,7 @@ async def start(
     *,
     recorder: Recorder | None = None,
     interval: float = 5.0,
-    timeout: float = 10.0,
+    patience: float = 10.0,
     farewell: float = 10.0,
 ) -> Federation:
     """Start the federation of a domain.
@@ -87,7 +87,7 @@ async def start(
         publisher: the domain's own, since it numbers what partners are sent.
         store: the packages that the orchestrator keeps; the front end serves them.
         recorder: sees every message that arrives from partners.
-        interval, timeout, farewell: seconds; see `Partners` and `Peer`.
+        interval, patience, farewell: seconds; see `Partners` and `Peer`.
 
     Raises:
         ConfigError: the federation's key cannot be used.
@@ -96,12 +96,10 @@ async def start(
     if key is not None:
         _check_key(key)
     await _describe(core, config)
-    federation = LocalSession(core, "/mec-federation:federation")
-    nacm = LocalSession(core, "/ietf-netconf-acm:nacm")
     own = config.domain.id
 
     def connect(partner: Members, agreement: Members) -> RemoteSession | None:
-        peers = peers_of(partner, own, key, timeout)
+        peers = peers_of(partner, own, key, patience)
         if not peers:
             return None
         base = f"/mec-federation:federation/partner[id='{own}']/agreement[id='{agreement['id']}']/mec-system:system"
@@ -109,7 +107,7 @@ async def start(
         return RemoteSession(core.schema, peers, base, scope, core.store.clock, lambda: partners.wake(), recorder)
 
     users = frozenset(user.name for user in config.users)
-    partners = Partners(publisher, own, federation, nacm, connect, users, interval=interval, farewell=farewell)
+    partners = Partners(publisher, own, core, connect, users, interval=interval, farewell=farewell)
     core.store.add_provider(partners)
     for action, handler in (("retry", partners.orphans.retry), ("settle", partners.orphans.settle)):
         core.register("mec-federation", f"{_ORPHAN}/{action}", handler)
@@ -124,7 +122,7 @@ async def start(
         packages=Pull(shown, partners.partner),
         files=PackageFiles(store, administrators, partners.given) if store is not None else None,
         _core=core,
-        _closing=[federation.close, nacm.close, lambda: core.close_session(watching)],
+        _closing=[lambda: core.close_session(watching)],
     )
 
 

@@ -28,7 +28,7 @@ def check_partner(partner: Members, others: Iterable[Members], local_users: froz
     """Is this a federation with somebody new, who can be told from everybody else?
 
     Raises:
-        RpcError: data-exists (the same domain under another name), in-use (a local user's name), invalid-value (no key).
+        RpcError: data-exists (the same domain under another name), in-use (a local user's name), invalid-value.
     """
     where = path_of(partner["id"])
     if user_of(partner) in local_users:

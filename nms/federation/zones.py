@@ -1,7 +1,7 @@
 """The partners as this domain's orchestrator sees them: abstract zones to choose from, and an Mx3 to deploy over.
 
-A partner's zones appear in our own system as candidates, under names of our own, only while the agreement is active and the
-partner answers: what cannot be reached is never shown as ready.
+A partner's zones appear in our own system as candidates, under names of our own, only while the agreement is active and
+the partner answers: what cannot be reached is never shown as ready.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class Zones:
                 self._publisher.state(f"{ZONE}[id='{shown['id']}']", None, durable=False)
             elif wanted.get(shown["id"]) == shown:
                 del wanted[shown["id"]]
-        for id, zone in wanted.items():
-            self._publisher.state(f"{ZONE}[id='{id}']", zone, durable=False)
+        for name, zone in wanted.items():
+            self._publisher.state(f"{ZONE}[id='{name}']", zone, durable=False)
 
     def _offered(self, link: Link) -> list[Members]:
         partner, agreement = link.id

@@ -73,14 +73,10 @@ def _discovery(app: Flask, front: Front) -> None:
     def host_meta() -> Response:
         xrd = etree.Element(f"{{{_XRD}}}XRD", nsmap={None: _XRD})
         etree.SubElement(xrd, f"{{{_XRD}}}Link", rel="restconf", href=ROOT)
-        return Response(
-            etree.tostring(xrd, xml_declaration=True, encoding="UTF-8"), content_type="application/xrd+xml"
-        )
+        return Response(etree.tostring(xrd, xml_declaration=True, encoding="UTF-8"), content_type="application/xrd+xml")
 
     def host_meta_json() -> Response:
-        return Response(
-            orjson.dumps({"links": [{"rel": "restconf", "href": ROOT}]}), content_type="application/json"
-        )
+        return Response(orjson.dumps({"links": [{"rel": "restconf", "href": ROOT}]}), content_type="application/json")
 
     def api() -> Response:
         return _answer(

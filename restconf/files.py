@@ -5,6 +5,8 @@ Who may read or write which package is decided behind `nms.operations.files.File
 
 from __future__ import annotations
 
+from typing import BinaryIO, cast
+
 from flask import Blueprint, Response, request, send_file
 
 from nms.operations.files import Files
@@ -22,7 +24,7 @@ def blueprint(files: Files) -> Blueprint:
 
     @pages.put("/packages/<digest>")
     def write(digest: str) -> Response:
-        files.write(request.environ[PRINCIPAL], digest, request.stream)
+        files.write(request.environ[PRINCIPAL], digest, cast(BinaryIO, request.stream))
         return Response(status=204)
 
     return pages

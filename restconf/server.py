@@ -117,7 +117,8 @@ async def start(
     except OSError as error:
         raise ConfigError(f"[restconf] listen: cannot listen on {listen[0]}:{listen[1]}: {error.strerror}") from None
     addresses = tuple((s.getsockname()[0], s.getsockname()[1]) for s in listener.sockets)
-    return Server(addresses, listener, service, loop.create_task(_sweep(service)), application.extensions["restconf"].close, context)
+    close = application.extensions["restconf"].close
+    return Server(addresses, listener, service, loop.create_task(_sweep(service)), close, context)
 
 
 async def _sweep(service: Service) -> None:

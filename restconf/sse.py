@@ -1,8 +1,8 @@
 """Event streams (RFC 8040 section 6): notifications as server-sent events, in XML or JSON.
 
 ``{+restconf}/streams/NAME`` and ``.../NAME/xml`` send XML, ``.../NAME/json`` JSON.  The core puts notifications into a
-bounded queue from its own threads; they are encoded where they are sent.  A client that is too slow for its queue is cut
-off rather than left with a gap that it cannot see: it comes back with start-time.
+bounded queue from its own threads; they are encoded where they are sent.  A client that is too slow for its queue is
+cut off rather than left with a gap that it cannot see: it comes back with start-time.
 """
 
 from __future__ import annotations
@@ -58,9 +58,7 @@ def blueprint(front: Front) -> Blueprint:
         )
         opened.release = lambda: front.core.close_session(session)
         try:
-            front.core.dispatch(
-                session, CreateSubscription(opened.put, name, xpath, query.start_time, query.stop_time)
-            )
+            front.core.dispatch(session, CreateSubscription(opened.put, name, xpath, query.start_time, query.stop_time))
         except BaseException:
             front.core.close_session(session)
             raise
@@ -144,6 +142,7 @@ class EventStream(LiveBody):
         self.release()
 
     def __iter__(self) -> Iterator[bytes]:
+        yield _HEARTBEAT  # a server may hold the head back until there is a body
         while not self.ended:
             with self._changed:
                 self._changed.wait_for(lambda: self._queue or self._ended, 15.0)
@@ -151,7 +150,7 @@ class EventStream(LiveBody):
 
 
 def _prefixes(front: Front) -> dict[str, str]:
-    """Prefixes of a filter (RFC 8040 section 4.8.4): module names, and the modules' own where they are not ambiguous."""
+    """Prefixes of a filter (RFC 8040 section 4.8.4): module names, and the modules' own unless they are taken."""
     modules = front.schema.modules.values()
     return {module.prefix: module.namespace for module in modules} | front.namespaces
 

@@ -19,7 +19,7 @@ from nms.drivers import api
 from nms.errors import RpcError
 from nms.mec.publisher import Publisher
 from nms.mec.reference_points import plain
-from nms.mec.scope import Duty, Intent, IntentProvider, Scope
+from nms.mec.scope import Duty, Intent, IntentProvider
 from nms.mec.session import Members
 
 _log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class Mep:
         self._dns = dns
         self._data_plane = data_plane
         self._id = id
-        self.scope = Scope(f"{PLATFORMS}[mec-platform:id='{id}']")
+        self.scope = publisher.scope(f"{PLATFORMS}[id='{id}']")
         self._loop = asyncio.get_running_loop()
         self._in_force: dict[str, _InForce] = {}
         self._work: dict[str, asyncio.Task[None]] = {}

@@ -80,6 +80,10 @@ class Publisher:
         for found, _ in tree.instances(self.schema.root, self.store.operational, route):
             yield scope_of(found)
 
+    def scope(self, path: str) -> Scope:
+        """The scope whose subtree is at `path`."""
+        return scope_of(parse_path(self.schema, path))
+
     def state(self, path: str, members: Any, *, durable: bool = True) -> bool:
         """Put state in place of what is at `path` (None: remove it); False if the entry it belongs to is gone."""
         where = parse_path(self.schema, path)

@@ -378,9 +378,9 @@ class Mm4(ReferencePoint):
         await self._carry_out(DataEdit(f"/image[id='{id}']", "remove"), id, ("delete-package",), progress)
 
     async def reserve(self, id: str, zone: str, amount: Mapping[str, Any], hold_time: int) -> None:
-        """Hold resources for `hold_time` seconds.  Raises `RpcError`: resource-denied."""
+        """Hold resources for `hold_time` seconds; what is confirmed stays so.  Raises `RpcError`: resource-denied."""
         wish = {"zone": zone, "amount": dict(amount), "hold-time": hold_time}
-        await self.session.edit([DataEdit(f"/reservation[id='{id}']", "replace", wish)])
+        await self.session.edit([DataEdit(f"/reservation[id='{id}']", "merge", wish)])
 
     async def confirm(self, id: str) -> None:
         """Keep held resources until they are released.  Raises `RpcError`: the hold is over."""
@@ -395,6 +395,15 @@ class Mm5(ReferencePoint):
     """MEPM - MEP: applications with their traffic and DNS rules, and their life cycle towards the platform."""
 
     point = "mm5"
+
+    async def dns_zone(self) -> str:
+        """Zone that names of a single label lie in; "" when the platform has none."""
+        configuration = await self.session.get("/configuration") or {}
+        return str(configuration.get("dns-zone", ""))
+
+    async def application(self, id: str) -> Members | None:
+        """An application with its state."""
+        return await self.session.get(f"/application[id='{id}']")
 
     async def serve(self, id: str, application: Mapping[str, Any]) -> Members:
         """Have the platform serve an application (members of the list application); gives it with its state.
@@ -423,6 +432,10 @@ class Mm6(ReferencePoint):
     """MEPM - VIM: virtual resources of an application instance."""
 
     point = "mm6"
+
+    async def zones(self) -> Sequence[Members]:
+        """Zones; what they have left is in ``state``."""
+        return await self._entries("zone")
 
     async def compute_instance(self, id: str) -> Members | None:
         """A compute instance with its state."""

@@ -22,7 +22,7 @@ from nms.mec.package_store import PackageStore
 from nms.mec.publisher import Publisher, timestamp
 from nms.mec.reference_points import plain
 from nms.mec.scope import Duty, Intent, IntentProvider, Scope
-from nms.mec.session import Members, members_at
+from nms.mec.session import DataEdit, ManagementSession, Members, members_at
 from nms.mec.transfer import PackageSource, pull
 from nms.model.path import parse_path
 
@@ -35,6 +35,7 @@ class Vim:
     """The block for one entry of the list vim.
 
     Args:
+        session: on the block's own entry, in which it keeps its inventory.
         source: where images come from that are not here; None: they are always here.
         kpi_interval: seconds between two measurements.
     """
@@ -45,15 +46,17 @@ class Vim:
         driver: api.Vim,
         content: PackageStore,
         id: str,
+        session: ManagementSession,
         source: PackageSource | None = None,
         kpi_interval: float = 10.0,
     ) -> None:
         self._publisher = publisher
         self._driver = driver
         self._content = content
+        self._session = session
         self._source = source
         self._kpi_interval = kpi_interval
-        self.scope = Scope(f"{VIMS}[mec-resource:id='{id}']")
+        self.scope = publisher.scope(f"{VIMS}[id='{id}']")
         self._loop = asyncio.get_running_loop()
         self._expiries: dict[str, asyncio.TimerHandle] = {}
         self._measured: dict[str, tuple[float, float]] = {}
@@ -84,6 +87,7 @@ class Vim:
     async def start(self) -> None:
         """Open the driver, say what there is, and take up what was left unfinished."""
         await self._driver.open(self._changed)
+        await self._keep_inventory()
         for instance in await self._driver.list():
             self._changed(instance)
         await self.refresh()
@@ -106,6 +110,17 @@ class Vim:
             await asyncio.gather(self._measuring, return_exceptions=True)
         await self.lifecycle.close()
         await self._driver.close()
+
+    async def _keep_inventory(self) -> None:
+        """Zones and hosts are configuration, so that what is claimed of them can be checked in the same transaction."""
+        hosts = await self._driver.hosts()
+        edits = [DataEdit(f"/zone[id='{zone}']", "merge") for zone in sorted({host.zone for host in hosts})]
+        for host in hosts:
+            wish = {"zone": host.zone, "capacity": capacity.amounts(host.capacity.total)}
+            edits.append(DataEdit(f"/host[id='{host.name}']", "merge", wish))
+        gone = {each["id"] for each in self._publisher.entries(f"{self.scope.base}/host")} - {h.name for h in hosts}
+        edits += [DataEdit(f"/host[id='{name}']", "remove") for name in sorted(gone)]
+        await self._session.edit(edits)
 
     async def refresh(self) -> None:
         """Say what the zones and hosts have left."""
@@ -244,8 +259,8 @@ class Vim:
         spec = self._spec(run)
         wanted = run.wanted.get("desired-state", "started")
         instance = await (self._driver.start(spec) if wanted == "started" else self._driver.allocate(spec))
-        self._show(run.subject, instance)
         await self.refresh()
+        self._show(run.subject, instance)
 
     async def _stop(self, run: Run) -> None:
         self._show(run.subject, await self._driver.stop(run.subject))
@@ -253,6 +268,7 @@ class Vim:
     async def _delete(self, run: Run) -> None:
         await self._driver.delete(run.subject)
         await self.refresh()
+        self._tell("compute-instance", run.subject, "terminated")
 
     def _spec(self, run: Run) -> api.InstanceSpec:
         wanted = run.wanted

@@ -70,6 +70,9 @@ class Plan:
         required: a mandatory leaf or anydata.
         implicit: there is something to check even where no instance is set.
         children: plans of the children, in document order.
+        wants_absent: an absent node can violate something.
+        wants_entries: each instance is to be visited, and not only their number and values.
+        single: all there is to check of what is set is the one instance.
     """
 
     node: Node
@@ -81,16 +84,15 @@ class Plan:
     uniques: tuple[UniqueRule, ...]
     choices: tuple[ChoiceRule, ...]
     children: tuple[Plan, ...]
+    wants_absent: bool = False
+    wants_entries: bool = False
+    single: bool = False
 
-    @property
-    def wants_absent(self) -> bool:
-        """Whether an absent node can violate something."""
-        return self.required or self.implicit or self.node.min_elements > 0
-
-    @property
-    def wants_entries(self) -> bool:
-        """Whether each instance is to be visited, and not only their number and values."""
-        return bool(self.musts or self.refers or self.children or self.choices)
+    def __post_init__(self) -> None:
+        node = self.node
+        self.wants_absent = self.required or self.implicit or node.min_elements > 0
+        self.wants_entries = bool(self.musts or self.refers or self.children or self.choices)
+        self.single = not node.whens and node.kind not in ("list", "leaf-list")
 
 
 class Plans:
@@ -154,9 +156,8 @@ class Plans:
         if not any(member.require_instance for member in members):
             return (), None
         rows = [(member, self._reference(node, member)) for member in members]
-        programs = tuple(
-            self.expressions.refers(node, member) for member in members if member.require_instance and member.leafref is not None
-        )
+        leafrefs = [member for member in members if member.require_instance and member.leafref is not None]
+        programs = tuple(self.expressions.refers(node, member) for member in leafrefs)
         if len(rows) == 1:
             return programs, rows[0][1]
         resolve = module_resolver(node.module)
@@ -211,5 +212,3 @@ def plans(schema: Schema) -> Plans:
         ConfigError: a must, when or path of the model does not fit together.
     """
     return Plans(schema)
-
-

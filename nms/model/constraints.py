@@ -70,11 +70,15 @@ class Check:
             self._choice(rule, c)
         value = c.value
         for child in plan.children:
-            held = value[child.node.index]
-            if held is not None:
+            node = child.node
+            held = value[node.index]
+            if held is None:
+                if child.wants_absent:
+                    self.absent(child, c)
+            elif not child.single:
                 self.held(child, c, held)
-            elif child.required or child.implicit or child.node.min_elements:
-                self.absent(child, c)
+            elif child.wants_entries:
+                self.instance(child, Cursor(node, held, c))
 
     def held(self, plan: Plan, parent: Cursor, held: Value) -> None:
         """Check what is set of one schema node below one parent instance."""
@@ -125,11 +129,12 @@ class Check:
             self._must(rule, c)
         if plan.refers is not None and not plan.refers(c, self.evaluation):
             text = text_of(c.value)
-            self._fail("data-missing", f"{c.node.name} {text!r} refers to nothing that exists", c.path(), "instance-required")
+            message = f"{c.node.name} {text!r} refers to nothing that exists"
+            self._fail("data-missing", message, c.path(), "instance-required")
         if plan.children or plan.choices:
             self.below(plan, c)
 
-    def _values(self, plan: Plan, parent: Cursor, values: tuple[Value, ...]) -> None:
+    def _values(self, plan: Plan, parent: Cursor, values: Value) -> None:
         if plan.wants_entries:
             for position, value in enumerate(values):
                 self.instance(plan, Cursor(plan.node, value, parent, position))
@@ -179,13 +184,14 @@ class Check:
         )
 
     def _count(self, node: Node, parent: Cursor, size: int) -> None:
-        path = (*parent.path(), (node, None)) if size < node.min_elements or node.max_elements is not None else ()
+        most = node.max_elements
         if size < node.min_elements:
-            message = f"{node.name} has {size} elements, fewer than {node.min_elements}"
-            self._fail("operation-failed", message, path, "too-few-elements")
-        if node.max_elements is not None and size > node.max_elements:
-            message = f"{node.name} has {size} elements, more than {node.max_elements}"
-            self._fail("operation-failed", message, path, "too-many-elements")
+            message, app_tag = f"{node.name} has {size} elements, fewer than {node.min_elements}", "too-few-elements"
+        elif most is not None and size > most:
+            message, app_tag = f"{node.name} has {size} elements, more than {most}", "too-many-elements"
+        else:
+            return
+        self._fail("operation-failed", message, (*parent.path(), (node, None)), app_tag)
 
     def _distinct(self, node: Node, parent: Cursor, values: tuple[Value, ...]) -> None:
         if len(set(values)) == len(values):
@@ -211,7 +217,8 @@ class Check:
             if first is path:
                 continue
             leafs = [(*where, *((n, None) for n in route)) for where in (first, path) for route in rule.routes]
-            names = " and ".join(f"{route[-1].name} {text_of(v)!r}" for route, v in zip(rule.routes, values, strict=True))
+            pairs = zip(rule.routes, values, strict=True)
+            names = " and ".join(f"{route[-1].name} {text_of(value)!r}" for route, value in pairs)
             self._fail(
                 "operation-failed",
                 f"{names} is not unique in {node.name}: {format_path(first)} has it too",

@@ -96,7 +96,7 @@ class Evaluation:
         self.whens = whens
         self.memo: dict[Any, Any] = {}
         self.left = left
-        self.pending: set[Any] = set()
+        self.pending: list[tuple[Node, Any, Cursor]] = []
         self.origin: Cursor | None = None
         self.literals: tuple[str, ...] = ()
         self.position = 1
@@ -130,6 +130,14 @@ def parent_of(node: Node, root: Node) -> Node | None:
     return name_of(node).parent or root
 
 
+def lineage(node: Node, root: Node) -> list[Node]:
+    """The schema nodes from that of an instance up to the root."""
+    nodes = [node]
+    while (above := parent_of(nodes[-1], root)) is not None:
+        nodes.append(above)
+    return nodes
+
+
 def rank(node: Node) -> int:
     """Place among siblings in document order: key leafs come first (RFC 7950 section 7.8.5)."""
     parent = node.parent
@@ -149,7 +157,7 @@ def exists(choice: Choice, case: str, value: Value) -> bool:
 
 
 def selected(cases: tuple[tuple[Choice, str], ...], value: Value) -> bool:
-    """Whether nodes in `cases` may be in use: each has a node, or is the default and no other has one (section 7.9.3)."""
+    """Whether nodes in `cases` may be in use: each has data, or is the default and no other has (section 7.9.3)."""
     return all(
         exists(choice, case, value)
         or (choice.default_case == case and not any(exists(choice, other, value) for other in choice.cases))

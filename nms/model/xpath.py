@@ -20,13 +20,14 @@ from typing import Any, Final
 from yangson import xpathast as ast
 
 from nms.errors import RpcError
-from nms.model.cursor import Cursor, Evaluation, document_order, follow, parent_of, string_value
+from nms.model.cursor import Cursor, Evaluation, document_order, follow, lineage, parent_of, string_value
 from nms.model.path import InstancePath, parse_path
 from nms.model.schema import Node, Schema, When
 from nms.model.types import Type, text_of
 from nms.model.values import InstanceId, Value
-from nms.model.xpath_compiler import Compiler, Part
+from nms.model.xpath_compiler import Compiler
 from nms.model.xpath_functions import Kind, to_boolean, to_number, to_string
+from nms.model.xpath_parts import Part
 from nms.model.xpath_syntax import alias, cut_literals, parse
 
 #: Nodes that one evaluation of a client's expression may visit.
@@ -82,7 +83,7 @@ class Compiled:
 
     @property
     def scope(self) -> Node | None:
-        """The schema node below whose instance (the one above the context node) all that matters lies; None: anywhere."""
+        """The schema node above the context node below whose instance all that matters lies; None: anywhere."""
         highest = self.program.reach()[1]
         return highest if highest.kind != "root" else None
 
@@ -188,17 +189,15 @@ class Expressions:
             found = self._whens[when] = self.compile(when.expression, context)
         return found
 
-    def holds(
-        self, node: Node, parent: Cursor, evaluation: Evaluation, whens: tuple[When, ...] | None = None
-    ) -> bool:
+    def holds(self, node: Node, parent: Cursor, evaluation: Evaluation, whens: tuple[When, ...] | None = None) -> bool:
         """Whether all whens of `node`, or those of `whens`, are true below `parent` (RFC 7950 section 7.21.5).
 
         A when on the node itself sees a dummy node in its place.  A when that depends on itself is false.
         """
-        mark = (node, whens, parent.place())
-        if mark in evaluation.pending:
+        pending = evaluation.pending
+        if any(n is node and w is whens and p.place() == parent.place() for n, w, p in pending):
             return False
-        evaluation.pending.add(mark)
+        pending.append((node, whens, parent))
         outer = evaluation.origin, evaluation.literals, evaluation.position, evaluation.size
         try:
             for when in node.whens if whens is None else whens:
@@ -209,7 +208,7 @@ class Expressions:
                     return False
             return True
         finally:
-            evaluation.pending.discard(mark)
+            pending.pop()
             evaluation.origin, evaluation.literals, evaluation.position, evaluation.size = outer
 
     # References
@@ -233,7 +232,8 @@ class Expressions:
         if isinstance(path, ast.LocationPath) and isinstance(path.left, ast.LocationPath) and len(target) == 1:
             (leaf,) = target
             entry = path.left.right
-            if leaf.parent is not None and leaf in leaf.parent.keys and len(leaf.parent.keys) == len(entry.predicates) + 1:
+            keys = leaf.parent.keys if leaf.parent is not None else ()
+            if leaf in keys and len(keys) == len(entry.predicates) + 1:
                 wanted = ast.EqualityExpr(path.right, ast.FuncCurrent(), False)
                 step = ast.Step(entry.axis, entry.qname, [*entry.predicates, wanted])
                 return self.compile(ast.LocationPath(path.left.left, step), node)
@@ -282,7 +282,7 @@ class Expressions:
             for when in node.whens:
                 inner = self.when(when, node)
                 queue += inner.touched
-                if _depth(inner.highest, root) < _depth(highest, root):
+                if len(lineage(inner.highest, root)) < len(lineage(highest, root)):
                     highest = inner.highest
         return frozenset(touched), highest
 
@@ -290,14 +290,6 @@ class Expressions:
 def _implicit(node: Node) -> bool:
     """Whether instances of `node` can be in use without being set."""
     return (node.kind == "container" and not node.presence) or node.default is not None
-
-
-def _depth(node: Node, root: Node) -> int:
-    depth = 0
-    here: Node | None = node
-    while (here := parent_of(here, root) if here is not None else None) is not None:
-        depth += 1
-    return depth
 
 
 def dummy(node: Node, parent: Cursor) -> Cursor:
@@ -316,7 +308,7 @@ def _client_program(schema: Schema, template: str, namespaces: tuple[tuple[str, 
     return expressions(schema).client(template, namespaces, context)
 
 
-def compile(schema: Schema, expression: Any, context: Node) -> Compiled:
+def compile(schema: Schema, expression: Any, context: Node) -> Compiled:  # noqa: A001 - the word of the field
     """An expression of a model: yangson's syntax tree, with `context` the schema node of its context node.
 
     Raises:
@@ -325,9 +317,7 @@ def compile(schema: Schema, expression: Any, context: Node) -> Compiled:
     return Compiled(expressions(schema).compile(expression, context))
 
 
-def compile_text(
-    schema: Schema, text: str, namespaces: Mapping[str, str], *, context: Node | None = None
-) -> Compiled:
+def compile_text(schema: Schema, text: str, namespaces: Mapping[str, str], *, context: Node | None = None) -> Compiled:
     """An expression of a client (RFC 6241 section 8.9, RFC 8040 section 4.8.4).
 
     Expressions that differ in string literals only share one program.
@@ -354,5 +344,3 @@ def module_namespaces(schema: Schema) -> dict[str, str]:
 def root_cursor(schema: Schema, root: Value) -> Cursor:
     """The cursor at the root of a datastore."""
     return Cursor(schema.root, root, None)
-
-

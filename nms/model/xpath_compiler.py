@@ -9,35 +9,65 @@ asked of `nms.model.xpath.Expressions`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import product
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from yangson import exceptions as yangson_errors
 from yangson import xpathast as ast
 from yangson.enumerations import Axis, MultiplicativeOp
 
 from nms.errors import RpcError
-from nms.model import entries
-from nms.model.cursor import TEXT, Children, Cursor, Evaluation, Getter, document_order, entry, name_of, parent_of, string_value
+from nms.model.cursor import (
+    OPERATIONS,
+    TEXT,
+    Children,
+    Cursor,
+    Evaluation,
+    Getter,
+    document_order,
+    getter,
+    lineage,
+    parent_of,
+    string_value,
+)
 from nms.model.schema import Node
 from nms.model.xpath_axes import AXES, REVERSE, UPWARD, Test, reach
 from nms.model.xpath_functions import (
+    COMPARISONS,
     FUNCTIONS,
     LOCAL_NAME,
-    Comparison,
     Function,
     Kind,
-    canonical,
-    compare_equal,
     compare_order,
     derived_from,
     divide,
     modulo,
     number_of_node,
-    number_text,
     to_boolean,
     to_number,
     to_string,
+)
+from nms.model.xpath_lookup import look_up
+from nms.model.xpath_parts import (
+    Part,
+    Run,
+    at_position,
+    climb,
+    composed,
+    counted,
+    equal_nodes,
+    here,
+    joined,
+    kept,
+)
+from nms.model.xpath_tree import (
+    axis_of,
+    counts,
+    flatten,
+    is_abbreviated,
+    names_identities,
+    node_test,
+    operands,
+    words,
 )
 
 if TYPE_CHECKING:
@@ -45,35 +75,6 @@ if TYPE_CHECKING:
 
 #: Deepest nesting of a syntax tree.
 MAX_DEPTH: Final = 80
-
-Run = Callable[[Cursor, Evaluation], Any]
-
-#: At most one node; nodes of one depth, none above another; anything.
-Shape = Literal["single", "level", "mixed"]
-
-
-class Part(NamedTuple):
-    """A compiled expression.
-
-    Attributes:
-        run: its closure.
-        kind: of its value.
-        nodes: schema nodes a node-set can hold.
-        shape: of a node-set.
-        values: the string-values of a node-set as a set that is computed once per instance the path starts from.
-        constant: a literal number.
-    """
-
-    run: Run
-    kind: Kind
-    nodes: frozenset[Node] = frozenset()
-    shape: Shape = "mixed"
-    values: Callable[[Cursor, Evaluation], frozenset[str]] | None = None
-    constant: float | None = None
-
-
-def _here(c: Cursor, evaluation: Evaluation) -> list[Cursor]:
-    return [c]
 
 
 class Compiler:
@@ -92,7 +93,7 @@ class Compiler:
         self.cut = cut
         self.touched: set[Node] = set()
         self.highest = context
-        self.operation = next((n for n in _chain(context, self.root) if n.kind in ("input", "output", "notification")), None)
+        self.operation = next((n for n in lineage(context, self.root) if n.kind in OPERATIONS), None)
         self.focus = False
         self.current = False
         self.depth = 0
@@ -122,14 +123,14 @@ class Compiler:
     def string(self, part: Part) -> Run:
         if part.kind == "string":
             return part.run
-        self._reads_text(part)
+        self.reads_text(part)
         run, kind = part.run, part.kind
         return lambda c, v: to_string(run(c, v), kind, v)
 
     def number(self, part: Part) -> Run:
         if part.kind == "number":
             return part.run
-        self._reads_text(part)
+        self.reads_text(part)
         run, kind = part.run, part.kind
         return lambda c, v: to_number(run(c, v), kind, v)
 
@@ -139,8 +140,8 @@ class Compiler:
         run, kind = part.run, part.kind
         return lambda c, v: to_boolean(run(c, v), kind, v)
 
-    def _reads_text(self, part: Part) -> None:
-        """The string-value of an inner node depends on all below it."""
+    def reads_text(self, part: Part) -> None:
+        """Note that the text of `part` is used: the string-value of an inner node depends on all below it."""
         for node in part.nodes:
             if node.children:
                 self.touched.update(node.walk())
@@ -148,9 +149,9 @@ class Compiler:
     def _convert(self, part: Part, kind: Kind, e: Any) -> Run:
         if kind == "nodes":
             if part.kind != "nodes":
-                raise RpcError("invalid-value", f"XPath: {_words(e)} wants a node-set, not a {part.kind}")
+                raise RpcError("invalid-value", f"XPath: {words(e)} wants a node-set, not a {part.kind}")
             if isinstance(e, ast.FuncSum):
-                self._reads_text(part)
+                self.reads_text(part)
             return part.run
         if kind == "string":
             return self.string(part)
@@ -170,20 +171,17 @@ class Compiler:
         return Part(lambda c, v: value, "number", constant=value)
 
     def boolean_operator(self, e: Any, at: frozenset[Node]) -> Part:
-        runs = [self.boolean(self.compile(operand, at)) for operand in _operands(e)]
+        runs = [self.boolean(self.compile(operand, at)) for operand in operands(e)]
         decisive = isinstance(e, ast.OrExpr)
 
         def run(c: Cursor, v: Evaluation) -> bool:
-            for operand in runs:
-                if operand(c, v) is decisive:
-                    return decisive
-            return not decisive
+            return decisive if any(operand(c, v) is decisive for operand in runs) else not decisive
 
         return Part(run, "boolean")
 
     def arithmetic(self, e: Any, at: frozenset[Node]) -> Part:
         left, right = self.number(self.compile(e.left, at)), self.number(self.compile(e.right, at))
-        operate = _ARITHMETIC[e.operator if isinstance(e, ast.MultiplicativeExpr) else e.plus]
+        operate = _ARITHMETIC[e.operator if isinstance(e, ast.MultiplicativeExpr) else bool(e.plus)]
         return Part(lambda c, v: operate(left(c, v), right(c, v)), "number")
 
     def minus(self, e: ast.UnaryMinusExpr, at: frozenset[Node]) -> Part:
@@ -196,11 +194,11 @@ class Compiler:
         if right.kind == "nodes" and left.kind != "nodes":
             left, right = right, left
         for part in (left, right):
-            self._reads_text(part)
+            self.reads_text(part)
         if left.kind != "nodes":
             return Part(self._equal_scalars(left, right, negate), "boolean")
         if right.kind == "nodes":
-            return Part(_equal_nodes(left, right, negate), "boolean")
+            return Part(equal_nodes(left, right, negate), "boolean")
         run, other = left.run, right.run
         if right.kind == "boolean":
             return Part(lambda c, v: (bool(run(c, v)) is other(c, v)) is not negate, "boolean")
@@ -211,7 +209,7 @@ class Compiler:
                 return any((number_of_node(x, v) == number) is not negate for x in run(c, v))
 
             return Part(equals_number, "boolean")
-        if any(_names_identities(node) for node in left.nodes):
+        if any(names_identities(node) for node in left.nodes):
             alias = self.alias
 
             def equals_identity(c: Cursor, v: Evaluation) -> bool:
@@ -236,9 +234,12 @@ class Compiler:
     def relation(self, e: ast.RelationalExpr, at: frozenset[Node]) -> Part:
         operator = ("<" if e.less else ">") + ("=" if e.equal else "")
         left, right = self.compile(e.left, at), self.compile(e.right, at)
-        if "nodes" not in (left.kind, right.kind) or "boolean" in (left.kind, right.kind):
-            a, b = (self.number(Part(self.boolean(p), "boolean") if "boolean" in (left.kind, right.kind) else p) for p in (left, right))
-            compare = Comparison[operator]
+        if "boolean" in (left.kind, right.kind):
+            left, right = Part(self.boolean(left), "boolean"), Part(self.boolean(right), "boolean")
+        # One node compares as its number, and no node as NaN: in no way.
+        if all(part.kind != "nodes" or part.shape == "single" for part in (left, right)):
+            a, b = self.number(left), self.number(right)
+            compare: Callable[[float, float], bool] = COMPARISONS[operator]
             return Part(lambda c, v: compare(a(c, v), b(c, v)), "boolean")
         many = [self._numbers(part) for part in (left, right)]
         return Part(lambda c, v: compare_order(operator, many[0](c, v), many[1](c, v)), "boolean")
@@ -251,7 +252,7 @@ class Compiler:
         return lambda c, v: [number_of_node(x, v) for x in nodes(c, v)]
 
     def union(self, e: ast.UnionExpr, at: frozenset[Node]) -> Part:
-        parts = [self.compile(operand, at) for operand in _operands(e)]
+        parts = [self.compile(operand, at) for operand in operands(e)]
         runs = [self._convert(part, "nodes", e) for part in parts]
         return Part(
             lambda c, v: document_order([x for run in runs for x in run(c, v)], v),
@@ -263,7 +264,7 @@ class Compiler:
 
     def _function(self, function: Function, e: Any, at: frozenset[Node]) -> Part:
         parts = [
-            Part(_here, "nodes", at, "single") if argument is None else self.compile(argument, at)
+            Part(here, "nodes", at, "single") if argument is None else self.compile(argument, at)
             for argument in function.arguments(e)
         ]
         kinds = function.kinds * len(parts) if len(function.kinds) == 1 else function.kinds
@@ -332,33 +333,48 @@ class Compiler:
         if not e.predicates:
             return part
         run = self._convert(part, "nodes", e)
-        return Part(self._filtered(run, e.predicates, part.nodes), "nodes", part.nodes, part.shape)
+        return Part(self.filtered(run, e.predicates, part.nodes), "nodes", part.nodes, part.shape)
 
     def path(self, e: Any, at: frozenset[Node]) -> Part:
         """A location path, as an anchor of at most one node (root, current, parents) and the steps down from it."""
-        start, steps = _flatten(e)
+        start, steps = flatten(e)
         if start is None:
-            anchor = Part(_here, "nodes", at, "single")
+            anchor = Part(here, "nodes", at, "single")
         else:
             anchor = self.compile(start, at)
             self._convert(anchor, "nodes", e)
         steps = self._merge_descendants(steps)
         split = 0
         if anchor.shape == "single":
-            while split < len(steps) and _axis(steps[split]) in ("parent", "self"):
+            anchor, split = self._climb(anchor, steps)
+            while split < len(steps) and axis_of(steps[split]) in ("parent", "self"):
                 anchor = self._step(anchor, steps[split])
                 split += 1
         outer, self.current = self.current, False
-        below = Part(_here, "nodes", anchor.nodes, "single")
+        below = Part(here, "nodes", anchor.nodes, "single")
         if anchor.shape != "single":
             below = anchor
         for step in steps[split:]:
             below = self._step(below, step)
         same_for_all = not self.current
         self.current = outer or self.current
-        if anchor.shape != "single" or anchor.run is _here and below.shape == "single":
+        if anchor.shape != "single" or (anchor.run is here and below.shape == "single"):
             return below
-        return _joined(anchor, below, memoise=same_for_all and below.shape != "single")
+        return joined(anchor, below, memoise=same_for_all and below.shape != "single")
+
+    def _climb(self, anchor: Part, steps: Sequence[Any]) -> tuple[Part, int]:
+        """Leading ``..`` steps at once, and their number."""
+        levels = 0
+        nodes = anchor.nodes
+        while levels < len(steps) and is_abbreviated(steps[levels], "parent"):
+            nodes = frozenset(reach("parent", nodes, self.root, self.operation))
+            levels += 1
+        if not levels:
+            return anchor, 0
+        self.touched |= nodes - {self.root}
+        for node in nodes or (self.root,):
+            self._rise(node)
+        return Part(climb(anchor.run, levels), "nodes", nodes, "single"), levels
 
     def _merge_descendants(self, steps: Sequence[Any]) -> list[Any]:
         """``//x`` as descendant::x, unless a predicate counts positions among the children of one parent."""
@@ -366,12 +382,10 @@ class Compiler:
         for step in steps:
             if (
                 merged
-                and _axis(merged[-1]) == "descendant_or_self"
-                and merged[-1].qname is None
-                and not merged[-1].predicates
-                and _axis(step) == "child"
+                and is_abbreviated(merged[-1], "descendant_or_self")
+                and axis_of(step) == "child"
                 and step.qname is not TEXT
-                and not any(_counts(predicate) for predicate in step.predicates)
+                and not any(counts(predicate) for predicate in step.predicates)
             ):
                 merged[-1] = ast.Step(Axis.descendant, step.qname, step.predicates)
             else:
@@ -379,32 +393,39 @@ class Compiler:
         return merged
 
     def _step(self, source: Part, step: Any) -> Part:
-        axis = _axis(step)
+        axis = axis_of(step)
         if step.qname is TEXT:
             if axis != "child":
                 raise RpcError("invalid-value", f"XPath: text() on the axis {axis.replace('_', '-')} is not supported")
             select: Getter = Children(lambda node: False, None, text=True).below
             nodes = frozenset((TEXT,))
         else:
-            test = _node_test(step.qname)
+            test = node_test(step.qname)
             nodes = frozenset(filter(test, reach(axis, source.nodes, self.root, self.operation)))
-            select = AXES[axis](test, self.operation)
+            select = self._select(axis, test, source, nodes)
             self.touched |= nodes - {self.root}
         if axis in UPWARD:
             for node in source.nodes:
                 self._rise(self.root if axis in ("following", "preceding") else parent_of(node, self.root) or self.root)
             for node in nodes:
                 self._rise(node)
-        select = self._look_up(step, source, nodes, select) if axis == "child" else select
-        if step.predicates and select.__name__ != "look_up":
-            select = self._filtered(select, step.predicates, nodes)
+        found = look_up(self, step, nodes, select) if axis == "child" else None
+        select = found or self.filtered(select, step.predicates, nodes)
         if axis in REVERSE:
             backward = select
             select = lambda c, v: backward(c, v)[::-1]  # noqa: E731 - a closure like the others
-        return _composed(source, select, nodes, axis)
+        return composed(source, select, nodes, axis)
+
+    def _select(self, axis: str, test: Test, source: Part, nodes: frozenset[Node]) -> Getter:
+        """An axis; a step to one child that every context node has is direct."""
+        if axis == "child" and len(nodes) == 1:
+            (node,) = nodes
+            if node.kind not in OPERATIONS and source.nodes == {node.parent}:
+                return getter(node)
+        return AXES[axis](test, self.operation)
 
     def _rise(self, node: Node) -> None:
-        if len(_chain(node, self.root)) < len(_chain(self.highest, self.root)):
+        if len(lineage(node, self.root)) < len(lineage(self.highest, self.root)):
             self.highest = node
 
     # Predicates
@@ -412,333 +433,22 @@ class Compiler:
     def _predicate(self, e: Any, nodes: frozenset[Node]) -> tuple[Part, bool]:
         outer, self.focus = self.focus, False
         part = self.compile(e, nodes)
-        counts, self.focus = self.focus or part.kind == "number", outer
-        return part, counts
+        positional, self.focus = self.focus or part.kind == "number", outer
+        return part, positional
 
-    def _filtered(self, select: Run, predicates: Sequence[Any], nodes: frozenset[Node]) -> Getter:
+    def filtered(self, select: Run, predicates: Sequence[Any], nodes: frozenset[Node]) -> Getter:
+        """What passes all `predicates`, of the nodes that `select` gives."""
         for e in predicates:
-            part, counts = self._predicate(e, nodes)
+            part, positional = self._predicate(e, nodes)
             if part.constant is not None:
-                select = _at_position(select, part.constant)
-            elif counts:
-                select = _counted(select, part.run if part.kind == "number" else self.boolean(part), part.kind == "number")
+                select = at_position(select, part.constant)
+            elif positional:
+                numeric = part.kind == "number"
+                select = counted(select, part.run if numeric else self.boolean(part), numeric)
             else:
-                select = _kept(select, self.boolean(part))
+                select = kept(select, self.boolean(part))
         return select
 
-    def _look_up(self, step: Any, source: Part, nodes: frozenset[Node], scan: Getter) -> Getter:
-        """Direct access to the entries of a list whose predicates fix all keys; `scan` when they do not."""
-        if len(nodes) != 1 or not step.predicates:
-            return scan
-        (node,) = nodes
-        if not node.keys:
-            return scan
-        conditions: list[Any] = []
-        rest: list[Any] = []
-        for predicate in step.predicates:
-            (rest if rest or _counts(predicate) else conditions).extend(
-                _operands(predicate) if isinstance(predicate, ast.AndExpr) and not rest else [predicate]
-            )
-        wanted: dict[Node, Callable[[Cursor, Evaluation], set[str]]] = {}
-        others: list[Any] = []
-        for condition in conditions:
-            key, texts = self._key_condition(condition, node)
-            if key is None or key in wanted or texts is None:
-                others.append(condition)
-            else:
-                wanted[key] = texts
-        if len(wanted) < len(node.keys):
-            return scan
-        fallback = self._filtered(scan, conditions, nodes)
-        filtered = self._filtered(_direct(node, [wanted[key] for key in node.keys], fallback), [*others, *rest], nodes)
-
-        def look_up(c: Cursor, v: Evaluation) -> list[Cursor]:
-            return filtered(c, v)
-
-        return look_up
-
-    def _key_condition(self, e: Any, node: Node) -> tuple[Node | None, Callable[[Cursor, Evaluation], set[str]] | None]:
-        """The key leaf and its wanted texts, of ``key = expression`` where the expression is the same for all entries."""
-        if not isinstance(e, ast.EqualityExpr) or e.negate:
-            return None, None
-        for left, right in ((e.left, e.right), (e.right, e.left)):
-            if isinstance(left, ast.Step) and _axis(left) == "child" and left.qname and not left.predicates:
-                test = _node_test(left.qname)
-                key = next((key for key in node.keys if test(key)), None)
-                if key is not None and _same_for_entries(right):
-                    return key, self._texts(self.compile(right, frozenset((node,))), key)
-        return None, None
-
-    def _texts(self, part: Part, key: Node) -> Callable[[Cursor, Evaluation], set[str]] | None:
-        run = part.run
-        assert key.type is not None
-        if part.kind == "nodes":
-            self._reads_text(part)
-            return lambda c, v: {string_value(x, v) for x in run(c, v)}
-        if part.kind == "string":
-            if _names_identities(key):
-                alias = self.alias
-                return lambda c, v: {text for t in (run(c, v),) for text in (t, alias(t)) if text is not None}
-            return lambda c, v: {run(c, v)}
-        if part.kind == "number" and "int" in key.type.base:
-            return lambda c, v: {number_text(run(c, v))}
-        return None
-
-
-def _direct(node: Node, wanted: list[Callable[[Cursor, Evaluation], set[str]]], fallback: Getter) -> Getter:
-    index, blank, above = node.index, node.blank, node.parent
-    types = [key.type for key in node.keys]
-    single = len(types) == 1
-
-    def get(c: Cursor, v: Evaluation) -> list[Cursor]:
-        held = c.value[index] if c.node is above else None
-        if held is None:
-            return []
-        dummy = Cursor(node, blank, c)
-        columns = []
-        combinations = 1
-        for texts, kind in zip(wanted, types, strict=True):
-            assert kind is not None
-            column = [value for text in texts(dummy, v) if (value := canonical(kind, text)) is not None]
-            columns.append(column)
-            combinations *= len(column)
-        if combinations > 1 and combinations > entries.size(held):
-            return fallback(c, v)
-        v.spend(combinations)
-        if single:
-            found = [x for key in columns[0] for x in entry(node, c, key)]
-        else:
-            found = [x for key in product(*columns) for x in entry(node, c, key)]
-        return document_order(found, v)
-
-    return get
-
-
-def _joined(anchor: Part, below: Part, *, memoise: bool) -> Part:
-    start, down = anchor.run, below.run
-
-    def run(c: Cursor, v: Evaluation) -> list[Cursor]:
-        found = start(c, v)
-        return down(found[0], v) if found else []  # type: ignore[no-any-return]
-
-    if down is _here:
-        run = start
-    if not memoise:
-        return Part(run, "nodes", below.nodes, below.shape)
-
-    def values(c: Cursor, v: Evaluation) -> frozenset[str]:
-        found = start(c, v)
-        if not found:
-            return frozenset()
-        key = (down, found[0].place())
-        known: frozenset[str] | None = v.memo.get(key)
-        if known is None:
-            known = v.memo[key] = frozenset([string_value(x, v) for x in down(found[0], v)])
-        return known
-
-    return Part(run, "nodes", below.nodes, below.shape, values)
-
-
-def _composed(source: Part, select: Getter, nodes: frozenset[Node], axis: str) -> Part:
-    """One step from every node of `source`, in document order."""
-    run = source.run
-    if source.shape == "single":
-        one = all(n.kind not in ("list", "leaf-list") for n in nodes) and len(nodes) == 1
-        shape: Shape = "single" if axis in ("parent", "self") or (axis == "child" and one) else "mixed"
-        shape = "level" if shape == "mixed" and axis == "child" else shape
-        if run is _here:
-            return Part(select, "nodes", nodes, shape)
-        return Part(lambda c, v: select(x[0], v) if (x := run(c, v)) else [], "nodes", nodes, shape)
-    if axis == "self" or (axis == "child" and source.shape == "level"):
-
-        def each(c: Cursor, v: Evaluation) -> list[Cursor]:
-            found: list[Cursor] = []
-            for x in run(c, v):
-                found += select(x, v)
-            return found
-
-        return Part(each, "nodes", nodes, source.shape)
-
-    def sort(c: Cursor, v: Evaluation) -> list[Cursor]:
-        found: list[Cursor] = []
-        for x in run(c, v):
-            found += select(x, v)
-        return document_order(list({id(x): x for x in found}.values()), v)
-
-    return Part(sort, "nodes", nodes, "level" if axis == "parent" and source.shape == "level" else "mixed")
-
-
-def _equal_nodes(left: Part, right: Part, negate: bool) -> Run:
-    if not negate:
-        for part, other in ((left, right), (right, left)):
-            if part.values is not None:
-                values, run = part.values, other.run
-
-                def among(c: Cursor, v: Evaluation) -> bool:
-                    found = run(c, v)
-                    if not found:
-                        return False
-                    known = values(c, v)
-                    return any(string_value(x, v) in known for x in found)
-
-                return among
-    a, b = left.run, right.run
-    return lambda c, v: compare_equal(a(c, v), b(c, v), negate, v)
-
-
-def _kept(select: Run, test: Run) -> Getter:
-    return lambda c, v: [x for x in select(c, v) if test(x, v)]
-
-
-def _at_position(select: Run, wanted: float) -> Getter:
-    index = int(wanted) - 1 if wanted == int(wanted) and wanted >= 1 else -1
-    return lambda c, v: select(c, v)[index : index + 1] if index >= 0 else []
-
-
-def _counted(select: Run, test: Run, numeric: bool) -> Getter:
-    def get(c: Cursor, v: Evaluation) -> list[Cursor]:
-        outer = v.position, v.size
-        found = select(c, v)
-        kept = []
-        size = len(found)
-        for position, x in enumerate(found, 1):
-            v.position, v.size = position, size
-            result = test(x, v)
-            if result == position if numeric else result:
-                kept.append(x)
-        v.position, v.size = outer
-        return kept
-
-    return get
-
-
-def _chain(node: Node, root: Node) -> list[Node]:
-    """`node` and what is above it, the root last."""
-    chain = [node]
-    while (above := parent_of(chain[-1], root)) is not None:
-        chain.append(above)
-    return chain
-
-
-def _axis(step: Any) -> str:
-    return step.axis.name if isinstance(step.axis, Axis) else str(step.axis)
-
-
-def _operands(e: Any) -> list[Any]:
-    """The operands of a chain of one operator, however yangson nests it."""
-    operands: list[Any] = []
-    here = e
-    while type(here) is type(e):
-        operands.append(here.right)
-        here = here.left
-    return [here, *reversed(operands)]
-
-
-def _flatten(e: Any) -> tuple[Any | None, list[Any]]:
-    """The start of a path (None for the context node) and its steps."""
-    steps: list[Any] = []
-    while True:
-        if isinstance(e, ast.LocationPath):
-            steps.insert(0, e.right)
-            e = e.left
-        elif isinstance(e, ast.PathExpr):
-            start, right = _flatten(e.right)
-            if start is not None:
-                if not right:
-                    raise RpcError("invalid-value", "XPath: a step is missing after '/'")
-                # yangson reads the second slash of ``f()//x`` as the root.
-                right.insert(0, ast.Step(Axis.descendant_or_self, None, []))
-            steps[:0] = right
-            e = e.left
-        elif isinstance(e, ast.FilterExpr) and not e.predicates:
-            e = e.primary
-        elif isinstance(e, ast.Step):
-            return None, [e, *steps]
-        else:
-            return e, steps
-
-
-def _node_test(qname: Any) -> Test:
-    if qname is None:
-        return lambda node: node is not TEXT
-    if qname is False:
-        return lambda node: node.kind != "root" and node is not TEXT
-    local, module = qname
-    if local is None:
-        return lambda node: node.kind != "root" and name_of(node).module == module
-    if module is not None:
-
-        def named(node: Node) -> bool:
-            own = name_of(node)
-            return own.name == local and own.module == module
-
-        return named
-
-    def in_module_of_parent(node: Node) -> bool:
-        own = name_of(node)
-        return own.name == local and (own.parent is None or own.parent.kind == "root" or own.parent.module == own.module)
-
-    return in_module_of_parent
-
-
-def _names_identities(node: Node) -> bool:
-    return node.type is not None and any(t.base == "identityref" for t in (node.type, *node.type.members))
-
-
-def _counts(e: Any) -> bool:
-    """Whether a predicate depends on positions: a number, or with position() or last() of its own."""
-    if isinstance(e, ast.FilterExpr) and not e.predicates:
-        return _counts(e.primary)
-    function = FUNCTIONS.get(type(e))
-    if isinstance(e, _NUMERIC) or (function is not None and function.result == "number"):
-        return True
-    return _uses_focus(e)
-
-
-def _uses_focus(e: Any) -> bool:
-    if isinstance(e, ast.FuncPosition | ast.FuncLast):
-        return True
-    if isinstance(e, ast.FilterExpr):
-        return _uses_focus(e.primary)
-    if isinstance(e, ast.LocationPath | ast.PathExpr):
-        return _uses_focus(_flatten(e)[0])
-    if isinstance(e, ast.OrExpr | ast.AndExpr | ast.UnionExpr):
-        return any(map(_uses_focus, _operands(e)))
-    function = FUNCTIONS.get(type(e))
-    if function is not None:
-        return any(map(_uses_focus, function.arguments(e)))
-    return any(_uses_focus(getattr(e, part, None)) for part in ("left", "right", "expr") if hasattr(e, part))
-
-
-def _same_for_entries(e: Any) -> bool:
-    """Whether an expression in a list's predicate has one value for all entries: it starts outside of the entry."""
-    if isinstance(e, ast.Literal | ast.Number | ast.FuncCurrent | ast.Root):
-        return True
-    if isinstance(e, ast.FuncPosition | ast.FuncLast):
-        return False
-    if isinstance(e, ast.Step):
-        return _axis(e) == "parent"
-    if isinstance(e, ast.FilterExpr):
-        return _same_for_entries(e.primary)
-    if isinstance(e, ast.LocationPath | ast.PathExpr):
-        start, steps = _flatten(e)
-        return _same_for_entries(start if start is not None else steps[0])
-    if isinstance(e, ast.UnaryMinusExpr | ast.FuncDeref):
-        return _same_for_entries(e.expr)
-    if isinstance(e, ast.AdditiveExpr | ast.MultiplicativeExpr | ast.UnionExpr):
-        return _same_for_entries(e.left) and _same_for_entries(e.right)
-    function = FUNCTIONS.get(type(e))
-    return function is not None and all(a is not None and _same_for_entries(a) for a in function.arguments(e))
-
-
-def _words(e: Any) -> str:
-    name = type(e).__name__
-    if not name.startswith("Func"):
-        return "a path, union or filter"
-    return "".join(f"-{c.lower()}" if c.isupper() else c for c in name[4:]).strip("-") + "()"
-
-
-_NUMERIC: Final = (ast.Number, ast.AdditiveExpr, ast.MultiplicativeExpr, ast.UnaryMinusExpr)
 
 _ARITHMETIC: Final[dict[Any, Callable[[float, float], float]]] = {
     True: lambda a, b: a + b,

@@ -96,7 +96,7 @@ def modulo(left: float, right: float) -> float:
 
 
 def round_half_up(value: float) -> float:
-    """round(): the nearest integer, of two the one closer to positive infinity; keeps the sign of zero (section 4.4)."""
+    """round(): the nearest integer, of two the greater one; keeps the sign of zero (section 4.4)."""
     if value != value or math.isinf(value):
         return value
     low = math.floor(value)
@@ -129,6 +129,14 @@ def _substring(text: str, start: float, length: float = math.inf) -> str:
     return text[int(low) - 1 : int(high) - 1] if high > low else ""
 
 
+def _before(text: str, mark: str) -> str:
+    return text.partition(mark)[0] if mark and mark in text else ""
+
+
+def _after(text: str, mark: str) -> str:
+    return text.partition(mark)[2] if mark else text
+
+
 def _translate(text: str, old: str, new: str) -> str:
     table: dict[int, str | None] = {}
     for position, character in enumerate(old):
@@ -148,7 +156,8 @@ def _regex(pattern: str) -> re.Pattern[str]:
     try:
         return re.compile(translate_pattern(pattern, back_references=False, lazy_quantifiers=False, anchors=False))
     except (RegexError, re.error) as error:
-        raise RpcError("invalid-value", f"re-match(): {pattern!r} is no XML Schema regular expression: {error}") from None
+        message = f"re-match(): {pattern!r} is no XML Schema regular expression: {error}"
+        raise RpcError("invalid-value", message) from None
 
 
 def _re_match(text: str, pattern: str) -> bool:
@@ -176,7 +185,7 @@ def _count(nodes: list[Cursor], evaluation: Evaluation) -> float:
 
 
 def _sum(nodes: list[Cursor], evaluation: Evaluation) -> float:
-    return math.fsum(numbers) if all(map(math.isfinite, numbers := [number_of_node(c, evaluation) for c in nodes])) else sum(numbers)
+    return sum([number_of_node(c, evaluation) for c in nodes], 0.0)
 
 
 def _bit_is_set(nodes: list[Cursor], bit: str, evaluation: Evaluation) -> bool:
@@ -199,9 +208,7 @@ def _plain(kind: Type) -> list[Type]:
     return [inner for member in kind.members for inner in _plain(member)] if kind.members else [kind]
 
 
-def derived_from(
-    nodes: list[Cursor], identity: str, bases: Mapping[str, frozenset[str]], *, or_self: bool
-) -> bool:
+def derived_from(nodes: list[Cursor], identity: str, bases: Mapping[str, frozenset[str]], *, or_self: bool) -> bool:
     """derived-from(-or-self)() of RFC 7950 section 10.4: is any node an identityref derived from `identity`?"""
     return any(
         isinstance(c.value, Identity) and (identity in bases.get(c.value, ()) or (or_self and c.value == identity))
@@ -235,11 +242,11 @@ def _substring_arguments(e: Any) -> tuple[Any, ...]:
     return (e.left, e.right, e.length) if e.length is not None else (e.left, e.right)
 
 
-class NamespaceUri(ast.UnaryExpr):
+class NamespaceUri(ast.UnaryExpr):  # type: ignore[misc] # yangson is not typed
     """namespace-uri(), which yangson's grammar lacks."""
 
 
-class Lang(ast.UnaryExpr):
+class Lang(ast.UnaryExpr):  # type: ignore[misc]
     """lang(): no node of a data tree has an xml:lang."""
 
 
@@ -257,8 +264,8 @@ FUNCTIONS: Final[Mapping[type, Function]] = {
     ast.FuncConcat: Function(lambda e: tuple(e.parts), ("string",), "string", lambda *parts: "".join(parts)),
     ast.FuncContains: Function(_two, ("string", "string"), "boolean", lambda a, b: b in a),
     ast.FuncStartsWith: Function(_two, ("string", "string"), "boolean", lambda a, b: a.startswith(b)),
-    ast.FuncSubstringBefore: Function(_two, ("string", "string"), "string", lambda a, b: a.partition(b)[0] if b and b in a else ""),
-    ast.FuncSubstringAfter: Function(_two, ("string", "string"), "string", lambda a, b: a.partition(b)[2] if b else a),
+    ast.FuncSubstringBefore: Function(_two, ("string", "string"), "string", _before),
+    ast.FuncSubstringAfter: Function(_two, ("string", "string"), "string", _after),
     ast.FuncSubstring: Function(_substring_arguments, ("string", "number", "number"), "string", _substring),
     ast.FuncStringLength: Function(_one, ("string",), "number", lambda a: float(len(a))),
     ast.FuncNormalizeSpace: Function(_one, ("string",), "string", _normalize),
@@ -277,7 +284,7 @@ LOCAL_NAME: Final = Function(_one, ("nodes",), "string", _local_name, True)
 
 # Comparisons (section 3.4)
 
-Comparison: Final = {
+COMPARISONS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "=": lambda a, b: a == b,
     "!=": lambda a, b: a != b,
     "<": lambda a, b: a < b,
@@ -286,13 +293,8 @@ Comparison: Final = {
     ">=": lambda a, b: a >= b,
 }
 
-#: Texts that a node is equal to besides its own: the identities a literal names by prefix.
-Aliases = Callable[[str], str | None]
 
-
-def compare_equal(
-    left: list[Cursor], right: list[Cursor], negate: bool, evaluation: Evaluation
-) -> bool:
+def compare_equal(left: list[Cursor], right: list[Cursor], negate: bool, evaluation: Evaluation) -> bool:
     """= or != of two node-sets, in time linear in both."""
     if not left or not right:
         return False
@@ -301,17 +303,15 @@ def compare_equal(
     return not a.isdisjoint(b) if not negate else len(a) > 1 or a != b or len(b) > 1
 
 
-def compare_order(
-    operator: str, left: list[float], right: list[float]
-) -> bool:
+def compare_order(operator: str, left: list[float], right: list[float]) -> bool:
     """<, <=, > or >= of any number of `left` with any of `right`; NaN compares with nothing."""
     a = [x for x in left if x == x]
     b = [x for x in right if x == x]
     if not a or not b:
         return False
     if operator in ("<", "<="):
-        return bool(Comparison[operator](min(a), max(b)))
-    return bool(Comparison[operator](max(a), min(b)))
+        return bool(COMPARISONS[operator](min(a), max(b)))
+    return bool(COMPARISONS[operator](max(a), min(b)))
 
 
 def canonical(kind: Type, text: str) -> Scalar | None:

@@ -69,7 +69,8 @@ class Prefixes:
         """Module name of `prefix`; a name in an unknown namespace is one that no node has."""
         if prefix not in self.modules:
             known = ", ".join(sorted(self.modules)) or "none are"
-            raise RpcError("invalid-value", f"the prefix {prefix!r} of the XPath expression is not declared (declared: {known})")
+            message = f"the prefix {prefix!r} of the XPath expression is not declared (declared: {known})"
+            raise RpcError("invalid-value", message)
         return self.modules[prefix] or ""
 
     def translate_pname(self, name: str, _: Any) -> tuple[str, str]:
@@ -78,7 +79,9 @@ class Prefixes:
         return local, self.prefix2ns(prefix, None) if colon else ""
 
 
-class _Parser(XPathParser):  # type: ignore[misc]  # yangson is not typed
+class _Parser(XPathParser):  # type: ignore[misc] # yangson is not typed
+    offset: int
+
     def _location_path(self) -> Any:
         if match := _ONLY_ROOT.match(self.input, self.offset):
             self.offset = match.end()
@@ -150,8 +153,8 @@ def parse(template: str, modules: Mapping[str, str | None]) -> Any:
 
 def _bad(parser: XPathParser, why: str) -> RpcError:
     seen = parser.input[: parser.offset]
-    return RpcError("invalid-value", f"XPath expression, after {seen[-60:]!r}: {why}" if seen else f"XPath expression: {why}")
-
+    where = f", after {seen[-60:]!r}" if seen else ""
+    return RpcError("invalid-value", f"XPath expression{where}: {why}")
 
 
 def alias(text: str, modules: Mapping[str, str | None]) -> str | None:

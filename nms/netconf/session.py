@@ -20,24 +20,16 @@ from nms.netconf.exchange import Call, Core, Exchange
 from nms.netconf.framing import Buffer
 from nms.netconf.messages import hello, read_hello
 from nms.netconf.replies import notification
-from nms.operations.request import (
-    CancelCommit,
-    CloseSession,
-    Commit,
-    CopyConfig,
-    EditConfig,
-    Invoke,
-    Principal,
-    Validate,
-)
+from nms.operations.request import CloseSession, CreateSubscription, Get, GetSchema, Principal
 
 log = logging.getLogger(__name__)
 
 #: A message of more bytes is parsed and executed in a thread.
 LARGE_MESSAGE: Final = 256 * 1024
 
-#: Requests that wait for the disk, for the writer's turn, or for model-defined code: executed in a thread.
-SLOW: Final = frozenset((EditConfig, CopyConfig, Commit, CancelCommit, Validate, Invoke))
+#: Requests that only read: they wait for nobody and are executed at once.  All others wait for the writer's turn, the
+#: disk or model-defined code, and are executed in a thread.
+READS: Final = frozenset((Get, GetSchema, CreateSubscription))
 
 #: Rpcs that wait for their turn before the transport is no longer read.
 MAX_WAITING: Final = 64
@@ -152,10 +144,10 @@ class NetconfSession:
             self._in_thread(message)
             return
         call = self._exchange.read(message)
-        if type(call.request) in SLOW:
-            self._in_thread(call)
-        else:
+        if type(call.request) in READS or isinstance(call.request, Exception):
             self._answer(call, self._exchange.execute(call))
+        else:
+            self._in_thread(call)
 
     def _in_thread(self, work: bytes | Call) -> None:
         def execute() -> tuple[Call, bytes]:
@@ -219,5 +211,8 @@ class NetconfSession:
             self._release()
 
     def _release(self) -> None:
-        """Locks and subscriptions go only when no thread can take new ones for this session."""
-        self._core.close_session(self._session, self._ended)
+        """Locks and subscriptions go only when no thread can take new ones for this session.
+
+        That waits for the writer's turn, so not in the loop.
+        """
+        self._loop.run_in_executor(None, self._core.close_session, self._session, self._ended)

@@ -82,6 +82,7 @@ class Core:
             guard=guard,
             streams=streams,
             events=_events(self.schema),
+            capabilities=monitor.netconf_capabilities(self.schema),
             clock=clock,
             started=clock(),
             end=self._end,
@@ -115,24 +116,21 @@ class Core:
         """Do what a session asks.  Any thread.
 
         Raises:
-            RpcError, RpcErrors: refused; counted for RFC 6022.
+            RpcError, RpcErrors: refused; counted on the session (RFC 6022).
         """
-        counters = self.context.counters
         session.in_rpcs += 1
-        counters.in_rpcs += 1
         try:
             self.guard.check_execute(session.principal, *self._rpc(session, wanted))
             return HANDLERS[type(wanted)](self.context, session, wanted)
         except (RpcError, RpcErrors):
             session.out_rpc_errors += 1
-            counters.out_rpc_errors += 1
             raise
 
     def _rpc(self, session: Session, wanted: Request) -> tuple[Node | None, InstancePath]:
         """What NACM judges the execution of; RESTCONF's methods on data are no rpcs (RFC 8341 section 3.2)."""
         if isinstance(wanted, request.Invoke):
             return wanted.node, wanted.path
-        if isinstance(wanted, request.Get | request.EditConfig) and not session.protocol.startswith("netconf"):
+        if isinstance(wanted, request.Get | request.EditConfig) and not monitor.is_netconf(session):
             return None, ()
         module, name = wanted.rpc
         if isinstance(wanted, request.Get) and wanted.datastore != "operational":
@@ -145,8 +143,7 @@ class Core:
         """A new session of `principal`; `close` is called, in any thread, with the reason when it is killed."""
         session = Session(next(self._ids), principal, protocol, host, self.context.clock(), close)
         self.context.sessions[session.id] = session
-        if protocol.startswith("netconf"):
-            self.context.counters.in_sessions += 1
+        if monitor.is_netconf(session):
             events.session_start(self.context, session)
         return session
 
@@ -166,15 +163,13 @@ class Core:
         session.on_close.clear()
         if self.guard.end(session):
             events.confirmed_commit(self.context, "cancel", session)
-        if session.protocol.startswith("netconf"):
-            counters = self.context.counters
-            counters.dropped_sessions += reason not in ("closed", "killed")
-            counters.in_bad_hellos += reason == "bad-hello"
+        if monitor.is_netconf(session):
+            monitor.count_end(self.context.counters, session, reason)
             events.session_end(self.context, session, reason, killed_by)
 
     def hello_capabilities(self) -> list[str]:
         """The capability URIs of <hello>."""
-        return monitor.netconf_capabilities(self.schema)
+        return list(self.context.capabilities)
 
     # ------------------------------------------------------------ the daemon and the domain
 

@@ -32,7 +32,6 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
 
     def sink(notification: object) -> None:
         session.out_notifications += 1
-        context.counters.out_notifications += 1
         request.sink(notification)
 
     subscription = stream.subscribe(sink, accepts, request.start_time, request.stop_time, context.clock())

@@ -12,7 +12,6 @@ import asyncio
 import json
 import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -68,9 +67,7 @@ def edit(target: str, body: str, attributes: str = "") -> str:
 
 
 def get(content: str) -> str:
-    return (
-        f'<get-config><source><running/></source><filter><apps xmlns="{NS}">{content}</apps></filter></get-config>'
-    )
+    return f'<get-config><source><running/></source><filter><apps xmlns="{NS}">{content}</apps></filter></get-config>'
 
 
 async def timed(count: int, act: Callable[[int], Awaitable[object]]) -> float:
@@ -132,27 +129,26 @@ authorized-keys = ["id.pub"]
 recovery = true
 """
         )
-        with subprocess.Popen(
-            [sys.executable, "-m", "nms.cli", "serve", "--config", str(folder / "nms.toml")], stdout=subprocess.PIPE
-        ) as server:
-            try:
-                assert server.stdout is not None
-                line = server.stdout.readline().decode()
-                port = int(line.rsplit(":", 1)[1])
-                async with asyncssh.connect(
-                    "127.0.0.1",
-                    port,
-                    username="bench",
-                    client_keys=[asyncssh.import_private_key(user.private)],
-                    known_hosts=([asyncssh.import_public_key(host.public)], [], []),
-                ) as connection:
-                    process = await connection.create_process(subsystem="netconf", encoding=None)
-                    process.stdin.write(HELLO)
-                    await process.stdout.readuntil(b"]]>]]>")
-                    client = Client(process)
-                    return {str(size): await measure(client, size, args.count) for size in args.sizes}
-            finally:
-                server.terminate()
+        command = [sys.executable, "-m", "nms.cli", "serve", "--config", str(folder / "nms.toml")]
+        server = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+        try:
+            assert server.stdout is not None
+            line = (await server.stdout.readline()).decode()
+            async with asyncssh.connect(
+                "127.0.0.1",
+                int(line.rsplit(":", 1)[1]),
+                username="bench",
+                client_keys=[asyncssh.import_private_key(user.private)],
+                known_hosts=([asyncssh.import_public_key(host.public)], [], []),
+            ) as connection:
+                process = await connection.create_process(subsystem="netconf", encoding=None)
+                process.stdin.write(HELLO)
+                await process.stdout.readuntil(b"]]>]]>")
+                client = Client(process)
+                return {str(size): await measure(client, size, args.count) for size in args.sizes}
+        finally:
+            server.terminate()
+            await server.wait()
 
 
 def show(found: dict[str, dict[str, float]]) -> None:

@@ -148,14 +148,14 @@ def test_candidate(connect: Callable[[], Any]) -> None:
     assert (read(session), read(session, "candidate")) == ("", "<mtu>1400</mtu>")
     session.discard_changes()
     assert read(session, "candidate") == ""
-    session.edit_config(config("<link><from>x</from><to>y</to></link>"), target="candidate")
+    session.edit_config(config("<node><id>x</id></node><link><from>x</from><to>y</to></link>"), target="candidate")
     with pytest.raises(RPCError) as caught:
         session.validate("candidate")
     assert caught.value.tag == "data-missing"
     with pytest.raises(RPCError):
         session.commit()
     assert read(session) == ""
-    session.edit_config(config("<node><id>x</id></node><node><id>y</id></node>"), target="candidate")
+    session.edit_config(config("<node><id>y</id></node>"), target="candidate")
     session.validate("candidate")
     session.commit()
     assert "<link>" in read(session)

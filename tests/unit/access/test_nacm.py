@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.operations.shop_server import Server, at, path, schema, tree
 
 from nms.errors import RpcError
 from nms.model import json
 from nms.notify.streams import Notification
 from nms.operations.request import CopyConfig, Get, Invoke, KillSession, Lock, PathFilter, Session
+from tests.unit.operations.shop_server import Server, at, path, schema, tree
 
 STOCK = {
     "shop:shop": {
@@ -88,7 +88,9 @@ def test_the_first_matching_rule_wins() -> None:
 
 
 def test_user_ordered_lists_keep_their_order() -> None:
-    bench = server({"action": "deny", "path": "/shop:shop/queue[who='none']"}, {"action": "deny", "path": "/shop:shop/item"})
+    bench = server(
+        {"action": "deny", "path": "/shop:shop/queue[who='none']"}, {"action": "deny", "path": "/shop:shop/item"}
+    )
     assert shop_of(bench, bench.open("ann"))["queue"] == [{"who": "y"}, {"who": "x"}]
 
 
@@ -169,9 +171,7 @@ def test_operations_and_their_rules() -> None:
         with pytest.raises(RpcError) as caught:
             bench.do(request, ann)
         assert caught.value.tag == "access-denied"
-    assert bench.read("/ietf-netconf-acm:nacm/denied-operations") == {
-        "ietf-netconf-acm:nacm": {"denied-operations": 3}
-    }
+    assert bench.read("/ietf-netconf-acm:nacm/denied-operations") == {"ietf-netconf-acm:nacm": {"denied-operations": 3}}
 
 
 def test_get_config_and_get_are_rpcs_of_their_own_on_netconf_and_none_on_restconf() -> None:

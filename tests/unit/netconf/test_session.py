@@ -155,6 +155,7 @@ def test_close_session_is_answered_and_ends_it(schema: Schema) -> None:
         assert len(client.received) == 1
         assert "<ok/>" in client.received[0]
         client.session.connection_lost()
+        await client.until(lambda: core.reasons)
         assert (core.closed, core.reasons) == ([1], ["closed"])
 
     play(schema, scenario)
@@ -164,6 +165,7 @@ def test_kill_from_another_thread(schema: Schema) -> None:
     async def scenario(client: Client, core: RecordingCore) -> None:
         await asyncio.to_thread(core.sessions[1].close, "by session 2")
         await client.until(lambda: client.closed)
+        await client.until(lambda: core.reasons)
         assert (core.closed, core.reasons) == ([1], ["killed"])
 
     play(schema, scenario)
@@ -194,6 +196,7 @@ def test_broken_framing_ends_the_session_without_a_word(schema: Schema, data: by
         client.session.feed(data)
         assert client.closed
         assert client.received == []
+        await client.until(lambda: core.reasons)
         assert (core.closed, core.reasons) == ([1], ["dropped"])
         client.session.feed(b"more")
 
@@ -207,6 +210,7 @@ def test_no_hello_in_time(schema: Schema, monkeypatch: pytest.MonkeyPatch) -> No
         core = RecordingCore(schema)
         client = Client(core)
         await client.until(lambda: client.closed)
+        await client.until(lambda: core.reasons)
         assert (core.closed, core.reasons) == ([1], ["timeout"])
 
     asyncio.run(run())
@@ -290,6 +294,6 @@ def test_a_subscriber_that_never_reads_is_closed(schema: Schema, monkeypatch: py
         assert not client.closed
         sinks[0](events(schema, 1)[0])
         await client.until(lambda: client.closed)
-        assert core.closed == [1]
+        await client.until(lambda: core.closed == [1])
 
     play(schema, scenario)

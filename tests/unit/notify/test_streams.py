@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 from lxml import etree
-from tests.unit.operations.shop_server import Server, at, path, schema
 
 from nms.errors import RpcError
 from nms.model import json
 from nms.notify.streams import Notification, Streams
-from nms.operations.request import SubtreeFilter
+from nms.operations.request import SubtreeFilter, XPathFilter
+from tests.unit.operations.shop_server import Server, at, path, schema
 
 
 def rang(server: Server, who: str) -> None:
@@ -91,6 +91,18 @@ def test_subtree_filters_select_events() -> None:
     rang(server, "you")
     rang(server, "me")
     assert names(got) == ["me"]
+
+
+def test_xpath_filters_select_events_and_bad_ones_are_refused_at_once() -> None:
+    server = Server()
+    got: list[Any] = []
+    names_in_scope = {"s": "urn:example:shop"}
+    server.do(server.subscription(got, filter=XPathFilter("/s:rang[s:who='me']", names_in_scope)))
+    rang(server, "you")
+    rang(server, "me")
+    assert names(got) == ["me"]
+    with pytest.raises(RpcError, match="invalid-value"):
+        server.do(server.subscription(got, filter=XPathFilter("/s:rang[", names_in_scope)))
 
 
 def test_events_of_an_instance_are_filtered_by_their_path() -> None:

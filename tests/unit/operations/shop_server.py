@@ -11,6 +11,7 @@ from typing import Any
 from nms.access.guard import Journal
 from nms.model import edit, json
 from nms.model.edit import Edit, Insert, Op
+from nms.model.load import load
 from nms.model.path import InstancePath, parse_path
 from nms.model.schema import Schema
 from nms.model.values import Value
@@ -35,8 +36,6 @@ MODULES = Path(__file__).parent / "modules"
 @cache
 def schema() -> Schema:
     """modules/shop.yang beside the protocols' own modules."""
-    from nms.model.load import load
-
     return load([MODULES], ["shop", *PROTOCOL_MODULES])
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
-from tests.unit.operations.shop_server import Server, at, path
 
 from nms.errors import RpcError, RpcErrors
 from nms.model.edit import Edit
 from nms.operations.request import CopyConfig, DeleteConfig, Get, PathFilter, Precondition
+from tests.unit.operations.shop_server import Server, at, path
 
 
 @pytest.fixture
@@ -71,10 +73,28 @@ def test_a_test_changes_nothing(server: Server, option: dict[str, object]) -> No
         server.edit(at("/shop:shop/name", "new", "create"), **option)
 
 
-def test_state_cannot_be_edited_into_configuration_stores(server: Server) -> None:
+def test_operational_cannot_be_edited(server: Server) -> None:
     with pytest.raises(RpcError) as caught:
         server.edit(at("/shop:shop/name", "x"), target="operational")
     assert caught.value.tag == "invalid-value"
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        at("/shop:shop/item[id='a']/sold", 3),
+        at("/shop:shop/item[id='n']", ("n", 1, 3, None)),
+        at("/shop:shop/item[id='n']", ("n", 1, None, (1, 5))),
+        at("/shop:shop/status/visitors", 1),
+    ],
+)
+@pytest.mark.parametrize("target", ["running", "candidate"])
+def test_state_cannot_be_configured(server: Server, attempt: Edit, target: Any) -> None:
+    with pytest.raises(RpcError) as caught:
+        server.edit(attempt, target=target)
+    assert caught.value.tag == "invalid-value"
+    assert caught.value.path.endswith(("sold", "weight", "status", "visitors"))
+    assert server.shop(target) == {"name": "corner", "item": [{"id": "a", "price": 3}]}
 
 
 def test_entity_tags_follow_the_resource_and_not_its_neighbours(server: Server) -> None:

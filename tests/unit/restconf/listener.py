@@ -68,7 +68,8 @@ class Raw:
         """Everything up to and with `end`."""
         while end not in self.buffer:
             part = self.socket.recv(65536)
-            assert part, f"closed before {end!r}: {self.buffer!r}"
+            if not part:
+                raise EOFError(f"closed before {end!r}: {self.buffer!r}")
             self.buffer += part
         head, _, self.buffer = self.buffer.partition(end)
         return head + end

@@ -121,6 +121,16 @@ def test_empty_container_is_there(client: FlaskClient, core: RecordingCore) -> N
     assert (response.status_code, orjson.loads(response.data)) == (200, {"depot:depot": {}})
 
 
+def test_defaults_in_use_are_there(client: FlaskClient, stocked: RecordingCore) -> None:
+    for path, expected in (
+        ("/depot:motto", {"depot:motto": "none"}),
+        ("/depot:depot/bay=b%2Fc/size", {"depot:size": 10}),
+    ):
+        response = client.get(f"/restconf/data{path}")
+        assert (response.status_code, orjson.loads(response.data)) == (200, expected)
+    assert client.get("/restconf/data/depot:depot/bay=zz/size").status_code == 404
+
+
 def test_head_is_get_without_body(client: FlaskClient, stocked: RecordingCore) -> None:
     get, head = client.get(f"{BAY}=a"), client.head(f"{BAY}=a")
     assert head.data == b""

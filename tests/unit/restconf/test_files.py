@@ -56,7 +56,9 @@ def test_what_was_put_comes_back_whole_and_in_ranges(client: FlaskClient, tmp_pa
     part = client.get(f"/packages/{DIGEST}", headers={**reader, "Range": "bytes=100-199"}, buffered=True)
     assert (part.status_code, part.data) == (206, CONTENT[100:200])
     assert part.headers["Content-Range"] == f"bytes 100-199/{len(CONTENT)}"
-    assert client.get(f"/packages/{DIGEST}", headers={**reader, "Range": "bytes=9999-"}, buffered=True).status_code == 416
+    assert (
+        client.get(f"/packages/{DIGEST}", headers={**reader, "Range": "bytes=9999-"}, buffered=True).status_code == 416
+    )
 
 
 @pytest.mark.parametrize(

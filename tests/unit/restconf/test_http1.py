@@ -74,8 +74,10 @@ def test_byte_by_byte(raw: Raw, core: RecordingCore) -> None:
 
 def test_chunked_body(raw: Raw, core: RecordingCore) -> None:
     raw.send(
-        b"PUT /restconf/data/depot:motto HTTP/1.1\r\nHost: h\r\n" + ANN + b"Content-Type: application/yang-data+json\r\n"
-        b"Transfer-Encoding: chunked\r\n\r\n8\r\n{\"depot:\r\n"
+        b"PUT /restconf/data/depot:motto HTTP/1.1\r\nHost: h\r\n"
+        + ANN
+        + b"Content-Type: application/yang-data+json\r\n"
+        b'Transfer-Encoding: chunked\r\n\r\n8\r\n{"depot:\r\n'
     )
     raw.send(b'd\r\nmotto":"many"\r\n1\r\n}\r\n0\r\n\r\n')
     assert (raw.answer()[0], motto(core)) == (201, "many")
@@ -149,7 +151,9 @@ def test_a_header_with_an_underscore_forges_nothing(raw: Raw) -> None:
     assert raw.answer()[0] == 401
 
 
-def test_a_broken_handler_ends_the_request_only(raw: Raw, core: RecordingCore, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_broken_handler_ends_the_request_only(
+    raw: Raw, core: RecordingCore, caplog: pytest.LogCaptureFixture
+) -> None:
     def broken(invoke: object) -> object:
         raise ZeroDivisionError
 

@@ -19,9 +19,7 @@ COUNT = "/restconf/operations/depot:count"
 
 def test_list(client: FlaskClient) -> None:
     as_json = client.get("/restconf/operations")
-    assert orjson.loads(as_json.data) == {
-        "ietf-restconf:operations": {"depot:close": [None], "depot:count": [None]}
-    }
+    assert orjson.loads(as_json.data) == {"ietf-restconf:operations": {"depot:close": [None], "depot:count": [None]}}
     root = etree.fromstring(client.get("/restconf/operations", headers={"Accept": XML}).data)
     assert [child.tag for child in root] == ["{urn:depot}close", "{urn:depot}count"]
 
@@ -37,7 +35,7 @@ def test_rpc(client: FlaskClient, core: RecordingCore, body: str, media: str) ->
     core.answers["count"] = (12,)
     for accept, expected in (
         (JSON, '{"depot:output":{"total":"12"}}'),
-        (XML, '<output xmlns="urn:depot"><total>12</total></output>'),
+        (XML, '<output xmlns="urn:depot"><total xmlns="urn:depot">12</total></output>'),
     ):
         response = client.post(COUNT, data=body, headers={"Content-Type": media, "Accept": accept})
         assert (response.status_code, response.mimetype, response.text) == (200, accept, expected)
@@ -53,8 +51,18 @@ def test_rpc_without_input_or_output(client: FlaskClient, core: RecordingCore) -
 
 def test_action(client: FlaskClient, core: RecordingCore) -> None:
     core.answers["sweep"] = (3,)
+    assert (
+        client.put(
+            "/restconf/data/depot:depot/bay=a%2Fb",
+            data='{"depot:bay":[{"name":"a/b"}]}',
+            headers={"Content-Type": JSON},
+        ).status_code
+        == 201
+    )
     response = client.post(
-        "/restconf/data/depot:depot/bay=a%2Fb/sweep", data='{"depot:input":{"hard":true}}', headers={"Content-Type": JSON}
+        "/restconf/data/depot:depot/bay=a%2Fb/sweep",
+        data='{"depot:input":{"hard":true}}',
+        headers={"Content-Type": JSON},
     )
     assert (response.status_code, response.text) == (200, '{"depot:output":{"dust":3}}')
     request: Any = core.requests[-1]
@@ -91,7 +99,9 @@ def test_methods(client: FlaskClient) -> None:
 
 def test_the_errors_of_an_operation_are_rendered(client: FlaskClient, core: RecordingCore) -> None:
     def fail(invoke: object) -> object:
-        raise RpcError("resource-denied", "no <room> \x00 left", app_tag="full", path="/depot:motto", info={"bad-element": "x"})
+        raise RpcError(
+            "resource-denied", "no <room> \x00 left", app_tag="full", path="/depot:motto", info={"bad-element": "x"}
+        )
 
     core.answers["close"] = fail
     as_json = client.post("/restconf/operations/depot:close")

@@ -1,0 +1,202 @@
+"""What an orchestrator lets in: checks in the committing transaction, so that never two get the last of something.
+
+Quota and acceptance are terms of the agreement; what they allow is counted over the configuration as it would become,
+so nothing has to be reserved and a refusal leaves nothing behind.  It must not start any work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+
+from nms.datastore.transaction import Transaction
+from nms.drivers.api import Resources
+from nms.errors import RpcError
+from nms.mec import capacity
+from nms.mec.lifecycle import LifeCycle
+from nms.mec.onboarding import Onboarding, usable
+from nms.mec.publisher import Publisher
+from nms.mec.reference_points import plain
+from nms.mec.scope import Intent, Scope
+from nms.mec.session import Members, members_at
+from nms.mec.zones import OWN, Zones
+from nms.model.path import parse_path
+from nms.model.values import Value
+
+#: What of a deployment may change while it lives.
+FREE = ("desired-state", "phase", "name", "customer", "order")
+
+
+class Admission:
+    """The checks."""
+
+    def __init__(self, publisher: Publisher, zones: Zones, onboarding: Onboarding, lifecycle: LifeCycle) -> None:
+        self._publisher = publisher
+        self._zones = zones
+        self._onboarding = onboarding
+        self._lifecycle = lifecycle
+
+    def packages(self, wanted: Sequence[Intent], tx: Transaction) -> None:
+        """Packages may come and go.  Raises `RpcError`."""
+        for intent in wanted:
+            agreement = self._terms(intent.scope, tx.new)
+            quota = agreement.get("quota", {})
+            held = self._entries(intent.scope, "deployment", tx.new)
+            busy = any(each["package"] == intent.id for each in held) or self._ending(intent)
+            most = int(quota["package-size"]) if "package-size" in quota else None
+            self._onboarding.check(intent, busy=busy, max_size=most)
+            if intent.old is None and intent.new is not None:
+                self._in_force(intent, agreement)
+                count = len(self._entries(intent.scope, "package", tx.new))
+                if "packages" in quota and count > quota["packages"]:
+                    raise _denied(intent, f"the agreement allows {quota['packages']} packages")
+
+    def deployments(self, wanted: Sequence[Intent], tx: Transaction) -> None:
+        """Deployments may come, change and go.  Raises `RpcError`."""
+        for intent in wanted:
+            if intent.new is None:
+                continue
+            where = intent.scope.base + intent.path
+            if intent.old is not None:
+                self._change(intent, where)
+                continue
+            name = intent.new["package"]
+            usable(self._publisher.read(f"{intent.scope.base}/package[id='{name}']"), name, where)
+            agreement = self._terms(intent.scope, tx.new)
+            self._in_force(intent, agreement)
+            named = [intent.new["zone"]] if "zone" in intent.new else intent.new.get("acceptable-zone", [])
+            self._zones_known(intent, agreement, named)
+            self._within_quota(intent, agreement, tx.new)
+
+    def relocations(self, wanted: Sequence[Intent], tx: Transaction) -> None:
+        """Relocations may begin.  Raises `RpcError`."""
+        for intent in wanted:
+            if intent.new is None or intent.old is not None:
+                continue
+            where = intent.scope.base + intent.path
+            entry = self._publisher.read(f"{intent.scope.base}/deployment[id='{intent.new['deployment']}']") or {}
+            state = entry.get("state", {})
+            if plain(state.get("instantiation-state", "")) != "instantiated":
+                raise RpcError("data-missing", "only a deployment that is instantiated can be relocated", path=where)
+            if any(each["zone"] == intent.new["target-zone"] for each in state.get("instance", ())):
+                raise RpcError("invalid-value", "the deployment has an instance in the target zone", path=where)
+            agreement = self._terms(intent.scope, tx.new)
+            self._in_force(intent, agreement)
+            self._zones_known(intent, agreement, [intent.new["target-zone"]])
+
+    def used(self, scope: Scope) -> Members:
+        """What is held under an agreement (members of its state/used)."""
+        root = self._publisher.store.running
+        total = self._total(scope, root)
+        deployments = self._entries(scope, "deployment", root)
+        instances = sum(self._scale(scope, each) for each in deployments)
+        counts = {"deployments": len(deployments), "packages": len(self._entries(scope, "package", root))}
+        return {**capacity.amounts(total), "instances": instances, **counts}
+
+    # -- the single checks
+
+    def _change(self, intent: Intent, where: str) -> None:
+        old, new = intent.old or {}, intent.new or {}
+        fixed = [name for name in {*old, *new} if name not in FREE and old.get(name) != new.get(name)]
+        if fixed:
+            raise RpcError(
+                "operation-not-supported",
+                f"{sorted(fixed)[0]} of deployment {intent.id} cannot change; terminate it and deploy anew",
+                path=where,
+            )
+        if old.get("phase", "confirmed") == "confirmed" and new.get("phase", "confirmed") == "prepared":
+            raise RpcError("invalid-value", f"deployment {intent.id} is confirmed already", path=where)
+        held = (intent.held or {}).get("state", {})
+        lapsed = "prepared-until" not in held and old.get("phase") == "prepared"
+        if (
+            lapsed
+            and new.get("phase", "confirmed") == "confirmed"
+            and not self._lifecycle.busy("deployment", intent.id)
+        ):
+            raise RpcError("operation-failed", f"what was prepared for {intent.id} has lapsed", path=where, status=409)
+
+    def _zones_known(self, intent: Intent, agreement: Members, named: Iterable[str]) -> None:
+        where = intent.scope.base + intent.path
+        if intent.scope.own:
+            known = {zone["id"] for zone in self._publisher.entries(f"{OWN.base}/zone")}
+            for zone in named:
+                if zone not in known:
+                    raise RpcError("invalid-value", f"there is no zone {zone}", path=where)
+            return
+        zones = {zone["id"]: zone for zone in agreement.get("zone", ()) if zone.get("offered", True)}
+        for zone in named:
+            if zone not in zones:
+                raise RpcError("invalid-value", f"there is no zone {zone}", path=where)
+            if not zones[zone].get("accepted", False):
+                raise RpcError("invalid-value", f"zone {zone} is not accepted under the agreement", path=where)
+        if not any(zone.get("accepted", False) for zone in zones.values()):
+            raise RpcError("invalid-value", "no zone is accepted under the agreement", path=where)
+
+    def _in_force(self, intent: Intent, agreement: Members) -> None:
+        if intent.scope.own:
+            return
+        if agreement.get("role") != "provider":
+            where = intent.scope.base + intent.path
+            raise RpcError("access-denied", "this domain is the consumer under the agreement", path=where)
+        state = self._publisher.read(f"{intent.scope.agreement_path}/state") or {}
+        now = plain(state.get("federation-state", "proposed"))
+        if now != "active" or agreement.get("admin-state", "enabled") != "enabled":
+            where = intent.scope.base + intent.path
+            raise RpcError("access-denied", f"the agreement is {now}: nothing new is accepted", path=where)
+
+    def _within_quota(self, intent: Intent, agreement: Members, root: Value) -> None:
+        quota = agreement.get("quota", {})
+        if not quota:
+            return
+        deployments = self._entries(intent.scope, "deployment", root)
+        total = self._total(intent.scope, root)
+        counted = {
+            "cpu": Decimal(total.millicpu) / 1000,
+            "memory": Decimal(total.memory),
+            "storage": Decimal(total.storage),
+            "deployments": Decimal(len(deployments)),
+            "instances": Decimal(sum(self._scale(intent.scope, each) for each in deployments)),
+        }
+        for name, amount in counted.items():
+            if name in quota and amount > Decimal(str(quota[name])):
+                raise _denied(intent, f"the agreement's quota of {name} is {quota[name]}, {amount:f} would be held")
+
+    def _total(self, scope: Scope, root: Value) -> Resources:
+        total = Resources()
+        for each in self._entries(scope, "deployment", root):
+            descriptor = self._descriptor(scope, each)
+            for _ in range(self._scale(scope, each)):
+                total += capacity.demand(descriptor)
+        return total
+
+    def _scale(self, scope: Scope, deployment: Members) -> int:
+        return int(requirement(self._descriptor(scope, deployment), deployment).get("scale", 1))
+
+    def _descriptor(self, scope: Scope, deployment: Members) -> Members:
+        package = self._publisher.read(f"{scope.base}/package[id='{deployment['package']}']") or {}
+        return package.get("state", {}).get("descriptor", {})  # type: ignore[no-any-return]
+
+    def _ending(self, intent: Intent) -> bool:
+        """Whether instances of a package are still being ended: their entries are gone already."""
+        package = intent.held or {}
+        used = plain(package.get("state", {}).get("usage-state", "")) == "in-use"
+        return intent.new is None and used
+
+    def _entries(self, scope: Scope, name: str, root: Value) -> Sequence[Members]:
+        found = members_at(root, parse_path(self._publisher.schema, f"{scope.base}/{name}"))
+        return () if found is None else found[name]
+
+    def _terms(self, scope: Scope, root: Value) -> Members:
+        """The agreement as it would become; {} for one's own scope."""
+        if scope.own:
+            return {}
+        return members_at(root, parse_path(self._publisher.schema, scope.agreement_path)) or {}
+
+
+def requirement(descriptor: Members, deployment: Members) -> Members:
+    """What a deployment requires: the descriptor's requirement, where the deployment says nothing else."""
+    return {**descriptor.get("requirement", {}), **deployment.get("requirement", {})}
+
+
+def _denied(intent: Intent, why: str) -> RpcError:
+    return RpcError("resource-denied", f"{intent.id}: {why}", path=intent.scope.base + intent.path)

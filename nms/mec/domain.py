@@ -1,0 +1,267 @@
+"""One domain: the blocks that its configuration lists, their reference points, and the core that they stand on.
+
+Which block talks to which is written here and nowhere else: a reference point is given a session on this domain's own
+core, or on a partner's.  Blocks start from the infrastructure upwards, each taking up what it finds, and end in reverse.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from nms.config import Config, Driver
+from nms.datastore.provider import Provider
+from nms.datastore.transaction import Transaction
+from nms.drivers import api
+from nms.errors import ConfigError
+from nms.mec import mep, mepm, vim
+from nms.mec.lifecycle import LifeCycle
+from nms.mec.meo import Meo
+from nms.mec.mep import Mep
+from nms.mec.mepm import Mepm
+from nms.mec.onboarding import Onboarding
+from nms.mec.oss import Oss
+from nms.mec.package_store import PackageStore
+from nms.mec.partners import NoPartners, Partners
+from nms.mec.publisher import Publisher
+from nms.mec.publisher import Store as PublishingStore
+from nms.mec.publisher import Streams as PublishingStreams
+from nms.mec.reference_points import Mm1, Mm2, Mm3, Mm4, Mm5, Mm6
+from nms.mec.scope import scope_of
+from nms.mec.session import SYSTEM, DataEdit, LocalSession, to_edit
+from nms.mec.session import Core as Dispatcher
+from nms.mec.transfer import PackageSource
+from nms.mec.vim import Vim
+from nms.mec.zones import OWN, UNDER_AGREEMENT
+from nms.operations.request import EditConfig, Invoke, Session
+
+VIM, PLATFORM, MANAGER = "vim-1", "mep-1", "mepm-1"
+
+
+class Store(PublishingStore, Protocol):
+    """What is asked of the datastores, further than by the publisher."""
+
+    @property
+    def stumbles(self) -> list[Callable[[Provider, Transaction, Exception], None]]: ...
+    def add_provider(self, provider: Provider) -> None: ...
+
+
+class Core(Dispatcher, Protocol):
+    """What is asked of the core, further than by sessions."""
+
+    @property
+    def store(self) -> Store: ...
+    @property
+    def streams(self) -> PublishingStreams: ...
+    def register(self, module: str, rpc: str, handler: Callable[[Session, Invoke], Any], /) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Drivers:
+    """Drivers, made but not opened."""
+
+    vim: api.Vim
+    dns: api.Dns
+    data_plane: api.DataPlane
+
+
+def load_drivers(config: Config, state: Path) -> Drivers:
+    """The drivers that the configuration names, each with a folder below `state`.  Raises `ConfigError`."""
+    chosen = config.drivers
+
+    def made(factory: Callable[[Any, Path], Any], driver: Driver, name: str) -> Any:
+        folder = state / name
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return factory(driver.options, folder)
+
+    return Drivers(
+        made(api.load("mec_nms.drivers.vim", chosen.vim.name), chosen.vim, "vim"),
+        made(api.load("mec_nms.drivers.dns", chosen.dns.name), chosen.dns, "dns"),
+        made(api.load("mec_nms.drivers.dataplane", chosen.dataplane.name), chosen.dataplane, "dataplane"),
+    )
+
+
+@dataclass(slots=True)
+class Domain:
+    """A domain at work; a block that it does not run is None.
+
+    Attributes:
+        publisher: for notifications and state of others, so that each agreement has one sequence.
+        content: packages and images by digest.
+        drivers: None where no block needs them.
+        mm1, mm2: for the operator's tools in this process.
+    """
+
+    publisher: Publisher
+    content: PackageStore
+    drivers: Drivers | None = None
+    vim: Vim | None = None
+    mep: Mep | None = None
+    mepm: Mepm | None = None
+    meo: Meo | None = None
+    oss: Oss | None = None
+    mm1: Mm1 | None = None
+    mm2: Mm2 | None = None
+    stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
+
+    async def close(self) -> None:
+        """End the blocks, the highest first; what runs runs on and is found again."""
+        await self.stack.aclose()
+
+
+async def start(
+    core: Core,
+    config: Config,
+    *,
+    drivers: Drivers | None = None,
+    partners: Partners | None = None,
+    source: PackageSource | None = None,
+) -> Domain:
+    """Run the blocks of `config.domain.blocks` in the running event loop.
+
+    Args:
+        drivers: in place of those that the configuration names.
+        partners: None: there are none.
+        source: where packages and images of other machines come from; None: nowhere.
+
+    Raises:
+        ConfigError: a block lacks what it needs, or a driver does.
+        RpcError: a driver cannot be opened.
+    """
+    blocks = frozenset(config.domain.blocks)
+    state = config.drivers.state
+    packages = config.packages.path or (state / "packages" if state is not None else None)
+    if packages is None:
+        raise ConfigError("[packages] path: a folder is needed to run the blocks of a domain")
+    publisher = Publisher(core.store, core.streams)
+    domain = Domain(publisher, PackageStore(packages))
+    try:
+        await _assemble(domain, core, config, blocks, drivers, partners or NoPartners(), source)
+    except BaseException:
+        await domain.close()
+        raise
+    return domain
+
+
+async def _assemble(
+    domain: Domain,
+    core: Core,
+    config: Config,
+    blocks: frozenset[str],
+    drivers: Drivers | None,
+    partners: Partners,
+    source: PackageSource | None,
+) -> None:
+    for block, needed in (("mepm", ("mep", "vim")), ("oss", ("meo",))):
+        if block in blocks and (missing := [name for name in needed if name not in blocks]):
+            raise ConfigError(f"[domain] blocks: {block} needs {' and '.join(missing)}")
+    if blocks & {"vim", "mep"}:
+        if drivers is None:
+            if config.drivers.state is None:
+                raise ConfigError("[drivers] state: a folder is needed to run the blocks vim and mep")
+            drivers = load_drivers(config, config.drivers.state)
+        domain.drivers = drivers
+    core.store.stumbles.append(lambda provider, tx, error: _stumbled(domain.publisher, provider, error))
+    _write_entries(core, config, blocks)
+
+    def local(base: str) -> LocalSession:
+        session = LocalSession(core, base)
+        domain.stack.callback(session.close)
+        return session
+
+    publisher = domain.publisher
+    vim_base, platform_base = f"{vim.VIMS}[id='{VIM}']", f"{mep.PLATFORMS}[id='{PLATFORM}']"
+    manager_base = f"{mepm.MANAGERS}[id='{MANAGER}']"
+    keys, signed = config.packages.trusted_keys, config.packages.require_signature
+    if "vim" in blocks:
+        assert drivers is not None
+        domain.vim = Vim(publisher, drivers.vim, domain.content, VIM, local(vim_base), source)
+        await _run(domain, core, domain.vim, [vim.VIMS])
+    if "mep" in blocks:
+        assert drivers is not None
+        domain.mep = Mep(publisher, drivers.dns, drivers.data_plane, PLATFORM)
+        await _run(domain, core, domain.mep, [])
+    if "mepm" in blocks:
+        onboarding = Onboarding(publisher, domain.content, source, keys, signed)
+        platform, infrastructure = (PLATFORM, Mm5(local(platform_base))), (VIM, Mm6(local(vim_base)))
+        domain.mepm = Mepm(publisher, onboarding, MANAGER, platform, infrastructure)
+        domain.mm2 = Mm2(local(manager_base))
+        await _run(domain, core, domain.mepm, [mepm.MANAGERS])
+    if "meo" in blocks:
+        onboarding = Onboarding(publisher, domain.content, source, keys, signed, notify=True)
+        manager = (MANAGER, Mm3(local(manager_base))) if "mepm" in blocks else None
+        vims = {VIM: Mm4(local(vim_base))} if "vim" in blocks else {}
+        domain.meo = Meo(publisher, onboarding, config.domain.id, manager, vims, partners)
+        core.store.add_provider(domain.meo.agreements)
+        domain.mm1 = Mm1(local(OWN.base))
+        await _run(domain, core, domain.meo, [OWN.base, UNDER_AGREEMENT])
+    if "oss" in blocks:
+        assert domain.mm1 is not None
+        domain.oss = Oss(publisher, domain.mm1)
+        await _run(domain, core, domain.oss, [])
+
+
+class Block(Protocol):
+    """What every block is to the domain."""
+
+    @property
+    def provider(self) -> Provider: ...
+    async def start(self) -> None: ...
+    async def close(self) -> None: ...
+
+
+async def _run(domain: Domain, core: Core, block: Block, bases: list[str]) -> None:
+    """Have a block asked and told of changes, take its actions, and start it."""
+    core.store.add_provider(block.provider)
+    lifecycle: LifeCycle | None = getattr(block, "lifecycle", None)
+    for base in bases:
+        module = base.strip("/").partition(":")[0]
+        for action in ("cancel", "retry", "fail"):
+            assert lifecycle is not None
+            core.register(module, f"{base}/operation-occurrence/{action}", _action(lifecycle, action))
+    await block.start()
+    domain.stack.push_async_callback(block.close)
+
+
+def _action(lifecycle: LifeCycle, action: str) -> Callable[[Session, Invoke], None]:
+    def call(session: Session, invoke: Invoke) -> None:
+        lifecycle.act(scope_of(invoke.path[:-1]), str(invoke.path[-1][1]), action)
+
+    return call
+
+
+def _stumbled(publisher: Publisher, provider: Provider, error: Exception) -> None:
+    """A confirmed change could not be acted upon: the operator has to know."""
+    subject = provider.paths[0] if provider.paths else type(provider).__name__
+    publisher.alarm(OWN, subject, "apply-failed-alarm", "critical", f"a confirmed change was not applied: {error!r}")
+
+
+def _write_entries(core: Core, config: Config, blocks: frozenset[str]) -> None:
+    """The entries of the blocks themselves; what the operator has configured in them stays."""
+    dns_zones = config.drivers.dns.options.get("zones", ())
+    zone = next((str(each) for each in dns_zones), "") if isinstance(dns_zones, list | tuple) else ""
+    edits: list[DataEdit] = []
+    publisher = Publisher(core.store, core.streams)
+    if "vim" in blocks:
+        edits.append(DataEdit(f"{vim.VIMS}[id='{VIM}']", "merge", {"driver": config.drivers.vim.name}))
+        for each in config.zones:
+            about = {"name": each.geography} if each.geography else {}
+            edits.append(DataEdit(f"{vim.VIMS}[id='{VIM}']/zone[id='{each.id}']", "merge", about))
+    if "mep" in blocks:
+        path = f"{mep.PLATFORMS}[id='{PLATFORM}']"
+        held = publisher.read(path, config=True) or {}
+        about = {"dns-driver": config.drivers.dns.name, "data-plane-driver": config.drivers.dataplane.name}
+        if zone and "dns-zone" not in held.get("configuration", {}):
+            edits.append(DataEdit(path, "merge", {**about, "vim": VIM, "configuration": {"dns-zone": zone}}))
+        else:
+            edits.append(DataEdit(path, "merge", about))
+    if "mepm" in blocks:
+        path = f"{mepm.MANAGERS}[id='{MANAGER}']"
+        edits.append(DataEdit(path, "merge", {"platform": [PLATFORM]}))
+    if edits:
+        session = core.open_session(SYSTEM, "local", "", lambda reason: None)
+        core.dispatch(session, EditConfig("running", [to_edit(core.schema, "", each) for each in edits]))
+        core.close_session(session)

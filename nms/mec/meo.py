@@ -1,0 +1,475 @@
+"""MEO, the MEC orchestrator (ETSI GS MEC 003 clause 7.1.1; ETSI GS MEC 010-2; Integration options, section 5.4).
+
+It serves Mm1 over ``mec-system:system`` and Mx3 over the same model under each agreement: packages, deployments,
+relocations.  It chooses the zone and delegates: to its own platform manager over Mm3 and infrastructure over Mm4, or to
+a partner's orchestrator over Mx3.  A partner sees its own entries and identifiers only.  It must not know drivers, nor
+how a partner is reached.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from nms.datastore.transaction import Transaction
+from nms.mec import capacity
+from nms.mec.admission import Admission, requirement
+from nms.mec.lifecycle import LifeCycle, Run, Step, reverse
+from nms.mec.observation import Observation
+from nms.mec.onboarding import Onboarding, descriptor_of
+from nms.mec.partners import Partners
+from nms.mec.parts import Part, Parts, reference
+from nms.mec.placement import Demand, Place, choose
+from nms.mec.publisher import Publisher, timestamp
+from nms.mec.reference_points import Mm3, Mm4, plain
+from nms.mec.scope import Duty, Intent, IntentProvider, Scope
+from nms.mec.session import Members
+from nms.mec.zones import OWN, UNDER_AGREEMENT, Zones
+from nms.model.diff import Change
+
+DEPLOYMENT, RELOCATION, PACKAGE = "deployment", "relocation", "package"
+
+
+class Meo:
+    """The block.
+
+    Args:
+        domain: identifier of this domain.
+        manager: its platform manager with its reference point; None for a broker.
+        vims: its infrastructure managers.
+    """
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        onboarding: Onboarding,
+        domain: str,
+        manager: tuple[str, Mm3] | None,
+        vims: Mapping[str, Mm4],
+        partners: Partners,
+    ) -> None:
+        self._publisher = publisher
+        self._onboarding = onboarding
+        self._domain = domain
+        self._manager_id = manager[0] if manager is not None else ""
+        self._manager = manager[1] if manager is not None else None
+        self._vims = vims
+        self._partners = partners
+        self.zones = Zones(publisher, vims, partners)
+        self._parts = Parts(self._manager, lambda zone: vims[self.zones.vim_of(zone)], partners)
+        self._loop = asyncio.get_running_loop()
+        self._timers: dict[tuple[str, str], asyncio.TimerHandle] = {}
+        self._refreshing: asyncio.Task[None] | None = None
+        reserved = Step("resources are reserved", self._reserve, self._release)
+        carried = Step("instances run", self._instantiate, self._terminate)
+        reported = Step("endpoints are reported", self._report)
+        self.lifecycle = LifeCycle(
+            publisher,
+            [OWN.base, UNDER_AGREEMENT],
+            {
+                (PACKAGE, "onboard"): [
+                    Step("content is here", onboarding.transfer),
+                    Step("content is checked", onboarding.check_content),
+                    Step("images are available", self._provide, self._withhold),
+                    Step("package is known", self._know),
+                ],
+                (PACKAGE, "delete-package"): [Step("images are removed", self._withhold)],
+                (DEPLOYMENT, "instantiate"): [
+                    Step("zones are chosen", self._place),
+                    reserved,
+                    Step("package is handed over", self._hand_over),
+                    carried,
+                    reported,
+                ],
+                (DEPLOYMENT, "terminate"): reverse([reserved, carried]),
+                (DEPLOYMENT, "start"): [Step("instances run", self._operate), reported],
+                (DEPLOYMENT, "stop"): [Step("instances are stopped", self._operate), reported],
+                (RELOCATION, "relocate"): [
+                    Step("instance runs in the target zone", self._move_in, self._move_back),
+                    Step("instance is withdrawn from the old zone", self._move_out),
+                ],
+            },
+            self._ended,
+        )
+        self.admission = Admission(publisher, self.zones, onboarding, self.lifecycle)
+        self.observation = Observation(publisher, self.lifecycle, self.parts_of, self._parts, self._manager, partners)
+        duties = {
+            path: duty
+            for base in (OWN.base, UNDER_AGREEMENT)
+            for path, duty in (
+                (f"{base}/{PACKAGE}", Duty(self.admission.packages, self._act_package)),
+                (f"{base}/{DEPLOYMENT}", Duty(self.admission.deployments, self._act_deployment)),
+                (f"{base}/{RELOCATION}", Duty(self.admission.relocations, self._act_relocation)),
+            )
+        }
+        self.provider = IntentProvider(publisher.schema, publisher.store, duties)
+        self.agreements = _Agreements(self._wake)
+
+    async def start(self) -> None:
+        """Show the zones, take up what was left unfinished, and watch."""
+        await self.zones.refresh()
+        self._watches = [vim.watch(lambda name, members: self._wake()) for vim in self._vims.values()]
+        self.lifecycle.resume()
+        for scope in (OWN, *self.zones.agreements()):
+            known = {each["subject"] for each in self._publisher.entries(f"{scope.base}/operation-occurrence")}
+            for name, operation in ((PACKAGE, "onboard"), (DEPLOYMENT, "instantiate")):
+                for entry in self._publisher.entries(f"{scope.base}/{name}"):
+                    if "state" not in entry and entry["id"] not in known:
+                        wanted = self._publisher.read(f"{scope.base}/{name}[id='{entry['id']}']", config=True)
+                        self.lifecycle.begin(Intent(scope, name, entry["id"], None, wanted, entry), operation)
+            for entry in self._publisher.entries(f"{scope.base}/{DEPLOYMENT}"):
+                if "prepared-until" in entry.get("state", {}):
+                    self._arm(scope, entry["id"], entry["state"]["prepared-until"])
+        await self.observation.start()
+
+    async def close(self) -> None:
+        """Stop; what runs runs on."""
+        for watch in self._watches:
+            watch.close()
+        for timer in self._timers.values():
+            timer.cancel()
+        await self.observation.close()
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+            await asyncio.gather(self._refreshing, return_exceptions=True)
+        await self.lifecycle.close()
+
+    def refresh(self) -> None:
+        """Partners, their zones or their agreements have changed.  Called in the event loop."""
+        self._wake()
+
+    def _wake(self) -> None:
+        self._loop.call_soon_threadsafe(self._refresh)
+
+    def _refresh(self) -> None:
+        self._stale = True
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = self._loop.create_task(self._keep_fresh())
+
+    async def _keep_fresh(self) -> None:
+        while self._stale:
+            self._stale = False
+            await self.zones.refresh()
+
+    # -- what follows from a commit
+
+    def _act_package(self, intent: Intent) -> None:
+        if intent.new is None:
+            self.lifecycle.begin(intent, "delete-package")
+        elif intent.old is None:
+            self._onboarding.created(intent)
+            self.lifecycle.begin(intent, "onboard")
+
+    def _act_deployment(self, intent: Intent) -> None:
+        new, old = intent.new, intent.old
+        if new is None:
+            self.lifecycle.begin(intent, "terminate")
+        elif old is None or (_phase(old), _phase(new)) == ("prepared", "confirmed"):
+            self.lifecycle.begin(intent, "instantiate")
+        elif _desired(old) != _desired(new):
+            self.lifecycle.begin(intent, "start" if _desired(new) == "started" else "stop")
+        self._wake()
+
+    def _act_relocation(self, intent: Intent) -> None:
+        if intent.old is None and intent.new is not None:
+            self.lifecycle.begin(intent, "relocate")
+
+    # -- packages
+
+    async def _provide(self, run: Run) -> None:
+        """Images to the infrastructure, the package to the platform manager; a broker has neither."""
+        info, digest = run.memo["info"], run.wanted["digest"]
+        image = info.descriptor["mec-app-descriptor:app-descriptor"]["sw-image"]
+        wish = {"name": info.name, "digest": info.image.digest, "size": str(info.image.size), "format": image["format"]}
+        for vim in self._vims.values():
+            await vim.add_image(info.image.digest, wish, run.within)
+        if self._manager is not None:
+            await self._manager.onboard(digest, {"digest": digest, "size": str(info.size)}, run.within)
+
+    async def _withhold(self, run: Run) -> None:
+        """Remove both, where no other package has the same content; and what was handed over to partners."""
+        entry = run.wanted or run.held
+        digest = entry["digest"] if entry else ""
+        if run.operation == "delete-package" and run.scope.own:
+            for partner, agreement in sorted({(each["partner"], each["agreement"]) for each in self._partners.zones()}):
+                mx3 = self._partners.mx3(partner, agreement)
+                if await mx3.package(run.subject) is not None:
+                    await mx3.offboard(run.subject)
+        if not digest or digest not in self._onboarding.content or self._others(run, digest):
+            return
+        info = await asyncio.to_thread(self._onboarding.verify, digest)
+        if self._manager is not None:
+            await self._manager.offboard(digest)
+        for vim in self._vims.values():
+            await vim.remove_image(info.image.digest)
+
+    def _others(self, run: Run, digest: str) -> bool:
+        """Whether another package, of whichever scope, has that content."""
+        return any(
+            entry.get("digest") == digest and (scope, entry["id"]) != (run.scope, run.subject)
+            for scope in (OWN, *self.zones.agreements())
+            for entry in self._publisher.entries(f"{scope.base}/{PACKAGE}")
+        )
+
+    async def _know(self, run: Run) -> None:
+        self._onboarding.onboarded(run)
+
+    # -- deployments
+
+    async def _place(self, run: Run) -> None:
+        held = self._publisher.read(f"{run.entry}/state") or {}
+        if held.get("instance"):
+            return  # chosen before a restart, or when it was prepared
+        package = self._package(run)
+        descriptor = descriptor_of(package, run.wanted["package"], run.entry)
+        wish = requirement(descriptor, run.wanted)
+        demand = _demand(descriptor, wish, run.wanted)
+        choices = choose(self.zones.candidates(run.scope), demand, self._domain)
+        run.reasons = list(choices[0].reasons)
+        instances = [
+            {
+                "id": str(number),
+                "zone": choice.candidate.zone,
+                "operational-state": "mec-types:stopped",
+                "reason": list(choice.reasons),
+            }
+            for number, choice in enumerate(choices, 1)
+        ]
+        state: Members = {
+            "instantiation-state": "mec-types:not-instantiated",
+            "operational-state": "mec-types:stopped",
+            "instance": instances,
+        }
+        if run.scope.own:
+            state["part"] = [self._shown(part, "processing") for part in self._of(run.scope, run.subject, instances)]
+        self._publisher.state(f"{run.entry}/state", state)
+
+    async def _reserve(self, run: Run) -> None:
+        descriptor = descriptor_of(self._package(run), run.wanted["package"], run.entry)
+        amount = capacity.demand(descriptor)
+        for part in self.parts_of(run.scope, run.subject):
+            await self._parts.reserve(part, amount, run.wanted.get("hold-time", 300))
+
+    async def _release(self, run: Run) -> None:
+        for part in await self._left(run):
+            await self._parts.release(part)
+
+    async def _hand_over(self, run: Run) -> None:
+        package = self._package(run) or {}
+        for part in self.parts_of(run.scope, run.subject):
+            await self._parts.hand_over(part, package, run.within)
+
+    async def _instantiate(self, run: Run) -> None:
+        package = self._package(run) or {}
+        descriptor = descriptor_of(package, run.wanted["package"], run.entry)
+        for part in self.parts_of(run.scope, run.subject):
+            if _phase(run.wanted) == "prepared":
+                await self._parts.prepare(part, run.wanted, package, run.within)
+            else:
+                await self._parts.instantiate(part, run.wanted, package, descriptor, run.within)
+
+    async def _terminate(self, run: Run) -> None:
+        for part in await self._left(run):
+            await self._parts.terminate(part, run.within if run.operation == "terminate" else None)
+
+    async def _operate(self, run: Run) -> None:
+        for part in self.parts_of(run.scope, run.subject):
+            await self._parts.operate(part, _desired(run.wanted), run.within)
+
+    async def _report(self, run: Run) -> None:
+        if _phase(run.wanted) == "prepared":
+            until = timestamp(self._publisher.store.clock() + timedelta(seconds=run.wanted.get("hold-time", 300)))
+            held = self._publisher.read(f"{run.entry}/state") or {}
+            self._publisher.state(f"{run.entry}/state", {**held, "prepared-until": until})
+            self._arm(run.scope, run.subject, until)
+            return
+        await self.observation.report(run.scope, run.subject)
+        self._use(run.scope, run.wanted["package"])
+
+    def _arm(self, scope: Scope, deployment: str, until: str) -> None:
+        """Withdraw a prepared deployment when its time is over."""
+        left = datetime.fromisoformat(until) - self._publisher.store.clock()
+        key = (scope.base, deployment)
+        if (timer := self._timers.pop(key, None)) is not None:
+            timer.cancel()
+        self._timers[key] = self._loop.call_later(max(0.0, left.total_seconds()), self._lapse, scope, deployment)
+
+    def _lapse(self, scope: Scope, deployment: str) -> None:
+        self._timers.pop((scope.base, deployment), None)
+        wanted = self._publisher.read(f"{scope.base}/{DEPLOYMENT}[id='{deployment}']", config=True)
+        if wanted is not None and _phase(wanted) == "prepared":
+            held = self._publisher.read(f"{scope.base}/{DEPLOYMENT}[id='{deployment}']")
+            self.lifecycle.begin(Intent(scope, DEPLOYMENT, deployment, wanted, None, held), "terminate")
+
+    # -- relocations
+
+    async def _move_in(self, run: Run) -> None:
+        scope, deployment, target = run.scope, run.wanted["deployment"], run.wanted["target-zone"]
+        path = f"{scope.base}/{DEPLOYMENT}[id='{deployment}']"
+        entry = self._publisher.read(path) or {}
+        state = entry["state"]
+        instances = state["instance"]
+        if all(each["zone"] != target for each in instances):
+            # Both are shown from now on, so that a restart knows what to end.
+            first = max(int(each["id"]) for each in instances) + 1
+            reason = [run.wanted.get("reason", "relocated")]
+            moved = [{"id": str(first + number), "zone": target, "reason": reason} for number in range(len(instances))]
+            self._publisher.state(f"{path}/state", {**state, "instance": [*instances, *moved]})
+        package = self._package_of(scope, entry) or {}
+        descriptor = descriptor_of(package, entry["package"], path)
+        for part in self.parts_of(scope, deployment):
+            if part.zone == target:
+                await self._parts.reserve(part, capacity.demand(descriptor), 300)
+                await self._parts.hand_over(part, package, run.within)
+                await self._parts.instantiate(part, entry, package, descriptor, run.within)
+        await self.observation.report(scope, deployment)
+
+    async def _move_out(self, run: Run) -> None:
+        await self._keep(run, stay=lambda zone: bool(zone == run.wanted["target-zone"]))
+
+    async def _move_back(self, run: Run) -> None:
+        await self._keep(run, stay=lambda zone: bool(zone != run.wanted["target-zone"]))
+
+    async def _keep(self, run: Run, stay: Any) -> None:
+        """Withdraw the instances of a deployment that shall not stay."""
+        scope, deployment = run.scope, run.wanted["deployment"]
+        for part in self.parts_of(scope, deployment):
+            if not stay(part.zone):
+                await self._parts.terminate(part)
+                await self._parts.release(part)
+        path = f"{scope.base}/{DEPLOYMENT}[id='{deployment}']/state"
+        state = self._publisher.read(path) or {}
+        kept = [each for each in state.get("instance", ()) if stay(each["zone"])]
+        self._publisher.state(path, {**state, "instance": kept})
+        await self.observation.report(scope, deployment)
+
+    # -- parts
+
+    def parts_of(self, scope: Scope, deployment: str) -> list[Part]:
+        """The parts of a deployment, as its state shows them."""
+        state = self._publisher.read(f"{scope.base}/{DEPLOYMENT}[id='{deployment}']/state") or {}
+        return self._of(scope, deployment, state.get("instance", ()))
+
+    def _of(self, scope: Scope, deployment: str, instances: Sequence[Members]) -> list[Part]:
+        parts = []
+        for each in instances:
+            zone = self.zones.find(each["zone"])
+            at = (zone.partner, zone.agreement, zone.remote_zone) if zone is not None else ("", "", "")
+            name = reference(scope, deployment, each["id"], at[0])
+            parts.append(Part(scope, deployment, each["id"], each["zone"], name, *at))
+        return parts
+
+    async def _left(self, run: Run) -> list[Part]:
+        """The parts that a withdrawal has to look at.
+
+        The entry takes its state along when it is removed: then what was held before tells, and after a restart, when
+        nobody can tell, every place where a part might be.
+        """
+        if parts := self.parts_of(run.scope, run.subject):
+            return parts
+        if run.held:
+            return self._of(run.scope, run.subject, run.held.get("state", {}).get("instance", ()))
+        candidates = self._publisher.entries(f"{OWN.base}/zone")
+        places = [(str(number), zone["id"]) for zone in candidates for number in range(1, 4)]
+        found = self._of(run.scope, run.subject, [{"id": number, "zone": zone} for number, zone in places])
+        return [part for part in found if await self._parts.state(part)]
+
+    def _shown(self, part: Part, state: str) -> Members:
+        """For the operator: who carries the part out."""
+        shown = {
+            "id": part.id,
+            "domain": part.partner or self._domain,
+            "zone": part.zone,
+            "reference": part.reference,
+            "state": f"mec-types:{state}",
+        }
+        if part.partner:
+            return {**shown, "agreement": part.agreement}
+        return {**shown, "platform-manager": self._manager_id} if self._manager_id else shown
+
+    def _package(self, run: Run) -> Members | None:
+        return self._package_of(run.scope, run.wanted)
+
+    def _package_of(self, scope: Scope, deployment: Members) -> Members | None:
+        return self._publisher.read(f"{scope.base}/{PACKAGE}[id='{deployment['package']}']")
+
+    # -- what is seen
+
+    def _ended(self, run: Run) -> None:
+        failed = run.state in ("failed", "failed-temp", "cancelled")
+        if run.subject_type == PACKAGE and run.operation == "onboard" and failed:
+            self._onboarding.failed(run)
+            self._publisher.alarm(
+                run.scope, run.subject, "onboarding-failed-alarm", "minor", run.error.get("detail", run.state)
+            )
+        elif run.subject_type == RELOCATION:
+            state = {"state": f"mec-types:{run.state}", "occurrence": run.id}
+            self._publisher.state(f"{run.entry}/state", {**state, **({"error": dict(run.error)} if run.error else {})})
+        elif run.subject_type == DEPLOYMENT:
+            if run.operation == "instantiate" and run.state in ("failed", "cancelled"):
+                self.observation.gone(run.scope, run.subject, run.error)
+            elif run.operation == "terminate" and run.state == "completed":
+                self.observation.gone(run.scope, run.subject, {})
+            if run.held or run.wanted:
+                self._use(run.scope, (run.wanted or run.held)["package"])
+
+    def _use(self, scope: Scope, package: str) -> None:
+        """Show whether a package has instances, and what an agreement has used up."""
+        deployments = self._publisher.entries(f"{scope.base}/{DEPLOYMENT}")
+        used = any(
+            each["package"] == package and plain(each.get("state", {}).get("instantiation-state", "")) == "instantiated"
+            for each in deployments
+        )
+        path = f"{scope.base}/{PACKAGE}[id='{package}']/state"
+        if self._publisher.read(path) is not None:
+            self._publisher.state(f"{path}/usage-state", f"mec-types:{'in-use' if used else 'not-in-use'}")
+        if not scope.own:
+            self._publisher.state(f"{scope.agreement_path}/state/used", self.admission.used(scope), durable=False)
+        self._wake()
+
+
+def _demand(descriptor: Members, wish: Members, wanted: Members) -> Demand:
+    acceptable = [wanted["zone"]] if "zone" in wanted else wanted.get("acceptable-zone")
+    location = wish.get("location", {})
+    latitude, longitude = location.get("latitude"), location.get("longitude")
+    return Demand(
+        each=capacity.demand(descriptor),
+        count=wish.get("scale", 1),
+        acceptable=frozenset(acceptable) if acceptable else None,
+        architecture=plain(descriptor.get("virtual-compute", {}).get("architecture", "")),
+        country=location.get("country", ""),
+        domain=wanted.get("domain", ""),
+        max_latency=Decimal(wish["max-latency"]) if "max-latency" in wish else None,
+        place=Place(float(latitude), float(longitude)) if latitude is not None and longitude is not None else None,
+        affinity=wish.get("affinity", "none"),
+    )
+
+
+def _phase(entry: Members) -> str:
+    return str(entry.get("phase", "confirmed"))
+
+
+def _desired(entry: Members) -> str:
+    return str(entry.get("desired-state", "started"))
+
+
+class _Agreements:
+    """A provider that hears of changed agreements: other zones are shared."""
+
+    paths = ("/mec-federation:federation/partner/agreement",)
+
+    def __init__(self, changed: Any) -> None:
+        self._changed = changed
+
+    def prepare(self, changes: Sequence[Change], tx: Transaction) -> None:
+        """Agreements are the federation's business."""
+
+    def abort(self, tx: Transaction) -> None:
+        """Nothing was done."""
+
+    def apply(self, changes: Sequence[Change], tx: Transaction) -> None:
+        """Show the zones anew."""
+        self._changed()

@@ -1,0 +1,385 @@
+"""MEPM, the MEC platform manager (ETSI GS MEC 003 clause 7.1.4; ETSI GS MEC 010-2).
+
+It serves Mm3 (packages and application instances, to the orchestrator) and Mm2 (configuration, faults, performance, to
+the operations system) over ``mec-platform-manager:platform-managers/platform-manager``.  It has the infrastructure run
+an instance over Mm6 and the platform serve it over Mm5, and cannot tell where those are.  It must not know drivers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nms.datastore.transaction import Transaction
+from nms.errors import RpcError
+from nms.mec import capacity
+from nms.mec.lifecycle import LifeCycle, Run, Step, reverse
+from nms.mec.onboarding import Onboarding, descriptor_of, usable
+from nms.mec.publisher import Publisher
+from nms.mec.reference_points import Mm5, Mm6, plain
+from nms.mec.scope import Duty, Intent, IntentProvider, Scope
+from nms.mec.session import RESYNC, Members, members_at
+from nms.mec.vim import CHANGED as RESOURCE_CHANGED
+from nms.mec.vim import KPIS
+from nms.model.path import parse_path
+
+_log = logging.getLogger(__name__)
+
+MANAGERS = "/mec-platform-manager:platform-managers/platform-manager"
+CHANGED = "mec-platform-manager:app-instance-changed"
+INSTANCE = "app-instance"
+ALARM = "application-failed-alarm"
+
+
+class Mepm:
+    """The block for one entry of the list platform-manager.
+
+    Args:
+        platform: the platform that serves the instances, with its reference point.
+        vim: the infrastructure manager that runs them, with its reference point.
+    """
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        onboarding: Onboarding,
+        id: str,
+        platform: tuple[str, Mm5],
+        vim: tuple[str, Mm6],
+    ) -> None:
+        self._publisher = publisher
+        self._onboarding = onboarding
+        self._id = id
+        self._platform, self._mm5 = platform
+        self._vim, self._mm6 = vim
+        self.scope = publisher.scope(f"{MANAGERS}[id='{id}']")
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        runs = Step("instance runs", self._allocate, self._release)
+        served = Step("rules and records are active", self._serve, self._withdraw)
+        reported = Step("endpoints are reported", self._report)
+        self.lifecycle = LifeCycle(
+            publisher,
+            [MANAGERS],
+            {
+                ("package", "onboard"): [
+                    Step("content is here", onboarding.transfer),
+                    Step("content is checked", onboarding.check_content),
+                    Step("package is known", self._know),
+                ],
+                ("package", "delete-package"): [],
+                (INSTANCE, "instantiate"): [runs, served, reported],
+                (INSTANCE, "terminate"): reverse([runs, served]),
+                (INSTANCE, "start"): [Step("instance runs", self._operate), served, reported],
+                (INSTANCE, "stop"): [
+                    Step("rules and records are withdrawn", self._withdraw),
+                    Step("instance is stopped", self._operate),
+                    reported,
+                ],
+                (INSTANCE, "configure"): [Step("rules and records are as wished", self._serve), reported],
+            },
+            self._ended,
+            self._mine,
+        )
+        duties = {
+            f"{MANAGERS}/package": Duty(self._check_packages, self._act_package),
+            f"{MANAGERS}/{INSTANCE}": Duty(self._check_instances, self._act_instance),
+        }
+        self.provider = IntentProvider(publisher.schema, publisher.store, duties, self._mine)
+
+    async def start(self) -> None:
+        """Take up what was left unfinished, and watch."""
+        self._watch = self._mm6.watch(self._told)
+        self.lifecycle.resume()
+        known = {each["subject"] for each in self._publisher.entries(f"{self.scope.base}/operation-occurrence")}
+        for name, operation in (("package", "onboard"), (INSTANCE, "instantiate")):
+            for entry in self._publisher.entries(f"{self.scope.base}/{name}"):
+                if "state" not in entry and entry["id"] not in known:
+                    wanted = self._publisher.read(f"{self.scope.base}/{name}[id='{entry['id']}']", config=True)
+                    self.lifecycle.begin(Intent(self.scope, name, entry["id"], None, wanted, entry), operation)
+        for work in (self._look_after(), self._report_kpis()):
+            task = self._loop.create_task(work)
+            self._tasks.add(task)
+        await self._show_vim()
+        await self._compare()
+
+    async def close(self) -> None:
+        """Stop; instances run on."""
+        self._watch.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.lifecycle.close()
+
+    # -- what a commit may ask
+
+    def _mine(self, scope: Scope) -> bool:
+        return scope == self.scope
+
+    def _check_packages(self, wanted: Sequence[Intent], tx: Transaction) -> None:
+        held = members_at(tx.new, parse_path(self._publisher.schema, self.scope.base)) or {}
+        used = {each["package"] for each in held.get(INSTANCE, ())}
+        for intent in wanted:
+            self._onboarding.check(intent, busy=intent.id in used)
+
+    def _check_instances(self, wanted: Sequence[Intent], tx: Transaction) -> None:
+        for intent in wanted:
+            where = intent.scope.base + intent.path
+            if intent.new is not None and intent.old is None:
+                name = intent.new["package"]
+                usable(self._publisher.read(f"{self.scope.base}/package[id='{name}']"), name, where)
+                if intent.new.get("vim", self._vim) != self._vim:
+                    raise RpcError("invalid-value", f"there is no VIM {intent.new['vim']}", path=where)
+                if intent.new.get("requirement", {}).get("scale", 1) != 1:
+                    raise RpcError("operation-not-supported", "an application instance is one instance", path=where)
+            elif intent.new is not None and intent.old is not None and _fixed(intent.old) != _fixed(intent.new):
+                raise RpcError(
+                    "operation-not-supported",
+                    f"of application instance {intent.id} only desired-state and rules can change",
+                    path=where,
+                )
+
+    # -- what follows from a commit
+
+    def _act_package(self, intent: Intent) -> None:
+        if intent.old is None:
+            self._onboarding.created(intent)
+            self.lifecycle.begin(intent, "onboard")
+        elif intent.new is None:
+            self.lifecycle.begin(intent, "delete-package")
+
+    def _act_instance(self, intent: Intent) -> None:
+        if intent.new is None:
+            self.lifecycle.begin(intent, "terminate")
+        elif intent.old is None:
+            self.lifecycle.begin(intent, "instantiate")
+        elif _desired(intent.old) == _desired(intent.new):
+            self.lifecycle.begin(intent, "configure")
+        else:
+            self.lifecycle.begin(intent, "start" if _desired(intent.new) == "started" else "stop")
+
+    # -- steps
+
+    async def _know(self, run: Run) -> None:
+        self._onboarding.onboarded(run)
+
+    async def _allocate(self, run: Run) -> None:
+        run.reasons = run.reasons or [f"{self._vim} serves the zone"]
+        compute = self._compute(run.wanted, self._descriptor(run))
+        await self._mm6.allocate(_compute_id(run.subject), compute, run.within)
+
+    async def _release(self, run: Run) -> None:
+        await self._mm6.release(_compute_id(run.subject))
+
+    async def _operate(self, run: Run) -> None:
+        await self._mm6.operate(_compute_id(run.subject), _desired(run.wanted), run.within)
+
+    async def _serve(self, run: Run) -> None:
+        if _desired(run.wanted) != "started":
+            return
+        instance = await self._mm6.compute_instance(_compute_id(run.subject)) or {}
+        address = next(iter(instance.get("state", {}).get("address", ())), None)
+        if address is None:
+            raise RpcError("operation-failed", f"instance {run.subject} has no address")
+        descriptor = self._descriptor(run)
+        application = {
+            "name": descriptor["name"],
+            "address": address,
+            "required-service": [each["name"] for each in descriptor.get("service-required", ())],
+            "traffic-rule": _rules(descriptor, run.wanted, "traffic-rule"),
+            "dns-rule": _rules(descriptor, run.wanted, "dns-rule"),
+        }
+        await self._mm5.serve(run.subject, {name: value for name, value in application.items() if value})
+
+    async def _withdraw(self, run: Run) -> None:
+        await self._mm5.withdraw(run.subject)
+
+    async def _report(self, run: Run) -> None:
+        instance = await self._mm6.compute_instance(_compute_id(run.subject)) or {}
+        held = instance.get("state", {})
+        if plain(held.get("operational-state", "")) != _desired(run.wanted):
+            # It has ended between its start and now.
+            said = held.get("error", {})
+            raise RpcError("operation-failed", said.get("detail", f"instance {run.subject} does not run"))
+        state: Members = {
+            "instantiation-state": "mec-types:instantiated",
+            "operational-state": held["operational-state"],
+            "vim": self._vim,
+            "zone": held["zone"],
+            "reason": run.reasons,
+            "platform": self._platform,
+            "compute-instance": [_compute_id(run.subject)],
+        }
+        if "started-at" in held:
+            state["started-at"] = held["started-at"]
+        if _desired(run.wanted) == "started":
+            state["endpoint"] = await self._endpoints(run, held["address"][0])
+        self._publisher.state(f"{run.entry}/state", state)
+        self._tell(run.subject, state)
+
+    async def _endpoints(self, run: Run, address: str) -> list[Members]:
+        descriptor = self._descriptor(run)
+        zone = await self._mm5.dns_zone()
+        names = [
+            each["domain-name"].rstrip(".").lower()
+            for each in _rules(descriptor, run.wanted, "dns-rule")
+            if each["desired-state"] == "active"
+        ]
+        name = next((each if "." in each or not zone else f"{each}.{zone.rstrip('.')}" for each in names), None)
+        return [
+            {
+                "service-name": point["name"],
+                "address": address,
+                **({"dns-name": name} if name else {}),
+                **{leaf: point[leaf] for leaf in ("port", "protocol") if leaf in point},
+            }
+            for point in descriptor.get("external-connection-point", ())
+        ]
+
+    def _descriptor(self, run: Run) -> Members:
+        name = run.wanted["package"]
+        return descriptor_of(self._publisher.read(f"{self.scope.base}/package[id='{name}']"), name, run.entry)
+
+    def _compute(self, wanted: Members, descriptor: Members) -> Members:
+        image = descriptor["sw-image"]
+        ports = [
+            {name: point[name] for name in ("name", "port", "protocol") if name in point}
+            for point in descriptor.get("external-connection-point", ())
+        ]
+        compute = {
+            "image": image["checksum"]["value"],
+            **capacity.amounts(capacity.demand(descriptor, wanted.get("virtual-compute"))),
+            "command": image.get("command"),
+            "environment": image.get("environment"),
+            "port": ports,
+            "zone": wanted.get("zone"),
+            "reservation": wanted.get("reservation"),
+            "desired-state": _desired(wanted),
+        }
+        return {name: value for name, value in compute.items() if value}
+
+    def _ended(self, run: Run) -> None:
+        if run.state not in ("failed", "failed-temp", "cancelled") or run.operation in ("terminate", "delete-package"):
+            return
+        if run.subject_type == "package":
+            self._onboarding.failed(run)
+            return
+        state: Members = {
+            "instantiation-state": "mec-types:not-instantiated",
+            "operational-state": "mec-types:stopped",
+        }
+        if run.operation != "instantiate":
+            held = self._publisher.read(f"{run.entry}/state") or {}
+            state = {**held, "operational-state": "mec-types:stopped"}
+        if run.error:
+            state["error"] = dict(run.error)
+        self._publisher.state(f"{run.entry}/state", state)
+        self._tell(run.subject, state)
+
+    # -- faults
+
+    def _told(self, name: str, members: Members) -> None:
+        if name == RESOURCE_CHANGED and members.get("resource-type") == "compute-instance":
+            self._observe(members["resource"], members["state"], members.get("error", {}))
+        elif name == RESYNC:
+            task = self._loop.create_task(self._compare())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _look_after(self) -> None:
+        """Compare now and then, for what no notification has told."""
+        while True:
+            await asyncio.sleep(self._interval("fault-interval", 10))
+            with contextlib.suppress(RpcError):
+                await self._compare()
+
+    async def _compare(self) -> None:
+        for instance in await self._mm6.compute_instances():
+            state = instance.get("state", {})
+            if "operational-state" in state:
+                self._observe(instance["id"], plain(state["operational-state"]), state.get("error", {}))
+
+    def _observe(self, compute: str, now: str, error: Mapping[str, str]) -> None:
+        """An instance has changed without being told to."""
+        name = _instance_id(compute)
+        entry = self._publisher.read(f"{self.scope.base}/{INSTANCE}[id='{name}']")
+        if entry is None or "state" not in entry or self.lifecycle.busy(INSTANCE, name):
+            return
+        state = entry["state"]
+        if plain(state.get("instantiation-state", "")) != "instantiated":
+            return
+        if plain(state["operational-state"]) != now or dict(state.get("error", {})) != dict(error):
+            state = {**state, "operational-state": f"mec-types:{now}"}
+            state.pop("error", None)
+            if error:
+                state["error"] = dict(error)
+            self._publisher.state(f"{self.scope.base}/{INSTANCE}[id='{name}']/state", state)
+            self._tell(name, state)
+        if now == "started":
+            self._publisher.alarm(self.scope, name, ALARM, "major", "it runs again", cleared=True)
+        elif error:
+            self._publisher.alarm(self.scope, name, ALARM, "major", error.get("detail", "it has ended"))
+
+    def _tell(self, id: str, state: Members) -> None:
+        names = ("instantiation-state", "operational-state", "endpoint", "error")
+        told = {name: state[name] for name in names if name in state}
+        self._publisher.notify(self.scope, CHANGED, {"platform-manager": self._id, "app-instance": id, **told})
+
+    # -- performance
+
+    def _interval(self, name: str, default: int) -> float:
+        configuration = self._publisher.read(f"{self.scope.base}/configuration", config=True) or {}
+        return float(configuration.get(name, default))
+
+    async def _report_kpis(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval("kpi-interval", 60))
+            with contextlib.suppress(RpcError):
+                await self._show_vim()
+                rows = [{**row, "subject": _instance_id(row["subject"])} for row in await self._mm6.kpis()]
+                for row in rows:
+                    key = f"[metric='{row['metric']}'][subject='{row['subject']}']"
+                    self._publisher.state(f"{self.scope.base}/kpi{key}", row, durable=False)
+                self._publisher.notify(self.scope, KPIS, {"kpi": rows})
+
+    async def _show_vim(self) -> None:
+        zones = await self._mm6.zones()
+        left = capacity.sum_of(capacity.resources(zone.get("state", {}).get("available", {})) for zone in zones)
+        vim: dict[str, Any] = {
+            "zone": [zone["id"] for zone in zones],
+            "state": "mec-types:active",
+            "available": capacity.amounts(left),
+        }
+        self._publisher.state(f"{self.scope.base}/vim[id='{self._vim}']", vim, durable=False)
+
+
+def _compute_id(instance: str) -> str:
+    return f"{instance}.1"
+
+
+def _instance_id(compute: str) -> str:
+    return compute.removesuffix(".1")
+
+
+def _desired(entry: Members) -> str:
+    return str(entry.get("desired-state", "started"))
+
+
+def _fixed(entry: Members) -> Members:
+    free = ("desired-state", "traffic-rule", "dns-rule", "name", "graceful-timeout")
+    return {name: value for name, value in entry.items() if name not in free}
+
+
+def _rules(descriptor: Members, wanted: Members, kind: str) -> list[Members]:
+    """The descriptor's rules as the instance's entry wants them."""
+    wishes = {each["id"]: each for each in wanted.get(kind, ())}
+    rules = []
+    for rule in descriptor.get(kind, ()):
+        wish = wishes.get(rule["id"], {})
+        named = {"domain-name": wish["domain-name"]} if "domain-name" in wish else {}
+        active = "active" if wish.get("active", True) else "inactive"
+        rules.append({**rule, **named, "desired-state": active})
+    return rules

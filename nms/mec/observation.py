@@ -1,0 +1,236 @@
+"""What an orchestrator sees of its deployments: state, faults and indicators from below, told to whoever asked for it.
+
+It listens at Mm3 and at each Mx3 that has a part, compares when something was missed, and tells each scope of its own
+deployments in its own words.  It must not start or end anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from nms.errors import RpcError
+from nms.mec.lifecycle import LifeCycle
+from nms.mec.partners import Partners
+from nms.mec.parts import SAID, Part, Parts
+from nms.mec.publisher import ALARM, Publisher
+from nms.mec.reference_points import Mm3, ReferencePoint, plain
+from nms.mec.scope import Scope
+from nms.mec.session import RESYNC, Members, Watch
+from nms.mec.zones import OWN, UNDER_AGREEMENT
+
+CHANGED = "mec-system:deployment-changed"
+INSTANCE_CHANGED = "mec-platform-manager:app-instance-changed"
+KPIS = "mec-federation:kpi-report"
+FAILED = "application-failed-alarm"
+
+
+class Observation:
+    """Follows the parts of all deployments.
+
+    Args:
+        parts_of: the parts of a deployment in a scope.
+    """
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        lifecycle: LifeCycle,
+        parts_of: Callable[[Scope, str], list[Part]],
+        parts: Parts,
+        manager: Mm3 | None,
+        partners: Partners,
+    ) -> None:
+        self._publisher = publisher
+        self._lifecycle = lifecycle
+        self._parts_of = parts_of
+        self._parts = parts
+        self._manager = manager
+        self._partners = partners
+        self._loop = asyncio.get_running_loop()
+        self._watches: dict[tuple[str, str], Watch] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Listen, and compare with what was known."""
+        if self._manager is not None:
+            self._listen("", "", self._manager)
+        for part in self._all():
+            self._attend(part)
+        await self._compare()
+
+    async def close(self) -> None:
+        """Listen no longer."""
+        for watch in self._watches.values():
+            watch.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # -- listening
+
+    def _attend(self, part: Part) -> None:
+        key = (part.partner, part.agreement)
+        if part.partner and key not in self._watches:
+            with contextlib.suppress(RpcError):  # the agreement is gone: its parts are orphans
+                self._listen(*key, self._partners.mx3(*key))
+
+    def _listen(self, partner: str, agreement: str, point: ReferencePoint) -> None:
+        key = (partner, agreement)
+        self._watches[key] = point.watch(lambda name, members: self._told(key, name, members))
+
+    def _told(self, key: tuple[str, str], name: str, members: Members) -> None:
+        if name in (INSTANCE_CHANGED, CHANGED):
+            part = self._part(key, members.get("app-instance") or members.get("deployment", ""))
+            if part is not None:
+                self._spawn(self._follow(part))
+        elif name == ALARM and key[0]:
+            part = self._part(key, members.get("resource", ""))
+            if part is not None:
+                self._alarm(part, members)
+        elif name == KPIS:
+            self._report_kpis(key, members.get("kpi", ()))
+        elif name == RESYNC:
+            self._spawn(self._compare())
+
+    def _spawn(self, work: Any) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # -- state
+
+    async def _compare(self) -> None:
+        for part in self._all():
+            await self._follow(part)
+
+    async def _follow(self, part: Part) -> None:
+        """Take over what has become of a part without our doing."""
+        if self._lifecycle.busy("deployment", part.deployment):
+            return
+        before = self._state(part.scope, part.deployment)
+        if plain(before.get("instantiation-state", "")) != "instantiated":
+            return
+        with contextlib.suppress(RpcError):  # no answer: what was known stays, the next comparison tells
+            await self.report(part.scope, part.deployment)
+
+    async def report(self, scope: Scope, deployment: str) -> None:
+        """Show a deployment as its parts are now.
+
+        Raises:
+            RpcError: a part cannot be asked.
+        """
+        path = f"{scope.base}/deployment[id='{deployment}']/state"
+        held = self._state(scope, deployment)
+        instances: list[Members] = []
+        shown: list[Members] = []
+        failure: Members = {}
+        names = {each["id"]: each for each in held.get("part", ())}
+        for part in self._parts_of(scope, deployment):
+            self._attend(part)
+            state = await self._parts.state(part)
+            known = next(each for each in held["instance"] if each["id"] == part.id)
+            instance = {
+                "id": part.id,
+                "zone": part.zone,
+                "operational-state": state.get("operational-state", "mec-types:stopped"),
+                "reason": known.get("reason", []),
+            }
+            if "endpoint" in state:
+                instance["endpoint"] = state["endpoint"]
+            instances.append(instance)
+            error = state.get("error", {})
+            if error:
+                failure = dict(error) if scope.own else _said(error)
+            if part.id in names:
+                carried = {**names[part.id], "state": f"mec-types:{'failed' if error else 'completed'}"}
+                shown.append({**carried, **({"error": error} if error else {})})
+        running = all(plain(each["operational-state"]) == "started" for each in instances)
+        state = {
+            "instantiation-state": "mec-types:instantiated",
+            "operational-state": f"mec-types:{'started' if running else 'stopped'}",
+            "instance": instances,
+        }
+        if running:
+            state["started-at"] = held.get("started-at", self._publisher.now())
+        if shown:
+            state["part"] = shown
+        if failure:
+            state["error"] = failure
+        if {**held, "started-at": ""} != {**state, "started-at": ""}:
+            self._publisher.state(path, state)
+            self._tell(scope, deployment, state)
+        text = failure.get("detail", "it runs again")
+        self._publisher.alarm(scope, deployment, FAILED, "major", text, cleared=not failure)
+
+    def gone(self, scope: Scope, deployment: str, error: Mapping[str, str]) -> None:
+        """Show a deployment of which nothing exists (any more)."""
+        state: Members = {
+            "instantiation-state": "mec-types:not-instantiated",
+            "operational-state": "mec-types:stopped",
+            **({"error": dict(error)} if error else {}),
+        }
+        if self._publisher.read(f"{scope.base}/deployment[id='{deployment}']", config=True) is not None:
+            self._publisher.state(f"{scope.base}/deployment[id='{deployment}']/state", state)
+        self._tell(scope, deployment, state)
+        self._publisher.alarm(scope, deployment, FAILED, "major", "it is terminated", cleared=True)
+
+    def _tell(self, scope: Scope, deployment: str, state: Members) -> None:
+        names = ("instantiation-state", "operational-state", "error")
+        told = {name: state[name] for name in names if name in state}
+        keep = ("id", "zone", "operational-state", "endpoint")
+        instances = [{name: each[name] for name in keep if name in each} for each in state.get("instance", ())]
+        self._publisher.notify(scope, CHANGED, {"deployment": deployment, **told, "instance": instances})
+
+    def _state(self, scope: Scope, deployment: str) -> Members:
+        return self._publisher.read(f"{scope.base}/deployment[id='{deployment}']/state") or {}
+
+    # -- faults and indicators
+
+    def _alarm(self, part: Part, alarm: Members) -> None:
+        """A partner's alarm about a part is one of ours about the deployment."""
+        self._publisher.alarm(
+            part.scope,
+            part.deployment,
+            plain(alarm.get("alarm-type-id", FAILED)),
+            alarm.get("perceived-severity", "major"),
+            alarm.get("alarm-text", "") if part.scope.own else SAID["operation-failed"],
+            cleared=alarm.get("is-cleared", False),
+        )
+
+    def _report_kpis(self, key: tuple[str, str], rows: Any) -> None:
+        told: dict[Scope, list[Members]] = {}
+        for row in rows:
+            part = self._part(key, row["subject"])
+            if part is not None:
+                told.setdefault(part.scope, []).append({**row, "subject": part.deployment})
+        for scope, mine in told.items():
+            if self._publisher.shares(scope, "share-kpis"):
+                for row in mine:
+                    where = f"[metric='{row['metric']}'][subject='{row['subject']}']"
+                    self._publisher.state(f"{scope.base}/kpi{where}", row, durable=False)
+                self._publisher.notify(scope, KPIS, {"kpi": mine})
+
+    # -- who is who
+
+    def _all(self) -> list[Part]:
+        scopes = [OWN, *self._publisher.scopes(UNDER_AGREEMENT)]
+        return [
+            part
+            for scope in scopes
+            for entry in self._publisher.entries(f"{scope.base}/deployment")
+            for part in self._parts_of(scope, entry["id"])
+        ]
+
+    def _part(self, key: tuple[str, str], reference: str) -> Part | None:
+        """The part that somebody below calls so."""
+        found = (each for each in self._all() if each.reference == reference)
+        return next((each for each in found if (each.partner, each.agreement) == key), None)
+
+
+def _said(error: Mapping[str, str]) -> Members:
+    """A failure in words for a partner."""
+    tag = error.get("error-tag", "operation-failed")
+    return {"error-tag": tag, "detail": SAID.get(tag, SAID["operation-failed"])}

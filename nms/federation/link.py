@@ -12,7 +12,7 @@ import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
@@ -102,11 +102,13 @@ class Link:
             live=live,
         )
 
-    def their_zones(self, flag: str) -> frozenset[str]:
-        """Zones that the partner's entry says are `offered` or `accepted` (RFC 7950 defaults of the model)."""
-        default = flag == "offered"
-        zones: Sequence[Any] = (self.theirs or {}).get("zone", ())
-        return frozenset(zone["id"] for zone in zones if zone.get(flag, default))
+    def offered(self) -> frozenset[str]:
+        """Zones that the partner's entry of the agreement offers."""
+        return frozenset(zone["id"] for zone in (self.theirs or {}).get("zone", ()) if zone.get("offered", True))
+
+    def accepted(self) -> frozenset[str]:
+        """Zones that the partner's entry of the agreement accepts."""
+        return frozenset(zone["id"] for zone in (self.theirs or {}).get("zone", ()) if zone.get("accepted", False))
 
     def held(self) -> list[tuple[str, str]]:
         """(list, identifier) of what we have at the partner; what uses others first."""

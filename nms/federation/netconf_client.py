@@ -129,13 +129,14 @@ class Client(SessionListener):  # type: ignore[misc]  # ncclient is untyped
         """The server's capabilities."""
         return frozenset(self._manager.server_capabilities)
 
-    def get(self, subtree: etree._Element, *, config: bool = False) -> etree._Element:
-        """<get>, or <get-config> of running, with the children of `subtree` as filter (RFC 6241 section 6): <data>."""
+    def get(self, subtree: etree._Element | None = None, *, config: bool = False) -> etree._Element:
+        """<get>, or <get-config> of running, filtered by the children of `subtree` (RFC 6241 section 6): <data>."""
         get = etree.Element(f"{{{BASE}}}{'get-config' if config else 'get'}")
         if config:
             etree.SubElement(etree.SubElement(get, f"{{{BASE}}}source"), f"{{{BASE}}}running")
-        wanted = etree.SubElement(get, f"{{{BASE}}}filter", type="subtree")
-        wanted.extend(copy.deepcopy(list(subtree)))
+        if subtree is not None:
+            wanted = etree.SubElement(get, f"{{{BASE}}}filter", type="subtree")
+            wanted.extend(copy.deepcopy(list(subtree)))
         data = self.call(get).find(f"{{{BASE}}}data")
         return data if data is not None else etree.Element(f"{{{BASE}}}data")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -33,15 +34,19 @@ class Orphans:
         self._links = links
         self._loop = asyncio.get_running_loop()
 
-    def record(self, agreement: tuple[str, str], kind: str, subject: str, reason: str) -> None:
-        """List one thing; doing so twice is once."""
-        name = hashlib.sha256("/".join((*agreement, kind, subject)).encode()).hexdigest()[:16]
+    def record(self, partner: str, agreement: str, path: str, subject: str, reason: str) -> None:
+        """List one thing; doing so twice is once.
+
+        Args:
+            path: of its entry at the partner (RFC 8040 section 3.5.3), or instance-identifier below its subtree.
+        """
+        name = hashlib.sha256("/".join((partner, agreement, path)).encode()).hexdigest()[:16]
         now = self._publisher.now()
         orphan = {
             "id": name,
-            "partner": agreement[0],
-            "agreement": agreement[1],
-            "path": f"/mec-system:system/{kind}={subject}",
+            "partner": partner,
+            "agreement": agreement,
+            "path": path,
             "subject": subject,
             "recorded-at": now,
             "reason": reason,
@@ -50,7 +55,7 @@ class Orphans:
         }
         self._publisher.state(f"{LEDGER}[id='{name}']", orphan)
         self._publisher.notify(_OWN, "mec-federation:orphan-recorded", orphan)
-        text = f"{kind} {subject} may still exist at {agreement[0]}: {reason}; retry or settle orphan {name}"
+        text = f"{subject} may still exist at {partner}: {reason}; retry or settle orphan {name}"
         self._publisher.alarm(_OWN, name, "orphan-alarm", "major", text)
 
     def retry(self, session: Session, request: Invoke) -> None:
@@ -69,7 +74,7 @@ class Orphans:
         asyncio.run_coroutine_threadsafe(self._retry(name, orphan, link), self._loop)
 
     async def _retry(self, name: str, orphan: dict[str, object], link: Link) -> None:
-        kind = str(orphan["path"]).rpartition("/")[2].partition("=")[0]
+        kind = re.split(r"[=\[]", str(orphan["path"]).rpartition("/")[2])[0].rpartition(":")[2]
         try:
             await link.session.edit([DataEdit(f"/{kind}[id='{orphan['subject']}']", "remove")])
         except RpcError as error:

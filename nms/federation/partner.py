@@ -48,6 +48,7 @@ class Partners:
         own: identifier of this domain.
         core: this domain's own.
         local_users: names that no partner may log in as.
+        packages: URI of the folder that our packages are served in; "" where none are.
         interval: seconds between two looks at a partner that tells nothing.
         farewell: seconds for which a removed partner is asked to give back what we have there.
     """
@@ -61,14 +62,15 @@ class Partners:
         core: Core,
         connect: Connect,
         local_users: frozenset[str] = frozenset(),
+        packages: str = "",
         *,
         interval: float = 5.0,
         farewell: float = 10.0,
     ) -> None:
         self.links: dict[tuple[str, str], Link] = {}
         self.publisher = publisher
-        self.zones = Zones(publisher, self.links)
         self.orphans = Orphans(publisher, self.links)
+        self.zones = Zones(publisher, self.links, self.orphans, packages)
         self._own = own
         self._core = core
         self._nacm = LocalSession(core, NACM)
@@ -134,9 +136,8 @@ class Partners:
         zones = entry[1].get("zone", ())
         offered = frozenset(zone["id"] for zone in zones if zone.get("offered", True))
         accepted = frozenset(zone["id"] for zone in zones if zone.get("accepted", False))
-        if entry[1]["role"] == "provider":
-            return offered & link.their_zones("accepted")
-        return offered & accepted & link.their_zones("offered")
+        theirs = link.accepted() if entry[1]["role"] == "provider" else accepted & link.offered()
+        return offered & theirs
 
     def given(self, partner: str, digest: str) -> bool:
         """Was the package with this digest passed to the partner under an agreement that is active?"""
@@ -190,7 +191,7 @@ class Partners:
                 self._join(key, *entry)
             else:
                 self.links[key].wake.set()
-        self.zones.publish()
+        self.zones.look()
 
     def _moved(self, key: tuple[str, str], entry: tuple[Members, Members]) -> bool:
         """Has what the session was made of changed?"""
@@ -243,6 +244,8 @@ class Partners:
                 await self._settle(link)
             except (RpcError, RpcErrors) as error:
                 log.warning("agreement %s with %s: %s", link.id[1], link.id[0], error)
+            except Exception:  # what one partner sends must not end the upkeep of its agreement
+                log.exception("agreement %s with %s", link.id[1], link.id[0])
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._interval if link.reachable else min(1.0, self._interval)):
                     await link.wake.wait()
@@ -262,12 +265,31 @@ class Partners:
         verdict = judge(self.state(*link.id), self._terms(link, agreement), known, self.publisher.store.clock())
         self._publish_state(link.id, verdict.state, verdict.reason)
         self._publish_session(link)
+        if agreement["role"] == "provider":
+            await self._note_acceptance(link, agreement)
         over = verdict.state == "expired" and live > 0
         text = f"agreement {link.id[1]} with {link.id[0]} is over and {live} live under it: prolong or terminate it"
         self.publisher.alarm(OWN, "/".join(link.id), "agreement-expired-alarm", "major", text, cleared=not over)
         if verdict.state == "terminating":
             await self._withdraw(link, agreement)
-        self.zones.publish()
+        self.zones.look()
+
+    async def _note_acceptance(self, link: Link, agreement: Members) -> None:
+        """Write down in the provider's entry which zones the consumer has accepted."""
+        if link.theirs is None or not link.reachable:
+            return
+        accepted = link.accepted()
+        edits = [
+            DataEdit(f"/zone[id='{zone['id']}']", "merge", {"accepted": zone["id"] in accepted})
+            for zone in agreement.get("zone", ())
+            if zone.get("offered", True) and zone.get("accepted", False) != (zone["id"] in accepted)
+        ]
+        if edits:
+            here = LocalSession(self._core, agreement_path(*link.id))
+            try:
+                await here.edit(edits)
+            finally:
+                here.close()
 
     def _terms(self, link: Link, agreement: Members) -> Terms:
         grace = agreement.get("grace-period")
@@ -301,6 +323,7 @@ class Partners:
 
     def _part(self, link: Link, entry: tuple[Members, Members]) -> None:
         task = self._loop.create_task(self._say_farewell(link))
+        task.add_done_callback(lambda task: link.session.close())
         self._partings.add(task)
         task.add_done_callback(self._partings.discard)
 
@@ -322,16 +345,20 @@ class Partners:
                     if left:
                         await asyncio.sleep(0.2)
         for name, subject in sorted(left):
-            self.orphans.record(link.id, name, subject, link.error or "the partner did not give it back in time")
+            self.orphans.record(
+                *link.id,
+                f"/{SYSTEM}/{name}={subject}",
+                subject,
+                link.error or "the partner did not give it back in time",
+            )
         await self._end(link)
-        self.zones.publish()
+        self.zones.look()
 
     async def _end(self, link: Link) -> None:
+        link.session.close()
         if link.task is not None:
             link.task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await link.task
-        link.session.close()
+            await asyncio.gather(link.task, return_exceptions=True)
 
     async def close(self) -> None:
         """End all sessions; agreements stay what they are."""

@@ -34,9 +34,8 @@ def config_element(schema: Schema, base: str, edits: Sequence[DataEdit]) -> etre
         if edit.operation == "remove":
             target = _nest(config, path)
         else:
-            encoded = etree.fromstring(xml.encode_instance(path, value_at(path, edit.data)))
-            config.append(encoded)
-            target = _target(encoded, path)
+            target = _target(etree.fromstring(xml.encode_instance(path, value_at(path, edit.data))), path)
+            _nest(config, path[:-1]).append(target)
         target.set(_OPERATION, edit.operation)
     return config
 
@@ -107,13 +106,23 @@ def _within(asked: Any, present: Any) -> bool:
 
 
 def _nest(parent: etree._Element, path: InstancePath) -> etree._Element:
-    """Elements for the steps of `path` below `parent`, list entries with their keys; gives the innermost."""
+    """Elements for the steps of `path` below `parent`, list entries with their keys; gives the innermost.
+
+    What is there is used again: an instance stands in a document once.
+    """
     for node, key in path:
-        parent = etree.SubElement(parent, node.tag, nsmap={None: node.namespace})
-        if key is not None and node.kind == "list":
-            holder = etree.fromstring(_keys(node, key))
-            parent.extend(list(holder))
+        keys = list(etree.fromstring(_keys(node, key))) if key is not None and node.kind == "list" else []
+        wanted = [(each.tag, each.text) for each in keys]
+        found = next((each for each in parent.findall(node.tag) if _shown_keys(each, len(keys)) == wanted), None)
+        if found is None:
+            found = etree.SubElement(parent, node.tag, nsmap={None: node.namespace})
+            found.extend(keys)
+        parent = found
     return parent
+
+
+def _shown_keys(element: etree._Element, count: int) -> list[tuple[object, str | None]]:
+    return [(each.tag, each.text) for each in element[:count]]
 
 
 def _keys(node: Node, key: Any) -> bytes:

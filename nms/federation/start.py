@@ -107,7 +107,8 @@ async def start(
         return RemoteSession(core.schema, peers, base, scope, core.store.clock, lambda: partners.wake(), recorder)
 
     users = frozenset(user.name for user in config.users)
-    partners = Partners(publisher, own, core, connect, users, interval=interval, farewell=farewell)
+    served = _served(config)
+    partners = Partners(publisher, own, core, connect, users, served, interval=interval, farewell=farewell)
     core.store.add_provider(partners)
     for action, handler in (("retry", partners.orphans.retry), ("settle", partners.orphans.settle)):
         core.register("mec-federation", f"{_ORPHAN}/{action}", handler)
@@ -142,6 +143,12 @@ def peers_of(partner: Members, own: str, key: Path | None, timeout: float) -> li
         for endpoint in partner.get("endpoint", ())
         if str(endpoint["protocol"]).endswith("netconf-ssh") and "host-key" in endpoint
     ]
+
+
+def _served(config: Config) -> str:
+    """URI of the folder that packages are served in."""
+    listener = config.restconf
+    return "" if listener is None or listener.insecure else f"https://{listener.listen}/packages"
 
 
 def _check_key(key: Path) -> None:

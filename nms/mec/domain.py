@@ -1,7 +1,7 @@
 """One domain: the blocks that its configuration lists, their reference points, and the core that they stand on.
 
 Which block talks to which is written here and nowhere else: a reference point is given a session on this domain's own
-core, or on a partner's.  Blocks start from the infrastructure upwards, each taking up what it finds, and end in reverse.
+core, or on a partner's.  Blocks start from the infrastructure upwards, each taking up what it finds; they end in reverse.
 """
 
 from __future__ import annotations

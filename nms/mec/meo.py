@@ -459,7 +459,7 @@ def _desired(entry: Members) -> str:
 class _Agreements:
     """A provider that hears of changed agreements: other zones are shared."""
 
-    paths = ("/mec-federation:federation/partner/agreement",)
+    paths: tuple[str, ...] = ("/mec-federation:federation/partner/agreement",)
 
     def __init__(self, changed: Any) -> None:
         self._changed = changed

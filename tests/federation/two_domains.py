@@ -25,6 +25,7 @@ from nms.mec.package_store import PackageStore
 from nms.mec.publisher import Publisher
 from nms.mec.session import DataEdit, LocalSession, Members
 from nms.model import load
+from nms.notify.streams import Notification
 from nms.operations.dispatch import PROTOCOL_MODULES, Core
 from nms.transport import ssh
 from nms.transport.listener import Listener
@@ -51,6 +52,26 @@ class Clock:
         return now if self.ahead is None else now + self.ahead
 
 
+class LossyStreams:
+    """The core's event streams, which lose and repeat notifications when told to."""
+
+    def __init__(self, core: Core) -> None:
+        self.lose = False
+        self._core = core
+        self._last: Notification | None = None
+
+    def publish(self, notification: Notification) -> None:
+        """Publish, or lose."""
+        self._last = notification
+        if not self.lose:
+            self._core.streams.publish(notification)
+
+    def again(self) -> None:
+        """The last one once more."""
+        assert self._last is not None
+        self._core.streams.publish(self._last)
+
+
 @dataclass
 class Domain:
     """One running domain."""
@@ -60,6 +81,7 @@ class Domain:
     config: Config
     core: Core
     publisher: Publisher
+    streams: LossyStreams
     federation: Federation
     store: PackageStore
     listener: Listener | None
@@ -161,12 +183,13 @@ async def _domain(folder: Path, name: str, loaded: Any, **options: Any) -> Domai
     config = configuration.load(folder / init.CONFIG_NAME)
     clock = Clock()
     core = Core.create(loaded, clock=clock)
-    publisher = Publisher(core.store, core.streams)
+    streams = LossyStreams(core)
+    publisher = Publisher(core.store, streams)
     received: list[str] = []
     store = PackageStore(folder / "packages")
     quick = {"interval": 0.5, "patience": 3.0, "farewell": 3.0, **options}
     federation = await start_federation(core, config, publisher, store, recorder=received.append, **quick)
-    domain = Domain(name, folder, config, core, publisher, federation, store, None, received, clock)
+    domain = Domain(name, folder, config, core, publisher, streams, federation, store, None, received, clock)
     await domain.listen()
     return domain
 

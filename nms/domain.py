@@ -67,4 +67,6 @@ async def start(core: Core, config: Config, stack: contextlib.AsyncExitStack) ->
     core.files = partners.files
     domain = await mec.start(core, config, publisher=publisher, partners=partners.zones, source=partners.packages)
     stack.push_async_callback(domain.close)
+    if domain.meo is not None:
+        partners.zones.changed = domain.meo.refresh
     return DomainCredentials(core, config, partners)

@@ -81,7 +81,7 @@ class Client:
         return found
 
     def read(self, path: str, **query: str) -> dict[str, Any]:
-        """The members of the one resource at an api-path (a container, or an entry of a list); {} when there is none."""
+        """The members of one container or list entry at an api-path; {} when there is none."""
         found = self.get(path, **query)
         if not found:
             return {}

@@ -16,7 +16,7 @@ from lxml import etree
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from nms.errors import RpcError, RpcErrors
-from restconf import data, errors, media, operations, sse
+from restconf import data, errors, files, media, operations, sse
 from restconf.front import Authenticate, Core, Front
 from restconf.wsgi import Environ
 
@@ -60,6 +60,8 @@ def create_app(core: Core, authenticate: Authenticate) -> Flask:
     app.register_blueprint(data.blueprint(front), url_prefix=ROOT)
     app.register_blueprint(operations.blueprint(front), url_prefix=ROOT)
     app.register_blueprint(sse.blueprint(front), url_prefix=ROOT)
+    if core.files is not None:
+        app.register_blueprint(files.blueprint(core.files))
     _error_handlers(app, front)
     return app
 
@@ -71,14 +73,10 @@ def _discovery(app: Flask, front: Front) -> None:
     def host_meta() -> Response:
         xrd = etree.Element(f"{{{_XRD}}}XRD", nsmap={None: _XRD})
         etree.SubElement(xrd, f"{{{_XRD}}}Link", rel="restconf", href=ROOT)
-        return Response(
-            etree.tostring(xrd, xml_declaration=True, encoding="UTF-8"), content_type="application/xrd+xml"
-        )
+        return Response(etree.tostring(xrd, xml_declaration=True, encoding="UTF-8"), content_type="application/xrd+xml")
 
     def host_meta_json() -> Response:
-        return Response(
-            orjson.dumps({"links": [{"rel": "restconf", "href": ROOT}]}), content_type="application/json"
-        )
+        return Response(orjson.dumps({"links": [{"rel": "restconf", "href": ROOT}]}), content_type="application/json")
 
     def api() -> Response:
         return _answer(

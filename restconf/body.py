@@ -1,6 +1,6 @@
 """Message bodies (RFC 8040 section 5): bytes of a request to values, values to the bytes of an answer.  Pure.
 
-Bodies are JSON (RFC 7951) or XML (RFC 7950); a document type declaration is refused, so that no entity is ever expanded.
+Bodies are JSON (RFC 7951) or XML (RFC 7950); a document type is refused, so that no entity is ever expanded.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from nms.model.schema import Node, Schema
 from nms.model.values import Key, Value
 from restconf.media import Encoding
 
-_DECLARATION: Final = re.compile(rb"""(?:\xef\xbb\xbf)?(?:<\?xml\s[^>]*?(?:encoding\s*=\s*["']([^"']*)["'][^>]*?)?\?>)?""")
+_DECLARATION: Final = re.compile(
+    rb"""(?:\xef\xbb\xbf)?(?:<\?xml\s[^>]*?(?:encoding\s*=\s*["']([^"']*)["'][^>]*?)?\?>)?"""
+)
 RESTCONF_NS: Final = "urn:ietf:params:xml:ns:yang:ietf-restconf"
 
 

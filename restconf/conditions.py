@@ -7,6 +7,7 @@ entity-tag, so the encoding is added on the way out and taken off on the way in.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any, Final
@@ -30,6 +31,15 @@ def precondition(environ: dict[str, Any]) -> Precondition | None:
         if_none_match=_tags(none_match, strong=False) if none_match is not None else (),
         if_unmodified_since=_date(since) if since is not None and match is None else None,
     )
+
+
+def existing(wanted: Precondition | None) -> Precondition:
+    """`wanted`, and the resource must exist."""
+    if wanted is None:
+        return Precondition(if_match=("*",))
+    if wanted.if_match or wanted.if_unmodified_since is not None:  # these ask for it already
+        return wanted
+    return replace(wanted, if_match=("*",))
 
 
 def unchanged(environ: dict[str, Any], reply: Reply) -> bool:

@@ -14,7 +14,7 @@ from werkzeug.routing import BaseConverter
 
 from nms.errors import RpcError
 from nms.model import tree
-from nms.model.edit import Edit, Insert, Op, at
+from nms.model.edit import Edit, Insert, at
 from nms.model.path import InstancePath, format_path
 from nms.model.schema import Node
 from nms.model.values import Value
@@ -42,9 +42,7 @@ def blueprint(front: Front) -> Blueprint:
     resource = _DataResource(front)
     routes = Blueprint("data", __name__)
     for rule in ("/data", "/data/<rest:rest>"):
-        routes.add_url_rule(
-            rule, "data", resource.answer, methods=METHODS, provide_automatic_options=False
-        )
+        routes.add_url_rule(rule, "data", resource.answer, methods=METHODS, provide_automatic_options=False)
     return routes
 
 
@@ -100,15 +98,7 @@ class _DataResource:
 
     def _get(self, environ: Environ, path: InstancePath, query: Query) -> Response:
         encoding = media.accepted(environ.get("HTTP_ACCEPT"))
-        reply = self.front.dispatch(
-            environ,
-            Get(
-                filter=PathFilter(path, query.fields) if path or query.fields else None,
-                content=query.content,
-                depth=query.depth,
-                with_defaults=query.with_defaults,
-            ),
-        )
+        reply = self._read(environ, path, query)
         headers = conditions.headers(reply, encoding)
         headers["Cache-Control"] = "no-cache"
         headers["Vary"] = "Accept"
@@ -121,14 +111,33 @@ class _DataResource:
             content = body.encode_instance(path, self._found(root, path), encoding)
         return Response(content, headers=headers, content_type=MEDIA_TYPE[encoding])
 
+    def _read(self, environ: Environ, path: InstancePath, query: Query) -> Reply:
+        wanted = Get(
+            filter=PathFilter(path, query.fields) if path or query.fields else None,
+            content=query.content,
+            depth=query.depth,
+            with_defaults=query.with_defaults,
+        )
+        try:
+            return self.front.dispatch(environ, wanted)
+        except RpcError as error:
+            if error.status != 404 or not path or _unwritten(path[-1][0]) is None:
+                raise
+        # a default in use is returned, and a container without presence is always there, if only its parent is
+        # (RFC 8040 section 3.5.4, RFC 7950 section 7.5.1)
+        parent = path[:-1]
+        while parent and _unwritten(parent[-1][0]) is not None:
+            parent = parent[:-1]
+        return self.front.dispatch(environ, Get(filter=PathFilter(parent), depth=1))
+
     def _found(self, root: Value, path: InstancePath) -> Value:
+        """The instance in what the core found; a selection may have left nothing of it."""
         value = tree.get(root, path)
-        if value is not None:
-            return value
-        node = path[-1][0]
-        if node.kind == "container" and not node.presence:
-            return node.blank
-        raise _not_found(path)
+        if value is None:
+            value = _unwritten(path[-1][0])
+        if value is None:
+            raise _not_found(path)
+        return value
 
     def _options(self, environ: Environ, path: InstancePath, query: Query) -> Response:
         methods = allowed(path)
@@ -168,27 +177,13 @@ class _DataResource:
         if not path:
             root = body.decode_datastore(self.schema, encoding, content)
             return _changed(self._edit(environ, path, _merges(self.schema.root, root)), encoding)
-        node = path[-1][0]
-        value = self._same_instance(path, encoding, content)
-        edit = at(path, "merge", value)
-        if node.kind in ("container", "list"):
-            # "none" wants the target to exist: a PATCH never creates it (RFC 8040 section 4.6)
-            edit = _with_last(path, "none", _merges(node, value) or None)
-        else:
-            self._get_one(environ, path)
-        return _changed(self._edit(environ, path, [edit]), encoding)
+        edit = at(path, "merge", self._same_instance(path, encoding, content))
+        never_creates = _unwritten(path[-1][0]) is None
+        return _changed(self._edit(environ, path, [edit], must_exist=never_creates), encoding)
 
     def _delete(self, environ: Environ, path: InstancePath, query: Query) -> Response:
         self._edit(environ, path, [at(path, "delete")])
         return NoContent(status=204)
-
-    def _get_one(self, environ: Environ, path: InstancePath) -> None:
-        """Make sure that a leaf is there, be it by its default."""
-        reply = self.front.dispatch(
-            environ, Get("running", PathFilter(path), content="config", with_defaults="report-all")
-        )
-        if reply.data is None or tree.get(reply.data, path) is None:
-            raise _not_found(path)
 
     def _same_instance(self, path: InstancePath, encoding: Encoding, content: bytes) -> Value:
         """The value of the body, which must be an instance of the target with the target's key."""
@@ -204,21 +199,30 @@ class _DataResource:
             return None
         node = target[-1][0]
         if not node.user_ordered:
-            raise RpcError("invalid-value", f"query parameter 'insert': {node.name} is not ordered-by user", type="protocol")
+            raise RpcError(
+                "invalid-value", f"query parameter 'insert': {node.name} is not ordered-by user", type="protocol"
+            )
         if not query.point:
             return Insert(query.insert)
         point = uri.parse_path(self.schema, query.point)
         if len(point) != len(target) or point[:-1] != target[:-1] or point[-1][0] is not node or point[-1][1] is None:
-            raise RpcError("invalid-value", f"query parameter 'point': no entry of {format_path(target)}", type="protocol")
+            raise RpcError(
+                "invalid-value", f"query parameter 'point': no entry of {format_path(target)}", type="protocol"
+            )
         return Insert(query.insert, point[-1][1])
 
-    def _edit(self, environ: Environ, target: InstancePath, edits: list[Edit]) -> Reply:
+    def _edit(self, environ: Environ, target: InstancePath, edits: list[Edit], *, must_exist: bool = False) -> Reply:
+        wanted = conditions.precondition(environ)
+        given = wanted is not None
+        if must_exist:
+            wanted = conditions.existing(wanted)
         try:
-            return self.front.dispatch(
-                environ, EditConfig("running", edits, precondition=conditions.precondition(environ))
-            )
+            return self.front.dispatch(environ, EditConfig("running", edits, precondition=wanted))
         except RpcError as error:
-            # the target or a parent is not there; data-missing of a constraint (leafref) names another place or an app-tag
+            # a failed precondition is the protocol's error, a failed `must` is not
+            if error.status == 412 and error.type == "protocol" and must_exist and not given:
+                raise _not_found(target) from None
+            # the target or a parent is not there; a constraint's data-missing has an app-tag
             if error.tag == "data-missing" and not error.app_tag and format_path(target).startswith(error.path):
                 raise RpcError("invalid-value", error.message, path=error.path, status=404) from None
             raise
@@ -239,12 +243,11 @@ def _merges(node: Node, value: Value) -> list[Edit]:
     ]
 
 
-def _with_last(path: InstancePath, op: Op, children: list[Edit] | None) -> Edit:
-    node, key = path[-1]
-    edit = Edit(node, op, key, None, children)
-    for node, key in reversed(path[:-1]):
-        edit = Edit(node, "none", key, None, (edit,))
-    return edit
+def _unwritten(node: Node) -> Value | None:
+    """The value that stands for `node` while nobody has written it, below a parent that exists."""
+    if node.kind == "container" and not node.presence:
+        return node.blank
+    return node.default if node.kind in ("leaf", "leaf-list") else None
 
 
 def _body(environ: Environ) -> tuple[Encoding, bytes]:

@@ -1,4 +1,4 @@
-"""The one place where an `RpcError` becomes an HTTP answer: ietf-restconf:errors in JSON or XML (RFC 8040 section 7.1)."""
+"""The one place where an `RpcError` becomes an HTTP answer: ietf-restconf:errors (RFC 8040 section 7.1)."""
 
 from __future__ import annotations
 
@@ -100,7 +100,9 @@ def _leaf(parent: etree._Element, name: str, text: str) -> None:
 
 def _printable(text: str) -> str:
     """`text` without the characters that XML 1.0 cannot carry."""
-    return "".join(c if c in "\t\n\r" or " " <= c <= "\ud7ff" or "\ue000" <= c <= "\ufffd" or c > "\uffff" else "?" for c in text)
+    return "".join(
+        c if c in "\t\n\r" or " " <= c <= "\ud7ff" or "\ue000" <= c <= "\ufffd" or c > "\uffff" else "?" for c in text
+    )
 
 
 def _clean(value: Any) -> Any:

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from nms.errors import RpcError
 from nms.model.schema import Schema
+from nms.operations.files import Files
 from nms.operations.request import Principal, Reply, Request, Session
 from restconf.wsgi import PRINCIPAL, Environ
 
@@ -27,11 +28,12 @@ class Core(Protocol):
     @property
     def schema(self) -> Schema: ...
 
+    @property
+    def files(self) -> Files | None: ...
+
     def dispatch(self, session: Session, request: Request) -> Reply: ...
 
-    def open_session(
-        self, principal: Principal, protocol: str, host: str, close: Callable[[str], None]
-    ) -> Session: ...
+    def open_session(self, principal: Principal, protocol: str, host: str, close: Callable[[str], None]) -> Session: ...
 
     def close_session(self, session: Session) -> None: ...
 

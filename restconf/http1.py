@@ -27,6 +27,7 @@ from restconf.wsgi import Answer, Application, Environ, LiveBody
 
 log = logging.getLogger(__name__)
 
+_SPARE = 0.01  # seconds that the event loop may be held by one answer
 _PIPELINE = 32  # requests of one client that may wait; above, its socket is not read
 
 
@@ -92,6 +93,7 @@ class Service:
     loop: asyncio.AbstractEventLoop
     limits: Limits = field(default_factory=Limits)
     connections: set[Connection] = field(default_factory=set)
+    slow: set[str] = field(default_factory=set)  # methods whose last answer took longer than the loop can spare
     _date: tuple[int, bytes] = (0, b"")
 
     def date(self) -> bytes:
@@ -100,6 +102,13 @@ class Service:
         if now != self._date[0]:
             self._date = (now, b"Date: " + formatdate(now, usegmt=True).encode() + b"\r\n")
         return self._date[1]
+
+    def took(self, method: str, seconds: float) -> None:
+        """Note how long an answer took; any thread.  What is quick depends on the data as much as on the request."""
+        if seconds > _SPARE:
+            self.slow.add(method)
+        else:
+            self.slow.discard(method)
 
     def sweep(self) -> None:
         """Hold every connection to its deadlines; called about once a second."""
@@ -268,9 +277,7 @@ class Connection(asyncio.Protocol):
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _environ(self, message: Message, body: bytes) -> Environ:
-        return wsgi.environ(
-            self.base, message.method, bytes(message.target), message.version, message.headers, body
-        )
+        return wsgi.environ(self.base, message.method, bytes(message.target), message.version, message.headers, body)
 
     def _advance(self) -> None:
         """Answer what waits, as far as the client reads and no earlier request is under way."""
@@ -280,9 +287,8 @@ class Connection(asyncio.Protocol):
             message.parts.clear()
             request = self._environ(message, body)
             # checking a password is slow by design, so a client's first request goes to a thread
-            if message.authorization == self.accepted and self.service.quick(
-                message.method, bytes(message.target), len(body)
-            ):
+            quick = message.authorization == self.accepted and message.method not in self.service.slow
+            if quick and self.service.quick(message.method, bytes(message.target), len(body)):
                 self._answer(message, request, self._run(request))
             else:
                 self.busy = True
@@ -300,11 +306,14 @@ class Connection(asyncio.Protocol):
             self.transport.resume_reading()
 
     def _run(self, request: Environ) -> Answer:
+        started = time.perf_counter()
         try:
             return wsgi.call(self.service.application, request)
         except Exception:  # the last line of defence: a defect ends this request, not the server
             log.exception("request failed: %s %s", request["REQUEST_METHOD"], request["PATH_INFO"])
             return Answer("500 Internal Server Error", [("Content-Length", "0")], b"")
+        finally:
+            self.service.took(request["REQUEST_METHOD"], time.perf_counter() - started)
 
     def _done(self, message: Message, request: Environ, future: asyncio.Future[Answer]) -> None:
         if future.cancelled():
@@ -351,6 +360,8 @@ class Connection(asyncio.Protocol):
         if status == 401:
             head += 'WWW-Authenticate: Basic realm="restconf", charset="UTF-8"\r\n'
         self.transport.write(head.encode() + self.service.date() + b"\r\n")
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
         self.lingering = True
         self.since = self.service.loop.time()
         if not self.reading:
@@ -384,11 +395,14 @@ class Connection(asyncio.Protocol):
     def _pump(self) -> None:
         if self.live is None or self.transport.is_closing():
             return
-        while self.stalled_since is None:
-            data = self.live.take()
-            if not data:
-                break
-            self._send_live(data)
+        try:
+            while self.stalled_since is None and (data := self.live.take()):
+                self._send_live(data)
+        except Exception:  # a part that cannot be made must not leave the client waiting for ever
+            log.exception("a live body failed")
+            self.live.close()
+            self.transport.abort()
+            return
         if self.live.ended and self.stalled_since is None:
             self.live.close()
             self.live = None
@@ -410,7 +424,7 @@ class Connection(asyncio.Protocol):
                 self.transport.abort()
         elif self.live is not None:
             if now - self.last_beat > limits.heartbeat:
-                self._send_live(self.live.beat(time.time()))
+                self._send_live(self.live.beat())
             self._pump()
         elif self.busy or self.waiting:
             return

@@ -1,4 +1,4 @@
-"""Content negotiation (RFC 9110 section 12, RFC 8040 section 5.2): which encoding a request has and an answer gets.  Pure."""
+"""Content negotiation (RFC 9110 section 12, RFC 8040 section 5.2): the encodings of bodies.  Pure."""
 
 from __future__ import annotations
 

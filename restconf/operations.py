@@ -42,9 +42,7 @@ def blueprint(front: Front) -> Blueprint:
         return invoke(front, environ, node, ())
 
     routes.add_url_rule("/operations", "operations", listing, methods=["GET"])
-    routes.add_url_rule(
-        "/operations/<name>", "operation", operation, methods=_METHODS, provide_automatic_options=False
-    )
+    routes.add_url_rule("/operations/<name>", "operation", operation, methods=_METHODS, provide_automatic_options=False)
     return routes
 
 

@@ -53,6 +53,12 @@ class Server:
     _service: Service
     _sweeper: asyncio.Task[None]
     _shutdown: Callable[[], None]
+    _context: ssl.SSLContext | None
+
+    def trust(self, certificate: bytes) -> None:
+        """Let clients show `certificate` (DER), whoever issued it, from their next connection on."""
+        if self._context is not None and self._context.verify_mode != ssl.CERT_NONE:
+            self._context.load_verify_locations(cadata=certificate)
 
     async def close(self) -> None:
         """Stop listening, end the event streams, close every connection, wait for the worker threads."""
@@ -111,7 +117,8 @@ async def start(
     except OSError as error:
         raise ConfigError(f"[restconf] listen: cannot listen on {listen[0]}:{listen[1]}: {error.strerror}") from None
     addresses = tuple((s.getsockname()[0], s.getsockname()[1]) for s in listener.sockets)
-    return Server(addresses, listener, service, loop.create_task(_sweep(service)), application.extensions["restconf"].close)
+    close = application.extensions["restconf"].close
+    return Server(addresses, listener, service, loop.create_task(_sweep(service)), close, context)
 
 
 async def _sweep(service: Service) -> None:
@@ -125,6 +132,8 @@ def is_quick(method: str, target: bytes, size: int) -> bool:
 
     So are reads that name an entry, and edits of little data; rpcs, actions, bulk data and whole lists are not.
     """
+    if target.startswith(b"/packages/"):
+        return False
     if method in ("GET", "HEAD"):
         return b"=" in target.partition(b"?")[0]
     if method == "POST":
@@ -181,6 +190,8 @@ def _tls_context(tls: Tls) -> ssl.SSLContext:
         except (OSError, ssl.SSLError) as error:
             raise ConfigError(f"[restconf] client-ca {tls.client_ca} cannot be used: {_reason(error)}") from None
         context.verify_mode = ssl.CERT_OPTIONAL
+        # A single client certificate may be trusted as it is, without its issuer (`Server.trust`).
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     return context
 
 

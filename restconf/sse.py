@@ -1,8 +1,8 @@
 """Event streams (RFC 8040 section 6): notifications as server-sent events, in XML or JSON.
 
 ``{+restconf}/streams/NAME`` and ``.../NAME/xml`` send XML, ``.../NAME/json`` JSON.  The core puts notifications into a
-bounded queue from its own threads; they are encoded where they are sent.  A client that is too slow for its queue is cut
-off rather than left with a gap that it cannot see: it comes back with start-time.
+bounded queue from its own threads; they are encoded where they are sent.  A client that is too slow for its queue is
+cut off rather than left with a gap that it cannot see: it comes back with start-time.
 """
 
 from __future__ import annotations
@@ -10,17 +10,15 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
-from typing import Any, Final, Protocol, cast
+from datetime import UTC
+from typing import Any, Final, cast
 
 import orjson
 from flask import Blueprint, Response, request
 
 from nms.errors import RpcError
 from nms.model import json, tree, xml
-from nms.model.path import InstancePath
-from nms.model.schema import Node
-from nms.model.values import Value
+from nms.notify.streams import NOTIFICATION_COMPLETE, Notification
 from nms.operations.request import CreateSubscription, XPathFilter
 from restconf import media
 from restconf.front import Front
@@ -33,15 +31,6 @@ _QUEUE: Final = 1000  # notifications that one client may be behind
 _BATCH: Final = 64
 _NOTIFICATION_NS: Final = "urn:ietf:params:xml:ns:netconf:notification:1.0"
 _HEARTBEAT: Final = b": \n\n"
-
-
-class Notification(Protocol):
-    """What a subscription's sink receives; `path` is the instance that `node` hangs on, empty for a top-level one."""
-
-    node: Node
-    path: InstancePath
-    value: Value
-    time: datetime
 
 
 def blueprint(front: Front) -> Blueprint:
@@ -63,15 +52,13 @@ def blueprint(front: Front) -> Blueprint:
         if len(streams) >= _STREAMS:
             raise RpcError("resource-denied", f"there are {_STREAMS} event streams already", status=503)
         xpath = XPathFilter(query.filter, _prefixes(front)) if query.filter else None
-        opened = EventStream(encoding, query.stop_time, streams.discard)
+        opened = EventStream(encoding, streams.discard)
         session = front.core.open_session(
             environ[PRINCIPAL], "restconf", environ.get("REMOTE_ADDR", ""), lambda _: opened.end()
         )
         opened.release = lambda: front.core.close_session(session)
         try:
-            front.core.dispatch(
-                session, CreateSubscription(opened.put, name, xpath, query.start_time, query.stop_time)
-            )
+            front.core.dispatch(session, CreateSubscription(opened.put, name, xpath, query.start_time, query.stop_time))
         except BaseException:
             front.core.close_session(session)
             raise
@@ -92,9 +79,8 @@ def blueprint(front: Front) -> Blueprint:
 class EventStream(LiveBody):
     """One client's stream."""
 
-    def __init__(self, encoding: str, stop_time: datetime | None, forget: Callable[[EventStream], None]) -> None:
+    def __init__(self, encoding: str, forget: Callable[[EventStream], None]) -> None:
         self._encode = _json if encoding == "json" else _xml
-        self._stop_time = stop_time
         self._forget = forget
         self._queue: deque[Notification] = deque()
         self._room: int | None = None  # unlimited while the replay comes in, which is in memory anyway
@@ -114,7 +100,7 @@ class EventStream(LiveBody):
                 self._ended = True
             else:
                 self._queue.append(notification)
-                self._ended = notification.node.name == "notificationComplete"
+                self._ended = notification.node is NOTIFICATION_COMPLETE
             self._changed.notify()
         self._wake()
 
@@ -139,9 +125,7 @@ class EventStream(LiveBody):
                 batch.append(self._queue.popleft())
         return b"".join([_event(self._encode(notification)) for notification in batch])
 
-    def beat(self, now: float) -> bytes:
-        if self._stop_time is not None and now >= self._stop_time.timestamp():
-            self.end()
+    def beat(self) -> bytes:
         return _HEARTBEAT
 
     @property
@@ -158,14 +142,15 @@ class EventStream(LiveBody):
         self.release()
 
     def __iter__(self) -> Iterator[bytes]:
+        yield _HEARTBEAT  # a server may hold the head back until there is a body
         while not self.ended:
             with self._changed:
                 self._changed.wait_for(lambda: self._queue or self._ended, 15.0)
-            yield self.take() or self.beat(datetime.now(UTC).timestamp())
+            yield self.take() or self.beat()
 
 
 def _prefixes(front: Front) -> dict[str, str]:
-    """Prefixes of a filter (RFC 8040 section 4.8.4): module names, and the modules' own where they are not ambiguous."""
+    """Prefixes of a filter (RFC 8040 section 4.8.4): module names, and the modules' own unless they are taken."""
     modules = front.schema.modules.values()
     return {module.prefix: module.namespace for module in modules} | front.namespaces
 

@@ -1,4 +1,4 @@
-"""RESTCONF resource identifiers (RFC 8040 section 3.5.3): the path below ``{+restconf}/data`` to an instance path, and back.
+"""Resource identifiers (RFC 8040 section 3.5.3): the path below ``{+restconf}/data`` to an instance path, and back.
 
 The grammar, on the still percent-encoded text, so that a ``/`` or ``,`` inside a key value cannot be taken for a
 separator::

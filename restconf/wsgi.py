@@ -38,8 +38,8 @@ class LiveBody(ABC):
         """The bytes that are ready, `b""` when none are.  Never blocks."""
 
     @abstractmethod
-    def beat(self, now: float) -> bytes:
-        """The bytes that keep an idle response alive; ends the body when its time is over.  `now`: POSIX seconds."""
+    def beat(self) -> bytes:
+        """The bytes that keep an idle response alive."""
 
     @property
     @abstractmethod

@@ -6,6 +6,8 @@ agrees nothing is done.  The new folder is made beside the old one and takes its
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 import subprocess
 import sys
@@ -38,7 +40,6 @@ def generate(target: Path = GENERATED, folder: Path = YANG) -> None:
     Raises:
         subprocess.CalledProcessError: pyang or pyangbind failed; its standard error says why.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".gen-", dir=target.parent) as name:
         new = Path(name) / "gen"
         new.mkdir()
@@ -49,19 +50,33 @@ def generate(target: Path = GENERATED, folder: Path = YANG) -> None:
         ]  # fmt: skip
         subprocess.run(command, check=True, capture_output=True, text=True)
         packages = sorted(path.name for path in new.iterdir())
-        head = f'"""Generated from yang/ by tools/compile_yang.py."""\n\nSTAMP = "{stamp(folder)}"\nPACKAGES = {packages}\n'
-        (new / "__init__.py").write_text(head, "utf-8")
+        head = '"""Generated from yang/ by tools/compile_yang.py."""'
+        text = f'{head}\n\nSTAMP = "{stamp(folder)}"\nPACKAGES = {packages}\n'
+        (new / "__init__.py").write_text(text, "utf-8")
         if target.exists():
             shutil.rmtree(target)
         new.rename(target)
 
 
+def ensure(target: Path = GENERATED, folder: Path = YANG) -> bool:
+    """`generate` unless fresh; whether it did.  Safe when several processes ask at the same time."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    lock = os.open(target.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        stale = not is_fresh(target, folder)
+        if stale:
+            generate(target, folder)
+        return stale
+    finally:
+        os.close(lock)
+
+
 def main() -> int:
     """Generate when stale; say nothing when fresh."""
-    if is_fresh():
-        return 0
     try:
-        generate()
+        if not ensure():
+            return 0
     except subprocess.CalledProcessError as error:
         print(f"pyangbind failed:\n{error.stderr.strip()}", file=sys.stderr)
         return 1

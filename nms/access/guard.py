@@ -23,7 +23,7 @@ from nms.datastore.validation import validate
 from nms.errors import RpcError
 from nms.model import tree
 from nms.model.diff import Change, diff
-from nms.model.path import InstancePath
+from nms.model.path import InstancePath, format_path
 from nms.model.schema import Node
 from nms.model.values import Value
 
@@ -135,7 +135,7 @@ class Guard:
         Take it before reading: a change in between then makes the tag too old, never too new.
         """
         revision = self.store.revision(datastore).of(path)
-        return f"{self.store.store_id}-{revision.txid:x}", revision.time
+        return f"{self.store.life}-{revision.txid:x}", revision.time
 
     # ------------------------------------------------------------ changing
 
@@ -162,6 +162,8 @@ class Guard:
             RpcError, RpcErrors: access-denied, in-use, what `make` and `check` raise, violations.
         """
         store = self.store
+        if target not in ("running", "candidate", "startup"):
+            raise RpcError("invalid-value", f"{target} cannot be written", type="protocol")
         with store.writer:
             store.locks.check(target, session.id)
             before = store.root(target)
@@ -169,6 +171,7 @@ class Guard:
                 check()
             after = make(before)
             changes = diff(self.schema.root, before, after)
+            _refuse_state(changes)
             self._check_write(session.principal, changes)
             if not changes:
                 return before, before
@@ -180,10 +183,8 @@ class Guard:
                 commit(store, after, _author(session, source), pending=store.pending)
             elif target == "candidate":
                 store.set_candidate(after)
-            elif target == "startup":
-                store.set_startup(after)
             else:
-                raise RpcError("invalid-value", f"{target} cannot be written", type="protocol")
+                store.set_startup(after)
             return before, after
 
     def _check_write(self, principal: Principal, changes: Sequence[Change]) -> None:
@@ -308,6 +309,31 @@ class Guard:
     def exists(self, datastore: str, path: InstancePath) -> bool:
         """Is there an instance at `path`?"""
         return tree.get(self.store.root(datastore), path) is not None
+
+
+def _refuse_state(changes: Sequence[Change]) -> None:
+    """State is published, never configured (RFC 7950 section 7.21.1)."""
+    for change in changes:
+        state = _first_state(change.node, change.new, change.path)
+        if state is not None:
+            message = f"{state[-1][0].name} is state and cannot be configured"
+            raise RpcError("invalid-value", message, path=format_path(state))
+
+
+def _first_state(node: Node, value: Value | None, path: InstancePath) -> InstancePath | None:
+    if not node.config:
+        return path
+    if value is None or node.kind not in ("container", "list") or not node.holds_state:
+        return None
+    if node.kind == "list" and path[-1][1] is None:
+        return None  # a new order brings nothing new
+    for child in node.children:
+        held = value[child.index]
+        if held is not None and (child.holds_state or not child.config):
+            for step, inner in tree.members(child, held) if child.config else [((child, None), held)]:
+                if found := _first_state(child, inner, (*path, step)):
+                    return found
+    return None
 
 
 def _author(session: Session, source: str) -> Author:

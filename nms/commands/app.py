@@ -128,10 +128,7 @@ def _step(entry: dict[str, Any]) -> tuple[int, str]:
 
 def _status(args: argparse.Namespace) -> int:
     client = connection.client(args)
-    if args.id:
-        found = [read(client, args.id)]
-    else:
-        found = client.read(_ORDERS).get("order", [])
+    found = [read(client, args.id)] if args.id else client.read(_ORDERS).get("order", [])
     if args.json:
         output.show_json(found)
     else:
@@ -144,7 +141,7 @@ def _show(orders: list[dict[str, Any]]) -> None:
     for entry in orders:
         state = entry.get("state", {})
         for item in state.get("item") or [{}]:
-            ends = [e for e in item.get("endpoint", ())]
+            ends = item.get("endpoint", ())
             where = ", ".join(f"{e.get('dns-name') or e.get('address', '')}:{e.get('port', '')}" for e in ends)
             rows.append(
                 (entry["id"], local_name(state.get("state", "")), item.get("zone", ""), where, _why_or_blank(state))

@@ -340,16 +340,16 @@ def _invite(a: Domain, b: Domain, where: Place) -> None:
     assert a.config.netconf.ssh is not None
     assert a.config.restconf is not None
     ssh, restconf = a.config.netconf.ssh.listen, a.config.restconf.listen
+    federation = f"https://{restconf}/restconf/data/mec-federation:federation"
     output.console.print("\n[bold]Look around; Ctrl-C terminates everything[/bold]")
     for line in (
         f"nms partner list --config {a.file}",
         f"nms app status --config {a.file}",
         f"nms get mec-system:system --config {b.file}",
         f"nms watch --config {a.file}",
-        f"nms app deploy hello-edge --id order-2 --zone {b.config.zones[0].id} --dns-name two.mec.{b.id} --config {a.file}",
+        f"nms app deploy hello-edge --id order-2 --dns-name two.mec.{b.id} --config {a.file}",
         f"netconf-console2 --host {ssh.host} --port {ssh.port} --user admin --privKeyFile {a.folder}/admin_key --get",
-        f"curl --cacert {a.folder}/ca.pem --cert {a.folder}/admin.pem --key {a.folder}/admin-key.pem "
-        f"https://{restconf}/restconf/data/mec-federation:federation",
+        f"curl --cacert {a.folder}/ca.pem --cert {a.folder}/admin.pem --key {a.folder}/admin-key.pem {federation}",
         f"dig @{where.server[0]} -p {where.server[1]} {where.name}",
     ):
         output.say(f"   {line}")

@@ -1,12 +1,13 @@
 """Changes as JSON, for a journal: every path and value comes back as it was, independent of text forms of paths.
 
 A change is ``[steps, value]``: steps are ``[name, key]`` with the key leafs' RFC 7951 values (null where there is no
-key), value is the RFC 7951 value, absent for a deletion; ``{"order": [keys]}`` is the order of a user-ordered list.
+key), value is `stored`, absent for a deletion; ``{"order": [keys]}`` is the order of a user-ordered list.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 from nms.model import entries, json, tree
@@ -14,7 +15,7 @@ from nms.model.diff import Change
 from nms.model.path import InstancePath, Step
 from nms.model.schema import Node
 from nms.model.types import module_resolver
-from nms.model.values import Key, Value
+from nms.model.values import AnyData, Key, Value
 
 
 def apply(root_node: Node, root: Value, changes: Iterable[Change]) -> Value:
@@ -45,11 +46,9 @@ def _change(change: Change) -> list[Any]:
     node, key = change.path[-1]
     if change.new is None:
         return [steps]
-    if node.kind != "list":
-        return [steps, json.encode_value(node, change.new)]
-    if key is None:
+    if node.kind == "list" and key is None:
         return [steps, {"order": [_key(node, k) for k in change.new.order]}]
-    return [steps, json.encode_entry(node, change.new)]
+    return [steps, stored(node, change.new)]
 
 
 def _leafs(node: Node) -> Sequence[Node]:
@@ -93,15 +92,10 @@ def _read(root_node: Node, item: Any) -> Change:
     if len(item) == 1:
         return Change(path, None, None)
     raw = item[1]
-    if node.kind != "list":
-        _, value = json.decode_member(node.parent or root_node, f"{node.module}:{node.name}", raw)
-        if value is None and node.kind == "container":
-            value = node.blank
-        return Change(path, None, value)
-    if path[-1][1] is None:
+    if node.kind == "list" and path[-1][1] is None:
         order = tuple(_step(node, key)[1] for key in raw["order"])
         return Change(path, None, entries.Ordered(entries.NONE, order))
-    return Change(path, None, json.decode(node, raw))
+    return Change(path, None, restored(node, raw))
 
 
 def _step(node: Node, raw: Any) -> Step:
@@ -113,3 +107,52 @@ def _step(node: Node, raw: Any) -> Step:
         keep = leaf.type.base == "union" and leaf.kind == "leaf"
         values.append(value if keep else leaf.type.from_json(value, module_resolver(leaf.module)))
     return node, values[0] if len(values) == 1 else tuple(values)
+
+
+@cache
+def _holds_any(node: Node) -> bool:
+    return any(below.kind in ("anydata", "anyxml") for below in node.walk())
+
+
+def stored(node: Node, value: Value) -> Any:
+    """One instance (of a list one entry) as JSON: RFC 7951, but anydata as it came in, ``[xml, json]``."""
+    if node.kind in ("anydata", "anyxml"):
+        return [value.xml, value.json]
+    if not _holds_any(node):
+        return json.encode(node, value) if node.kind in ("list", "root") else json.encode_value(node, value)
+    members: dict[str, Any] = {}
+    for child, held in zip(node.children, value, strict=True):
+        if held is not None:
+            is_list = child.kind == "list"
+            content = [stored(child, entry) for entry in entries.values(held)] if is_list else stored(child, held)
+            members[f"{child.module}:{child.name}"] = content
+    return members
+
+
+def restored(node: Node, raw: Any) -> Value:
+    """Reverse of `stored`.
+
+    Raises:
+        RpcError, KeyError, ValueError, TypeError: this is not what the schema knows.
+    """
+    if node.kind in ("anydata", "anyxml"):
+        return AnyData(*raw)
+    if node.kind in ("leaf", "leaf-list"):
+        assert node.parent is not None
+        return json.decode_member(node.parent, f"{node.module}:{node.name}", raw)[1]
+    if not _holds_any(node):
+        return json.decode(node, raw)
+    slots: list[Value | None] = list(node.blank)
+    for name, content in raw.items():
+        module, _, local = name.partition(":")
+        child = node.child(local, module)
+        if child is None:
+            raise KeyError(name)
+        slots[child.index] = _restored_list(child, content) if child.kind == "list" else restored(child, content)
+    return tuple(slots)
+
+
+def _restored_list(node: Node, content: Any) -> entries.Entries:
+    held = [restored(node, raw) for raw in content]
+    keys = [node.key_of(entry) for entry in held] if node.keys else range(len(held))
+    return entries.from_values(zip(keys, held, strict=True), ordered=node.user_ordered)

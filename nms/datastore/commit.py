@@ -63,7 +63,10 @@ def commit(
         finally:
             store.committing = False
         for listener in store.listeners:
-            listener(tx)
+            try:
+                listener(tx)
+            except Exception:  # noqa: BLE001 - confirmed and durable: whoever listens cannot make it a failure
+                _log.exception("transaction %d: a listener failed", tx.txid)
         return tx
 
 

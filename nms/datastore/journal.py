@@ -35,10 +35,8 @@ class Image:
     Attributes:
         undo: as in `Part`.
         models_changed: it was written when other YANG modules were served, so it may break their constraints.
-        store_id: names this store in entity-tags, so that those of another one never match.
     """
 
-    store_id: str
     txid: int
     time: datetime
     running: Value

@@ -20,7 +20,6 @@ from nms.datastore import changes as changeset
 from nms.datastore import rebase
 from nms.datastore.journal import Image, Record
 from nms.errors import ConfigError, RpcError
-from nms.model import json
 from nms.model.schema import Schema
 from nms.model.values import Value
 
@@ -166,12 +165,11 @@ def _dump(schema: Schema, image: Image) -> bytes:
     return orjson.dumps(
         {
             "content-id": schema.content_id,
-            "store-id": image.store_id,
             "txid": image.txid,
             "time": image.time.isoformat(),
-            "running": json.encode(schema.root, image.running),
-            "startup": json.encode(schema.root, image.startup),
-            "state": json.encode(schema.root, image.state),
+            "running": changeset.stored(schema.root, image.running),
+            "startup": changeset.stored(schema.root, image.startup),
+            "state": changeset.stored(schema.root, image.state),
             "undo": changeset.to_json(image.undo),
         }
     )
@@ -179,7 +177,7 @@ def _dump(schema: Schema, image: Image) -> bytes:
 
 def _replay(schema: Schema, stored: Mapping[str, Any], records: list[Any]) -> Image:
     root = schema.root
-    trees: dict[str, Value] = {part: json.decode(root, stored[part]) for part in ("running", "startup", "state")}
+    trees: dict[str, Value] = {part: changeset.restored(root, stored[part]) for part in ("running", "startup", "state")}
     txid, time = stored["txid"], stored["time"]
     undo = changeset.from_json(root, stored["undo"])
     for record in records:
@@ -193,7 +191,6 @@ def _replay(schema: Schema, stored: Mapping[str, Any], records: list[Any]) -> Im
             if part == "running":
                 trees["state"] = rebase.forget(root, trees["state"], changes)
     return Image(
-        store_id=stored["store-id"],
         txid=txid,
         time=datetime.fromisoformat(time),
         running=trees["running"],

@@ -42,15 +42,18 @@ class Revisions:
     def touch(self, changes: Iterable[Change], revision: Revision) -> None:
         """Remember that `revision` made `changes`."""
         for change in changes:
-            mark = self._root
+            above = mark = self._root
             mark.latest = revision
             for node, key in change.path:
                 # A whole list is the parent of its entries: (list, None) stands above (list, key).
                 for step in ((node.index, None), (node.index, key)) if key is not None else ((node.index, None),):
-                    mark = mark.below.setdefault(step, _Mark(revision))
+                    above, mark = mark, mark.below.setdefault(step, _Mark(revision))
                     mark.latest = revision
             mark.whole = revision
             mark.below = {}
+            if change.new is None:
+                # What is gone needs no mark: lists whose entries come and go would fill the memory.
+                del above.below[step]
 
     def reset(self, revision: Revision) -> None:
         """The whole datastore was replaced."""

@@ -27,7 +27,7 @@ from nms.datastore.transaction import Transaction
 from nms.datastore.validation import validate
 from nms.errors import ConfigError, RpcError, RpcErrors
 from nms.model import edit as edits_of
-from nms.model import tree
+from nms.model import select, tree
 from nms.model.diff import Change, diff
 from nms.model.edit import Edit
 from nms.model.path import format_path
@@ -47,6 +47,7 @@ class Store:
 
     Attributes:
         writer: held by whoever changes anything; re-entrant, so that `apply` may publish state.
+        life: names this run of the store in entity-tags: what was not durable has no tag that could come again.
         kept: the durable part of published state, without configuration.
         pending: the confirmed commit that waits for its confirmation.
         providers: asked and told of changes, in this order, each with the schema paths it watches.
@@ -58,7 +59,7 @@ class Store:
     schema: Schema
     journal: Journal
     clock: Callable[[], datetime]
-    store_id: str
+    life: str
     txid: int
     running: Value
     startup: Value
@@ -117,11 +118,13 @@ class Store:
             if not made:
                 return made
             now = self.clock()
-            kept = self.kept
             if durable:
-                kept = changeset.apply(self.schema.root, kept, made)
+                kept = changeset.apply(self.schema.root, self.kept, made)
                 self.write({"state": made}, now, {"kept": kept})
-            self.kept, self.operational = kept, after
+                self.kept = kept
+            else:
+                self.txid += 1
+            self.operational = after
             self.revisions["operational"].touch(made, Revision(self.txid, now))
             return made
 
@@ -134,7 +137,7 @@ class Store:
             running = after.get("running", self.running)
             undo = diff(self.schema.root, running, pending.saved) if pending is not None else []
             startup, kept = after.get("startup", self.startup), after.get("kept", self.kept)
-            return Image(self.store_id, txid, now, running, startup, kept, undo)
+            return Image(txid, now, running, startup, kept, undo)
 
         self.journal.append(Record(txid, now, parts), image)
         self.txid = txid
@@ -193,6 +196,8 @@ class Store:
 def open_store(schema: Schema, journal: Journal, clock: Callable[[], datetime], initial: Value | None = None) -> Store:
     """The store as the journal knows it; `initial` is the configuration that a new one starts from.
 
+    State in `initial` is left out.
+
     A confirmed commit that was pending is undone: the process restarted before it was confirmed (RFC 6241, section
     8.4.1).
 
@@ -202,15 +207,15 @@ def open_store(schema: Schema, journal: Journal, clock: Callable[[], datetime], 
     """
     now = clock()
     blank = schema.root.blank
-    image = journal.load(schema) or Image(secrets.token_hex(4), 0, now, blank, blank, blank, ())
+    image = journal.load(schema) or Image(0, now, blank, blank, blank, ())
     parts: dict[Part, Sequence[Change]] = {}
     running = image.running
     if image.undo:
         running = changeset.apply(schema.root, running, image.undo)
         parts = {"running": image.undo, "undo": ()}
     elif image.txid == 0 and initial is not None:
-        validate(schema, initial)
-        running = initial
+        running = select.content(schema.root, initial, "config")
+        validate(schema, running)
         parts = {"running": diff(schema.root, blank, running)}
     if image.models_changed:
         try:
@@ -223,7 +228,7 @@ def open_store(schema: Schema, journal: Journal, clock: Callable[[], datetime], 
         schema=schema,
         journal=journal,
         clock=clock,
-        store_id=image.store_id,
+        life=secrets.token_hex(4),
         txid=image.txid,
         running=running,
         startup=image.startup,

@@ -9,7 +9,7 @@ from nms.model import entries
 from nms.model.schema import Choice, Node
 from nms.model.values import Value
 
-Mode = Literal["report-all", "report-all-tagged", "trim", "explicit"]
+Mode = Literal["report-all", "trim", "explicit"]
 
 
 def apply(node: Node, value: Value, mode: Mode) -> Value:
@@ -76,7 +76,6 @@ def _trim(node: Node, value: Value) -> Value:
 
 _MODES: Final[Mapping[str, Callable[[Node, Value], Value]]] = {
     "report-all": _report_all,
-    "report-all-tagged": _report_all,
     "trim": _trim,
     "explicit": _explicit,
 }

@@ -116,11 +116,18 @@ def _leaf(edit: Edit, held: Value | None, path: InstancePath) -> Value | None:
     return _untouched(held, path) if edit.op == "none" else edit.value
 
 
-def _untouched(held: Value | None, path: InstancePath) -> Value | None:
-    """What operation none leaves: it wants its target to exist (RFC 6241 section 7.2, default-operation)."""
-    node = path[-1][0]
+def _untouched(held: Value | None, path: InstancePath, given: Value | None = None) -> Value | None:
+    """What operation none leaves: its target, and all that is `given` below, must exist (RFC 6241 section 7.2)."""
+    node, key = path[-1]
     if held is None and (node.kind != "container" or node.presence):
         raise _missing(path)
+    if given is not None and (node.kind == "container" or (node.kind == "list" and key is not None)):
+        below = held if held is not None else node.blank
+        for child, value in zip(node.children, given, strict=True):
+            if value is not None:
+                for step, wanted in tree.members(child, value):
+                    found = tree.get(below, (step,))
+                    _untouched(found, (*path, step), wanted)
     return held
 
 
@@ -143,7 +150,7 @@ def _inner(edit: Edit, held: Value | None, path: InstancePath) -> Value | None:
             base = tree.blank_entry(edit.node, edit.key)
         return _apply_children(edit.node, base, edit.children, path)
     if edit.op == "none":
-        return _untouched(held, path)
+        return _untouched(held, path, edit.value)
     return edit.value if base is None else merge(edit.node, base, edit.value)
 
 

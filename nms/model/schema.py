@@ -50,7 +50,7 @@ class Must:
 
 @dataclass(slots=True, eq=False)
 class When:
-    """A `when` (section 7.21.5); `on_parent` for those of augment, uses, choice and case, whose context is the parent."""
+    """A `when` (section 7.21.5); `on_parent`: one of augment, uses, choice or case, whose context is the parent."""
 
     expression: Any
     on_parent: bool

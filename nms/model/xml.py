@@ -72,7 +72,7 @@ def encode_instance(path: InstancePath, value: Value) -> bytes:
 
 def _open(node: Node) -> bytes:
     parent = node.parent
-    if parent is None or parent.namespace != node.namespace:
+    if parent is None or parent.namespace != node.namespace or parent.kind in ("input", "output"):
         return f'<{node.name} xmlns="{escape(node.namespace)}">'.encode()
     return f"<{node.name}>".encode()
 

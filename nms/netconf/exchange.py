@@ -31,7 +31,7 @@ class Core(Protocol):
 
     def open_session(self, principal: Principal, protocol: str, host: str, close: Callable[[str], None]) -> Session: ...
 
-    def close_session(self, session: Session) -> None: ...
+    def close_session(self, session: Session, reason: str = "dropped") -> None: ...
 
     def dispatch(self, session: Session, request: Request) -> Reply: ...
 
@@ -72,14 +72,11 @@ class Exchange:
         return Call(outside, operation, request)
 
     def execute(self, call: Call) -> bytes:
-        """The <rpc-reply> to `call`, and the session's counters (RFC 6022 section 2.1.4); never raises."""
+        """The <rpc-reply> to `call`; never raises.  The core counts what reaches it (RFC 6022), this what does not."""
         session = self._session
-        if isinstance(call.request, Exception) and not call.operation:
-            session.in_bad_rpcs += 1
-        else:
-            session.in_rpcs += 1
         try:
             if isinstance(call.request, Exception):
+                self._count_refused(call)
                 raise call.request
             return reply(call.envelope, call.operation, self._core.dispatch(session, call.request))
         except RpcError as error:
@@ -89,5 +86,11 @@ class Exchange:
         except Exception:
             log.exception("session %d: %s failed", session.id, call.operation or "an rpc")
             errors = [RpcError("operation-failed", "internal error; the server's log says more")]
-        session.out_rpc_errors += 1
         return error_reply(call.envelope, errors, self._core.schema.modules)
+
+    def _count_refused(self, call: Call) -> None:
+        if call.operation:
+            self._session.in_rpcs += 1
+        else:
+            self._session.in_bad_rpcs += 1
+        self._session.out_rpc_errors += 1

@@ -45,7 +45,8 @@ class Parameters(Mapping[str, etree._Element]):
         self._prefix = f"{{{etree.QName(operation).namespace}}}"
         self._given: dict[str, etree._Element] = {}
         for child in operation:
-            tag = str(child.tag)
+            # ncclient passes <config> on as scripts write it, and theirs often has no namespace.
+            tag = self._prefix + "config" if child.tag == "config" else str(child.tag)
             if tag not in required and tag not in optional:
                 raise unexpected(child, namespaces)
             if tag in self._given:

@@ -12,8 +12,6 @@ from datetime import datetime
 from typing import Final
 from xml.sax.saxutils import escape
 
-from lxml import etree
-
 from nms.errors import RpcError
 from nms.model import tree, xml
 from nms.model.path import InstancePath
@@ -57,19 +55,10 @@ def reply(envelope: Envelope, operation: str, answer: Reply) -> bytes:
         declared = b"" if envelope.default and namespace == NETCONF else b' xmlns="%b"' % namespace.encode()
         body = b"<data%b>%b</data>" % (declared, body)
     else:
-        body = b"" if answer.node is None else _output(answer.node, answer.data)
+        body = b"" if answer.node is None else xml.encode(answer.node, answer.data)
         if not body:  # RFC 7950 section 7.14.4: no output parameters are returned
             body = b"<ok/>" if envelope.default else b'<ok xmlns="%b"/>' % NETCONF.encode()
     return b"%b%b%b" % (envelope.start.encode(), body, envelope.end.encode())
-
-
-def _output(node: Node, value: Value | None) -> bytes:
-    """The children of an rpc's output, each with its namespace: there is no <output> element to inherit it from."""
-    inner = xml.encode(node, value)
-    if not inner:
-        return b""
-    wrapped = etree.fromstring(b'<output xmlns="%b">%b</output>' % (node.namespace.encode(), inner))
-    return b"".join(etree.tostring(child, encoding="utf-8") for child in wrapped)
 
 
 def error_reply(envelope: Envelope, errors: Iterable[RpcError], modules: Mapping[str, Module]) -> bytes:

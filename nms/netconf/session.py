@@ -20,24 +20,16 @@ from nms.netconf.exchange import Call, Core, Exchange
 from nms.netconf.framing import Buffer
 from nms.netconf.messages import hello, read_hello
 from nms.netconf.replies import notification
-from nms.operations.request import (
-    CancelCommit,
-    CloseSession,
-    Commit,
-    CopyConfig,
-    EditConfig,
-    Invoke,
-    Principal,
-    Validate,
-)
+from nms.operations.request import CloseSession, CreateSubscription, Get, GetSchema, Principal
 
 log = logging.getLogger(__name__)
 
 #: A message of more bytes is parsed and executed in a thread.
 LARGE_MESSAGE: Final = 256 * 1024
 
-#: Requests that wait for the disk, for the writer's turn, or for model-defined code: executed in a thread.
-SLOW: Final = frozenset((EditConfig, CopyConfig, Commit, CancelCommit, Validate, Invoke))
+#: Requests that only read: they wait for nobody and are executed at once.  All others wait for the writer's turn, the
+#: disk or model-defined code, and are executed in a thread.
+READS: Final = frozenset((Get, GetSchema, CreateSubscription))
 
 #: Rpcs that wait for their turn before the transport is no longer read.
 MAX_WAITING: Final = 64
@@ -83,12 +75,13 @@ class NetconfSession:
         self._notifications: deque[Any] = deque()
         self._flush_due = False
         self._turn_due = False
+        self._greeted = False
         self._busy = False  # a thread works for this session
         self._writable = True
         self._reading = True
         self._input_ended = False
-        self._ended = False
-        self._hello_timer = self._loop.call_later(HELLO_TIMEOUT, self._end, "no hello in time")
+        self._ended = ""  # why, in the words of RFC 6470's termination-reason
+        self._hello_timer = self._loop.call_later(HELLO_TIMEOUT, self._end, "no hello in time", "timeout")
         transport.write(self._connection.opening())
 
     def feed(self, data: Buffer) -> None:
@@ -98,9 +91,10 @@ class NetconfSession:
                 case Message(message):
                     self._waiting.append(message)
                 case Hello():
+                    self._greeted = True
                     self._hello_timer.cancel()
-                case ProtocolFailure(reason):
-                    self._end(reason)
+                case ProtocolFailure(why):
+                    self._end(why, "dropped" if self._greeted else "bad-hello")
                     return
         if len(self._waiting) > MAX_WAITING and self._reading:
             self._reading = False
@@ -150,10 +144,10 @@ class NetconfSession:
             self._in_thread(message)
             return
         call = self._exchange.read(message)
-        if type(call.request) in SLOW:
-            self._in_thread(call)
-        else:
+        if type(call.request) in READS or isinstance(call.request, Exception):
             self._answer(call, self._exchange.execute(call))
+        else:
+            self._in_thread(call)
 
     def _in_thread(self, work: bytes | Call) -> None:
         def execute() -> tuple[Call, bytes]:
@@ -175,7 +169,7 @@ class NetconfSession:
             return
         self._transport.write(self._connection.send(reply))
         if isinstance(call.request, CloseSession):
-            self._end("closed by the client")
+            self._end("closed by the client", "closed")
         else:
             self._schedule_turn()
 
@@ -197,17 +191,17 @@ class NetconfSession:
 
     def _killed(self, reason: str) -> None:
         """kill-session, or the daemon ends; called in any thread."""
-        self._from_any_thread(self._end, reason)
+        self._from_any_thread(self._end, reason, "killed")
 
     def _from_any_thread(self, function: Any, *arguments: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: the daemon has ended, and this session with it
             self._loop.call_soon_threadsafe(function, *arguments)
 
-    def _end(self, reason: str) -> None:
+    def _end(self, why: str, reason: str = "dropped") -> None:
         if self._ended:
             return
-        self._ended = True
-        log.info("session %d of %s ends: %s", self._session.id, self._session.principal.name, reason)
+        self._ended = reason
+        log.info("session %d of %s ends: %s", self._session.id, self._session.principal.name, why)
         self._hello_timer.cancel()
         self._connection.close()
         self._waiting.clear()
@@ -217,5 +211,8 @@ class NetconfSession:
             self._release()
 
     def _release(self) -> None:
-        """Locks and subscriptions go only when no thread can take new ones for this session."""
-        self._core.close_session(self._session)
+        """Locks and subscriptions go only when no thread can take new ones for this session.
+
+        That waits for the writer's turn, so not in the loop.
+        """
+        self._loop.run_in_executor(None, self._core.close_session, self._session, self._ended)

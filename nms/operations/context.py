@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -17,7 +17,7 @@ Call = Callable[[Session, Invoke], Value | None]
 
 @dataclass(slots=True)
 class Counters:
-    """Of all sessions that have ever been (RFC 6022 section 2.1.5)."""
+    """Of the NETCONF sessions that have ended (RFC 6022 section 2.1.5); each open one counts for itself."""
 
     in_sessions: int = 0
     in_bad_hellos: int = 0
@@ -33,6 +33,7 @@ class Context:
     """The server as its handlers see it.
 
     Attributes:
+        capabilities: URIs of <hello>.
         events: the schema's notifications as the children of a root, so that filters work on them as on data.
         sessions: open ones by session-id.
         calls: handlers of model-defined rpcs and actions by their node.
@@ -43,6 +44,7 @@ class Context:
     guard: Guard
     streams: Streams
     events: Schema
+    capabilities: Sequence[str]
     clock: Callable[[], datetime]
     started: datetime
     end: Callable[[Session, str, int], None]

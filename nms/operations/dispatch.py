@@ -20,6 +20,7 @@ from nms.model.values import Value
 from nms.notify.streams import Streams
 from nms.operations import commit, edit, events, invoke, lock, monitor, request, retrieve, subscribe
 from nms.operations.context import Call, Context
+from nms.operations.files import Files
 from nms.operations.request import Principal, Reply, Request, Session
 
 #: The modules of the protocols themselves, for `nms.model.load.load`: served beside what is configured.
@@ -65,6 +66,7 @@ class Core:
         guard: access to the data; `guard.store` takes providers, published state and sources.
         store: the same store, for the domain's blocks; front ends have no business with it.
         streams: `streams.publish(notification)`.
+        files: what front ends serve at ``/packages``, None: nothing.
     """
 
     def __init__(self, guard: Guard, streams: Streams) -> None:
@@ -72,6 +74,7 @@ class Core:
         self.store = guard.store
         self.schema = guard.schema
         self.streams = streams
+        self.files: Files | None = None
         clock = guard.store.clock
         self._ids = itertools.count(1)
         self.context = Context(
@@ -79,6 +82,7 @@ class Core:
             guard=guard,
             streams=streams,
             events=_events(self.schema),
+            capabilities=monitor.netconf_capabilities(self.schema),
             clock=clock,
             started=clock(),
             end=self._end,
@@ -112,24 +116,21 @@ class Core:
         """Do what a session asks.  Any thread.
 
         Raises:
-            RpcError, RpcErrors: refused; counted for RFC 6022.
+            RpcError, RpcErrors: refused; counted on the session (RFC 6022).
         """
-        counters = self.context.counters
         session.in_rpcs += 1
-        counters.in_rpcs += 1
         try:
             self.guard.check_execute(session.principal, *self._rpc(session, wanted))
             return HANDLERS[type(wanted)](self.context, session, wanted)
         except (RpcError, RpcErrors):
             session.out_rpc_errors += 1
-            counters.out_rpc_errors += 1
             raise
 
     def _rpc(self, session: Session, wanted: Request) -> tuple[Node | None, InstancePath]:
         """What NACM judges the execution of; RESTCONF's methods on data are no rpcs (RFC 8341 section 3.2)."""
         if isinstance(wanted, request.Invoke):
             return wanted.node, wanted.path
-        if isinstance(wanted, request.Get | request.EditConfig) and not session.protocol.startswith("netconf"):
+        if isinstance(wanted, request.Get | request.EditConfig) and not monitor.is_netconf(session):
             return None, ()
         module, name = wanted.rpc
         if isinstance(wanted, request.Get) and wanted.datastore != "operational":
@@ -142,8 +143,7 @@ class Core:
         """A new session of `principal`; `close` is called, in any thread, with the reason when it is killed."""
         session = Session(next(self._ids), principal, protocol, host, self.context.clock(), close)
         self.context.sessions[session.id] = session
-        if protocol.startswith("netconf"):
-            self.context.counters.in_sessions += 1
+        if monitor.is_netconf(session):
             events.session_start(self.context, session)
         return session
 
@@ -163,15 +163,13 @@ class Core:
         session.on_close.clear()
         if self.guard.end(session):
             events.confirmed_commit(self.context, "cancel", session)
-        if session.protocol.startswith("netconf"):
-            counters = self.context.counters
-            counters.dropped_sessions += reason not in ("closed", "killed")
-            counters.in_bad_hellos += reason == "bad-hello"
+        if monitor.is_netconf(session):
+            monitor.count_end(self.context.counters, session, reason)
             events.session_end(self.context, session, reason, killed_by)
 
     def hello_capabilities(self) -> list[str]:
         """The capability URIs of <hello>."""
-        return monitor.netconf_capabilities(self.schema)
+        return list(self.context.capabilities)
 
     # ------------------------------------------------------------ the daemon and the domain
 
@@ -211,6 +209,6 @@ class Core:
 def _events(schema: Schema) -> Schema:
     """`schema` with its notifications for top-level data, so that filters work on them."""
     root = Node("root", "", "", "", None, Names(schema.root.names.namespaces, schema.root.names.modules))
-    root.children = tuple(schema.notifications.values())
+    root.children = tuple(replace(node, kind="container") for node in schema.notifications.values())
     seal(root)
     return replace(schema, root=root)

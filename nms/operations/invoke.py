@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from nms.errors import RpcError
+from nms.errors import RpcError, RpcErrors
+from nms.model import constraints
 from nms.model.path import format_path
 from nms.operations.context import Context
 from nms.operations.request import Invoke, Reply, Session
@@ -13,7 +14,8 @@ def invoke(context: Context, session: Session, request: Invoke) -> Reply:
 
     Raises:
         RpcError: operation-not-supported; nobody registered.  invalid-value with status 404; the instance that the
-            action belongs to does not exist.  What the handler raises.
+            action belongs to does not exist.  Violations of the input's constraints (RFC 7950 section 8.3.3).  What the
+            handler raises.
     """
     node = request.node
     call = context.calls.get(node)
@@ -22,6 +24,10 @@ def invoke(context: Context, session: Session, request: Invoke) -> Reply:
     if request.path and not context.guard.exists("operational", request.path):
         where = format_path(request.path)
         raise RpcError("invalid-value", "there is no such instance", type="protocol", path=where, status=404)
-    output = next(child for child in node.children if child.kind == "output")
+    wanted, output = node.children
+    root = context.guard.store.root("operational")
+    violations = constraints.validate_value(context.schema, wanted, request.input, root, parent=request.path)
+    if violations:
+        raise violations[0] if len(violations) == 1 else RpcErrors(violations)
     data = call(session, request)
     return Reply() if data is None or not output.children else Reply(output, data)

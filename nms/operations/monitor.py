@@ -6,6 +6,7 @@ Each is computed state: `publish_sources` ties it to the place in operational wh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache
@@ -15,20 +16,22 @@ from nms.errors import RpcError
 from nms.model import json
 from nms.model.schema import Module, Schema
 from nms.model.values import Value
-from nms.operations.context import Context
+from nms.operations.context import Context, Counters
 from nms.operations.request import GetSchema, Reply, Session
 
 _MONITORING: Final = "ietf-netconf-monitoring"
 _LIBRARY: Final = "ietf-yang-library"
 _DATASTORES: Final = ("running", "candidate", "startup", "operational", "intended")
 
-_WITH_DEFAULTS: Final = "basic-mode=explicit&also-supported=report-all,report-all-tagged,trim"
+_YANG_1_1: Final = re.compile(r"""^\s*yang-version\s+["']?1\.1["']?\s*;""", re.MULTILINE)
+_WITH_DEFAULTS: Final = "basic-mode=explicit&also-supported=report-all,trim"
 
 
 def netconf_capabilities(schema: Schema) -> list[str]:
-    """The capability URIs of <hello> (RFC 6241 section 8.1): those of the protocol, and the YANG library's.
+    """The capability URIs of <hello> (RFC 6241 section 8.1): the protocol's, the YANG library's, and YANG 1.0 modules'.
 
-    Modules are not listed one by one, the content-id tells whether the library needs reading (RFC 7950 section 5.6.4).
+    Modules of YANG 1.1 are in the library alone, whose content-id says whether it needs reading (RFC 7950 section
+    5.6.4).
     """
     netconf = "urn:ietf:params:netconf"
     capability = f"{netconf}:capability"
@@ -48,6 +51,19 @@ def netconf_capabilities(schema: Schema) -> list[str]:
     ]
     if library is not None:
         uris.append(f"{capability}:yang-library:1.1?revision={library.revision}&content-id={schema.content_id}")
+    return uris + _version_1_modules(schema)
+
+
+def _version_1_modules(schema: Schema) -> list[str]:
+    """The capability URIs of RFC 6020 section 5.6.4."""
+    uris: list[str] = []
+    for module in schema.modules.values():
+        if not module.implemented or _YANG_1_1.search(module.file.read_text(encoding="utf-8")):
+            continue
+        parts = {"revision": module.revision, "features": ",".join(module.features)}
+        parts["deviations"] = ",".join(module.deviations)
+        query = "".join(f"&{name}={value}" for name, value in parts.items() if value)
+        uris.append(f"{module.namespace}?module={module.name}{query}")
     return uris
 
 
@@ -98,35 +114,46 @@ def _time(moment: datetime) -> str:
 
 def _netconf_state(context: Context, schemas: list[dict[str, Any]]) -> dict[str, Any]:
     counters = context.counters
-    sessions = [_session(context.schema, s) for s in list(context.sessions.values()) if _transport(context.schema, s)]
+    present = [session for session in list(context.sessions.values()) if is_netconf(session)]
     return {
-        "capabilities": {"capability": netconf_capabilities(context.schema)},
+        "capabilities": {"capability": list(context.capabilities)},
         "datastores": {"datastore": _datastores(context)},
         "schemas": {"schema": schemas},
-        "sessions": {"session": sessions},
+        "sessions": {"session": [_session(context.schema, session) for session in present]},
         "statistics": {
             "netconf-start-time": _time(context.started),
             "in-bad-hellos": counters.in_bad_hellos,
-            "in-sessions": counters.in_sessions,
+            "in-sessions": counters.in_sessions + len(present),
             "dropped-sessions": counters.dropped_sessions,
-            "in-rpcs": counters.in_rpcs,
-            "in-bad-rpcs": counters.in_bad_rpcs,
-            "out-rpc-errors": counters.out_rpc_errors,
-            "out-notifications": counters.out_notifications,
+            "in-rpcs": counters.in_rpcs + sum(session.in_rpcs for session in present),
+            "in-bad-rpcs": counters.in_bad_rpcs + sum(session.in_bad_rpcs for session in present),
+            "out-rpc-errors": counters.out_rpc_errors + sum(session.out_rpc_errors for session in present),
+            "out-notifications": counters.out_notifications + sum(session.out_notifications for session in present),
         },
     }
 
 
-def _transport(schema: Schema, session: Session) -> str:
-    """The identity of the session's transport; "" for one that is no NETCONF session."""
-    identity = f"{_MONITORING}:{session.protocol}"
-    return identity if identity in schema.identity_bases else ""
+def is_netconf(session: Session) -> bool:
+    """RESTCONF's clients have no session that another one could see or kill."""
+    return session.protocol.startswith("netconf-")
+
+
+def count_end(counters: Counters, session: Session, reason: str) -> None:
+    """Add a NETCONF session that ended to the totals."""
+    counters.in_sessions += 1
+    counters.dropped_sessions += reason not in ("closed", "killed")
+    counters.in_bad_hellos += reason == "bad-hello"
+    counters.in_rpcs += session.in_rpcs
+    counters.in_bad_rpcs += session.in_bad_rpcs
+    counters.out_rpc_errors += session.out_rpc_errors
+    counters.out_notifications += session.out_notifications
 
 
 def _session(schema: Schema, session: Session) -> dict[str, Any]:
+    identity = f"{_MONITORING}:{session.protocol}"
     content = {
         "session-id": session.id,
-        "transport": _transport(schema, session),
+        "transport": identity if identity in schema.identity_bases else f"{_MONITORING}:netconf-ssh",
         "username": session.principal.name,
         "login-time": _time(session.login_time),
         "in-rpcs": session.in_rpcs,

@@ -20,7 +20,7 @@ from nms.model.values import Value
 
 Datastore: TypeAlias = Literal["running", "candidate", "startup", "operational", "intended"]
 Content: TypeAlias = Literal["all", "config", "nonconfig"]
-WithDefaults: TypeAlias = Literal["report-all", "report-all-tagged", "trim", "explicit"]
+WithDefaults: TypeAlias = Literal["report-all", "trim", "explicit"]
 RpcName: TypeAlias = tuple[str, str]  # (module, rpc)
 
 

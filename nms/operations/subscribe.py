@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nms.model import select, tree
+from nms.model.schema import Schema
 from nms.model.values import Value
 from nms.notify.streams import Notification
 from nms.operations.context import OK, Context
@@ -19,7 +20,7 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
     wanted = request.filter
     if wanted is not None:
         # A malformed filter is refused here, not at the first event.
-        _select(context, context.events.root.blank, wanted)
+        _select(context.events, context.events.root.blank, wanted)
 
     def accepts(notification: Notification) -> bool:
         if not context.guard.may_receive(session.principal, notification.node, notification.path):
@@ -28,7 +29,6 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
 
     def sink(notification: object) -> None:
         session.out_notifications += 1
-        context.counters.out_notifications += 1
         request.sink(notification)
 
     subscription = stream.subscribe(sink, accepts, request.start_time, request.stop_time, context.clock())
@@ -36,19 +36,22 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
     return OK
 
 
-def _select(context: Context, root: Value, wanted: SubtreeFilter | XPathFilter) -> Value:
+def _select(schema: Schema, root: Value, wanted: SubtreeFilter | XPathFilter) -> Value:
     if isinstance(wanted, SubtreeFilter):
-        return select.subtree(context.events, root, wanted.element)
-    return select.xpath(context.events, root, wanted.select, wanted.namespaces)
+        return select.subtree(schema, root, wanted.element)
+    return select.xpath(schema, root, wanted.select, wanted.namespaces)
 
 
 def _passes(context: Context, notification: Notification, wanted: SubtreeFilter | XPathFilter) -> bool:
     """Does the filter select anything of the notification (RFC 5277 section 3.6)?
 
-    One that belongs to an instance is matched by its path (RFC 7950 section 7.16.1).
+    One that belongs to an instance is matched by that instance (RFC 7950 section 7.16.1).
     """
-    node, root_node = notification.node, context.events.root
-    path = notification.path or ((node, None),)
-    value = tree.get(context.guard.store.root("operational"), path) if notification.path else notification.value
-    root = tree.put(root_node, root_node.blank, path, value)
-    return bool(_select(context, root, wanted) != root_node.blank)
+    if notification.path:
+        schema = context.schema
+        root = select.path(schema, context.guard.store.root("operational"), notification.path)
+    else:
+        schema = context.events
+        event = schema.root.by_tag[notification.node.tag]
+        root = tree.put(schema.root, schema.root.blank, ((event, None),), notification.value)
+    return bool(_select(schema, root, wanted) != schema.root.blank)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 #: (host, port), or the path of a Unix socket.
 Address: TypeAlias = tuple[str, int] | str
+
+
+#: Seconds that a closing connection gets to write what is queued; a client that does not read would keep it for ever.
+CLOSE_GRACE: Final = 10.0
 
 
 class Closable(Protocol):

@@ -17,6 +17,7 @@ from nms.netconf.exchange import Core
 from nms.netconf.framing import Buffer
 from nms.netconf.session import NetconfSession
 from nms.operations.request import Principal
+from nms.transport import listener
 from nms.transport.listener import Listener
 
 log = logging.getLogger(__name__)
@@ -61,14 +62,14 @@ async def listen(
         OSError: an address cannot be bound.
     """
 
-    listener = Listener("netconf-ssh")
+    opened = Listener("netconf-ssh")
 
     def accept() -> _Server:
-        return _Server(core, listener, authenticate_password, authorized_keys, principal)
+        return _Server(core, opened, authenticate_password, authorized_keys, principal)
 
     try:
         for host, port in addresses:
-            listener.servers.append(
+            opened.servers.append(
                 await asyncssh.create_server(
                     accept,
                     host,
@@ -85,9 +86,9 @@ async def listen(
                 )
             )
     except BaseException:
-        listener.close()
+        opened.close()
         raise
-    return listener
+    return opened
 
 
 class _Server(asyncssh.SSHServer):
@@ -96,14 +97,14 @@ class _Server(asyncssh.SSHServer):
     def __init__(
         self,
         core: Core,
-        listener: Listener,
+        owner: Listener,
         authenticate_password: AuthenticatePassword,
         authorized_keys: AuthorizedKeys,
         principal: PrincipalOf,
     ) -> None:
         self.core = core
         self.channels = 0
-        self._listener = listener
+        self._listener = owner
         self._authenticate_password = authenticate_password
         self._authorized_keys = authorized_keys
         self._principal_of = principal
@@ -157,6 +158,7 @@ class _Channel(asyncssh.SSHServerSession[bytes]):
         self._host = host
         self._channel: asyncssh.SSHServerChannel[bytes] | None = None
         self._session: NetconfSession | None = None
+        self._abort: asyncio.TimerHandle | None = None
 
     def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
         self._channel = chan
@@ -194,6 +196,8 @@ class _Channel(asyncssh.SSHServerSession[bytes]):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._server.channels -= 1
+        if self._abort is not None:
+            self._abort.cancel()
         if self._session is not None:
             self._guarded(self._session.connection_lost)
 
@@ -209,6 +213,7 @@ class _Channel(asyncssh.SSHServerSession[bytes]):
         assert self._channel is not None
         if not self._channel.is_closing():
             self._channel.exit(0)
+            self._abort = asyncio.get_running_loop().call_later(listener.CLOSE_GRACE, self._channel.abort)
 
     def pause_reading(self) -> None:
         """`nms.netconf.session.Transport`."""

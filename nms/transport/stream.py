@@ -11,6 +11,7 @@ from nms.netconf.exchange import Core
 from nms.netconf.framing import Buffer
 from nms.netconf.session import NetconfSession
 from nms.operations.request import Principal
+from nms.transport import listener
 from nms.transport.listener import Listener
 
 log = logging.getLogger(__name__)
@@ -25,12 +26,13 @@ Identify = Callable[[asyncio.Transport], tuple[Principal, str] | None]
 class StreamSession(asyncio.Protocol):
     """One connection, and the `nms.netconf.session.Transport` of its session."""
 
-    def __init__(self, core: Core, listener: Listener, identify: Identify) -> None:
+    def __init__(self, core: Core, owner: Listener, identify: Identify) -> None:
         self._core = core
-        self._listener = listener
+        self._listener = owner
         self._identify = identify
         self._transport: asyncio.Transport | None = None
         self._session: NetconfSession | None = None
+        self._abort: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -38,7 +40,7 @@ class StreamSession(asyncio.Protocol):
         self._listener.connections.add(self)
         identity = self._identify(self._transport)
         if identity is None:
-            self._transport.close()
+            self.close()
             return
         principal, host = identity
         self._session = NetconfSession(self._core, principal, self._listener.protocol, host, self)
@@ -63,6 +65,8 @@ class StreamSession(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._listener.connections.discard(self)
+        if self._abort is not None:
+            self._abort.cancel()
         if self._session is not None:
             self._session.connection_lost()
 
@@ -76,6 +80,8 @@ class StreamSession(asyncio.Protocol):
         """`nms.netconf.session.Transport`."""
         assert self._transport is not None
         self._transport.close()
+        if self._abort is None:
+            self._abort = asyncio.get_running_loop().call_later(listener.CLOSE_GRACE, self._transport.abort)
 
     def pause_reading(self) -> None:
         """`nms.netconf.session.Transport`."""

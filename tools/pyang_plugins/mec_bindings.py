@@ -63,7 +63,7 @@ def _separate_names(module: Any) -> None:
 
 def _qualify(statement: Any) -> None:
     if statement.keyword == "type":
-        typedef = getattr(statement, "i_typedef", None)
+        typedef: Any = getattr(statement, "i_typedef", None)
         if statement.arg == "instance-identifier":
             statement.arg = "string"
         elif getattr(typedef, "keyword", None) == "typedef":
@@ -75,7 +75,7 @@ def _qualify(statement: Any) -> None:
 
 
 def _prefix(statement: Any) -> str:
-    return str(statement.i_module.search_one("prefix").arg)
+    return str(statement.i_module.i_prefix)
 
 
 def _without_actions(statement: Any) -> None:

@@ -10,6 +10,7 @@ from lxml import etree
 
 from nms.errors import RpcError
 from nms.model import edit, json, load, xml
+from nms.model.edit import Op
 
 SCHEMA = load.load([Path(__file__).parent / "modules"], ["shapes"])
 START = {
@@ -25,16 +26,13 @@ START = {
 }
 
 
-def run(body: str, default: str = "merge") -> object:
+def run(body: str, default: Op = "merge", attributes: str = "") -> object:
     config = etree.fromstring(
-        f'<config xmlns:nc="{xml.NETCONF_NS}" xmlns:y="{xml.YANG_NS}"><top xmlns="urn:shapes" xmlns:s="urn:shapes" '
-        f"{body}</top></config>"
-        if body.startswith("nc:operation")
-        else f'<config xmlns:nc="{xml.NETCONF_NS}" xmlns:y="{xml.YANG_NS}"><top xmlns="urn:shapes" xmlns:s="urn:shapes">'
-        f"{body}</top></config>"
+        f'<config xmlns:nc="{xml.NETCONF_NS}" xmlns:y="{xml.YANG_NS}">'
+        f'<top xmlns="urn:shapes" xmlns:s="urn:shapes" {attributes}>{body}</top></config>'
     )
     root = json.decode(SCHEMA.root, START)
-    edits = xml.decode_edit(SCHEMA, config, default)  # type: ignore[arg-type]
+    edits = xml.decode_edit(SCHEMA, config, default)
     return orjson.loads(json.dumps(SCHEMA.root, edit.apply(SCHEMA.root, root, edits)))["shapes:top"]
 
 
@@ -77,7 +75,7 @@ def test_an_operation_leaves(body: str, member: str, expected: object) -> None:
 
 
 def test_replace_of_a_container_keeps_nothing_else() -> None:
-    assert run('nc:operation="replace"><text>only</text>') == {"text": "only"}
+    assert run("<text>only</text>", attributes='nc:operation="replace"') == {"text": "only"}
 
 
 def test_default_operation_none_changes_only_what_is_marked() -> None:
@@ -102,6 +100,8 @@ def test_default_operation_none_changes_only_what_is_marked() -> None:
         ('<text nc:operation="destroy"/>', "merge", "bad-attribute", "/shapes:top/shapes:text"),
         ('<rank y:insert="before" y:value="77">9</rank>', "merge", "bad-attribute", "/shapes:top/shapes:rank[.='9']"),
         ('<rank y:insert="before">9</rank>', "merge", "missing-attribute", "/shapes:top/shapes:rank"),
+        ("<text>t</text><here/><item><name>q</name></item>", "none", "data-missing",
+         "/shapes:top/shapes:item[shapes:name='q']"),
         ('<tag y:insert="first">9</tag>', "merge", "bad-attribute", "/shapes:top/shapes:tag"),
         ("<item><size>1</size></item>", "merge", "missing-element", "/shapes:top/shapes:item"),
         ("<item><name>a</name><size>x</size></item>", "merge", "invalid-value",
@@ -113,7 +113,7 @@ def test_default_operation_none_changes_only_what_is_marked() -> None:
         ("<text><b/></text>", "merge", "bad-element", "/shapes:top/shapes:text"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_said_with_its_place(body: str, default: str, tag: str, path: str) -> None:
+def test_what_is_wrong_is_said_with_its_place(body: str, default: Op, tag: str, path: str) -> None:
     with pytest.raises(RpcError) as caught:
         run(body, default)
     assert (caught.value.tag, caught.value.path) == (tag, path)

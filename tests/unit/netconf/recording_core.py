@@ -26,6 +26,7 @@ class RecordingCore:
         self.answers: dict[type, Reply | Callable[[Request], Reply]] = {}
         self.sessions: dict[int, Session] = {}
         self.closed: list[int] = []
+        self.reasons: list[str] = []
 
     def hello_capabilities(self) -> list[str]:
         return ["urn:ietf:params:netconf:base:1.0", "urn:ietf:params:netconf:base:1.1"]
@@ -35,8 +36,9 @@ class RecordingCore:
         self.sessions[session.id] = session
         return session
 
-    def close_session(self, session: Session) -> None:
+    def close_session(self, session: Session, reason: str = "dropped") -> None:
         self.closed.append(session.id)
+        self.reasons.append(reason)
 
     def dispatch(self, session: Session, request: Request) -> Reply:
         self.requests.append(request)

@@ -13,7 +13,7 @@ from nms.model.schema import Schema
 from nms.operations.request import Principal
 from restconf.app import create_app
 from restconf.wsgi import Environ
-from tests.unit.restconf.memory_core import MemoryCore
+from tests.unit.restconf.recording_core import RecordingCore
 
 MODELS = Path(__file__).parent / "models"
 
@@ -24,18 +24,20 @@ def schema() -> Schema:
 
 
 @pytest.fixture
-def core(schema: Schema) -> MemoryCore:
-    return MemoryCore(schema)
+def core(schema: Schema) -> Iterator[RecordingCore]:
+    core = RecordingCore(schema)
+    yield core
+    core.core.close()
 
 
 def authenticate(environ: Environ) -> Principal | None:
-    """Everybody is Ann, unless the request says who."""
+    """Everybody is Ann, whom nothing is denied, unless the request says who."""
     name = environ.get("HTTP_X_USER", "ann")
-    return Principal(name) if name != "nobody" else None
+    return Principal(name, recovery=name == "ann") if name != "nobody" else None
 
 
 @pytest.fixture
-def client(core: MemoryCore) -> Iterator[FlaskClient]:
+def client(core: RecordingCore) -> Iterator[FlaskClient]:
     app = create_app(core, authenticate)
     with app.test_client() as client:
         yield client

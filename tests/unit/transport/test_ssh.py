@@ -57,6 +57,12 @@ async def connected(listener: Listener, **options: object) -> AsyncIterator[asyn
         yield connection
 
 
+async def until(condition: Callable[[], object]) -> None:
+    """The deadline is that of `run`."""
+    while not condition():  # noqa: ASYNC110 - conditions of several objects
+        await asyncio.sleep(0.001)
+
+
 def run(schema: Schema, scenario: Callable[[RecordingCore, Listener], Awaitable[None]]) -> None:
     async def play() -> None:
         core = RecordingCore(schema)
@@ -66,8 +72,7 @@ def run(schema: Schema, scenario: Callable[[RecordingCore, Listener], Awaitable[
                 await scenario(core, listener)
         finally:
             listener.close()
-            while listener.connections:  # noqa: ASYNC110 - closing has no event; the test's time-out is the deadline
-                await asyncio.sleep(0.001)
+            await until(lambda: not listener.connections)
 
     asyncio.run(play())
 
@@ -87,7 +92,7 @@ def test_session_over_ssh(schema: Schema, login: dict[str, object]) -> None:
             assert (session.protocol, session.source_host) == ("netconf-ssh", "127.0.0.1")
             stdin.write_eof()
             assert await stdout.read() == b""
-        assert core.closed == [1]
+        await until(lambda: core.closed == [1])
 
     run(schema, scenario)
 
@@ -149,7 +154,7 @@ def test_sessions_of_one_connection_are_bounded_and_independent(
                 await connection.open_session(subsystem="netconf", encoding=None)
             pipes[0][0].write(b"\n#garbage]]>]]>")
             await pipes[0][1].read()
-            assert core.closed == [1]
+            await until(lambda: core.closed == [1])
             stdin, stdout, _ = pipes[1]
             stdin.write(HELLO + GET)
             await stdout.readuntil(b"]]>]]>")
@@ -203,6 +208,6 @@ def test_closing_the_listener_closes_its_connections(schema: Schema) -> None:
             listener.close()
             assert await stdout.read() == b""
             await connection.wait_closed()
-        assert core.closed == [1]
+        await until(lambda: core.closed == [1])
 
     run(schema, scenario)

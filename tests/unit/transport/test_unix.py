@@ -14,7 +14,8 @@ import pytest
 
 from nms.model.schema import Schema
 from nms.netconf.messages import NETCONF, hello
-from nms.operations.request import Principal
+from nms.operations.request import Get, Principal, Reply
+from nms.transport import listener as transport_listener
 from nms.transport import unix
 from tests.unit.netconf.recording_core import RecordingCore, example_schema
 
@@ -69,3 +70,27 @@ def test_a_dead_servers_socket_is_replaced_and_a_living_ones_is_not(schema: Sche
             asyncio.run(talk(RecordingCore(schema), path, {}))
         assert path.is_socket()
     assert asyncio.run(talk(RecordingCore(schema), path, {ME: Principal(ME)})).count(b"<data") == 3
+
+
+def test_a_client_that_never_reads_does_not_keep_a_closed_session(
+    schema: Schema, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport_listener, "CLOSE_GRACE", 0.05)
+
+    async def run() -> None:
+        core = RecordingCore(schema)
+        core.answers = {Get: Reply(text="x" * 5_000_000)}
+        listener = await unix.listen(core, tmp_path / "socket", principal={ME: Principal(ME)}.get)
+        async with asyncio.timeout(20):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.setblocking(False)
+                await asyncio.get_running_loop().sock_connect(client, str(tmp_path / "socket"))
+                await asyncio.get_running_loop().sock_sendall(client, INPUT)
+                while not core.requests:  # noqa: ASYNC110 - the time-out above is the deadline
+                    await asyncio.sleep(0.001)
+                core.sessions[1].close("killed")
+                while listener.connections:  # noqa: ASYNC110
+                    await asyncio.sleep(0.001)
+        listener.close()
+
+    asyncio.run(run())

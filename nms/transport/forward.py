@@ -1,0 +1,60 @@
+"""OpenSSH's `Subsystem netconf`: carries bytes between standard input and output and the daemon's Unix socket.
+
+In sshd_config: ``Subsystem netconf /usr/bin/python3 -m nms.transport.forward /run/nms/netconf.socket``.  It runs as the
+user who has logged in, which is how the daemon knows who it is (`nms.transport.unix`).  It must not know NETCONF, and
+imports nothing of the package: it starts with every session.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import sys
+
+
+def forward(path: str, source: int, sink: int) -> None:
+    """Carry bytes until the server closes; the end of `source` is passed on as a half-closed socket.
+
+    Raises:
+        OSError: nothing listens at `path`.
+    """
+    with socket.socket(socket.AF_UNIX) as server:
+        server.connect(path)
+        peer = server.fileno()
+        open_source, waiting = True, b""
+        while True:
+            # Input is read only when the server has taken what came before, and never waited for: the server stops
+            # reading while its replies are not read.
+            inputs = [peer, source] if open_source and not waiting else [peer]
+            ready, writable, _ = select.select(inputs, [peer] if waiting else [], [])
+            if writable:
+                waiting = waiting[server.send(waiting, socket.MSG_DONTWAIT) :]
+            if peer in ready:
+                data = server.recv(65536)
+                if not data:
+                    return
+                while data:
+                    data = data[os.write(sink, data) :]
+            if source in ready:
+                waiting = os.read(source, 65536)
+                if not waiting:
+                    open_source = False
+                    server.shutdown(socket.SHUT_WR)
+
+
+def main() -> int:
+    """Forward to the socket that the one argument names; 1 when it does not work."""
+    if len(sys.argv) != 2:
+        print(f"usage: {sys.argv[0]} SOCKET", file=sys.stderr)
+        return 2
+    try:
+        forward(sys.argv[1], sys.stdin.fileno(), sys.stdout.fileno())
+    except OSError as error:
+        print(f"{sys.argv[1]}: {error.strerror}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+"""The forwarder that OpenSSH runs, as its own process against a real Unix listener."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import subprocess
+import sys
+from pathlib import Path
+
+from nms.netconf.messages import NETCONF, hello
+from nms.operations.request import Get, Principal, Reply
+from nms.transport import unix
+from tests.unit.netconf.recording_core import RecordingCore, example_schema
+
+ME = pwd.getpwuid(os.getuid()).pw_name
+COMMAND = [sys.executable, "-m", "nms.transport.forward"]
+
+
+def test_a_session_through_the_forwarder(tmp_path: Path) -> None:
+    core = RecordingCore(example_schema())
+    core.answers = {Get: Reply(text="x" * 10_000)}
+    rpc = f'<rpc xmlns="{NETCONF}" message-id="1"><get/></rpc>]]>]]>'.encode()
+    data = hello(["urn:ietf:params:netconf:base:1.0"]) + b"]]>]]>" + rpc * 2000
+
+    async def run() -> bytes:
+        listener = await unix.listen(core, tmp_path / "socket", principal={ME: Principal(ME)}.get)
+        async with asyncio.timeout(20):
+            process = await asyncio.create_subprocess_exec(
+                *COMMAND, str(tmp_path / "socket"), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+            out, _ = await process.communicate(data)
+        listener.close()
+        assert process.returncode == 0
+        return out
+
+    assert asyncio.run(run()).count(b"x" * 10_000 + b"</data>") == 2000
+
+
+def test_without_a_server(tmp_path: Path) -> None:
+    done = subprocess.run([*COMMAND, str(tmp_path / "none")], capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 1
+    assert done.stderr == f"{tmp_path}/none: No such file or directory\n"

@@ -93,7 +93,7 @@ def _run(args: argparse.Namespace) -> int:
     stay = not args.once and sys.stdin.isatty() and sys.stdout.isatty()
     folder = args.folder or Path(tempfile.mkdtemp(prefix="mec-nms-"))
     teller = Teller()
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
         with contextlib.ExitStack() as stack:

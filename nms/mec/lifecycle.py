@@ -80,7 +80,8 @@ class Run:
         percent = inner if isinstance(inner, int) else inner.progress
         low, high = self.share
         progress = low + (high - low) * percent // 100
-        if progress != self.progress:
+        # A step may follow several occurrences; what is shown never goes back.
+        if progress > self.progress:
             self.progress = progress
             self.report()
 

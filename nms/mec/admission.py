@@ -108,11 +108,8 @@ class Admission:
             raise RpcError("invalid-value", f"deployment {intent.id} is confirmed already", path=where)
         held = (intent.held or {}).get("state", {})
         lapsed = "prepared-until" not in held and old.get("phase") == "prepared"
-        if (
-            lapsed
-            and new.get("phase", "confirmed") == "confirmed"
-            and not self._lifecycle.busy("deployment", intent.id)
-        ):
+        busy = self._lifecycle.busy(intent.scope, "deployment", intent.id)
+        if lapsed and new.get("phase", "confirmed") == "confirmed" and not busy:
             raise RpcError("operation-failed", f"what was prepared for {intent.id} has lapsed", path=where, status=409)
 
     def _zones_known(self, intent: Intent, agreement: Members, named: Iterable[str]) -> None:

@@ -120,6 +120,7 @@ async def start(
     drivers: Drivers | None = None,
     partners: Partners | None = None,
     source: PackageSource | None = None,
+    measure_interval: float = 10.0,
 ) -> Domain:
     """Run the blocks of `config.domain.blocks` in the running event loop.
 
@@ -127,6 +128,7 @@ async def start(
         drivers: in place of those that the configuration names.
         partners: None: there are none.
         source: where packages and images of other machines come from; None: nowhere.
+        measure_interval: seconds between two measurements of the infrastructure.
 
     Raises:
         ConfigError: a block lacks what it needs, or a driver does.
@@ -140,7 +142,7 @@ async def start(
     publisher = Publisher(core.store, core.streams)
     domain = Domain(publisher, PackageStore(packages))
     try:
-        await _assemble(domain, core, config, blocks, drivers, partners or NoPartners(), source)
+        await _assemble(domain, core, config, blocks, drivers, partners or NoPartners(), source, measure_interval)
     except BaseException:
         await domain.close()
         raise
@@ -155,6 +157,7 @@ async def _assemble(
     drivers: Drivers | None,
     partners: Partners,
     source: PackageSource | None,
+    measure_interval: float,
 ) -> None:
     for block, needed in (("mepm", ("mep", "vim")), ("oss", ("meo",))):
         if block in blocks and (missing := [name for name in needed if name not in blocks]):
@@ -180,7 +183,7 @@ async def _assemble(
     keys, signed = config.packages.trusted_keys, config.packages.require_signature
     if "vim" in blocks:
         assert drivers is not None
-        domain.vim = Vim(publisher, drivers.vim, transfers, VIM, local(vim_base))
+        domain.vim = Vim(publisher, drivers.vim, transfers, VIM, local(vim_base), measure_interval)
         await _run(domain, core, domain.vim, [vim.VIMS])
     if "mep" in blocks:
         assert drivers is not None

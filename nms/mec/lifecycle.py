@@ -165,9 +165,9 @@ class LifeCycle:
 
     # -- in the event loop
 
-    def busy(self, subject_type: str, subject: str) -> bool:
-        """Whether work about a subject is under way or waits, in any scope."""
-        return any(run.subject == subject and run.subject_type == subject_type for run in self._runs.values())
+    def busy(self, scope: Scope, subject_type: str, subject: str) -> bool:
+        """Whether work about a subject is under way or waits."""
+        return any(run.key == (scope.base, subject_type, subject) for run in self._runs.values())
 
     def resume(self) -> None:
         """Take up what an earlier process of the daemon has left unfinished, oldest first."""

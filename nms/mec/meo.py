@@ -66,14 +66,7 @@ class Meo:
         self._loop = asyncio.get_running_loop()
         self._timers: dict[tuple[str, str], asyncio.TimerHandle] = {}
         self._refreshing: asyncio.Task[None] | None = None
-        self.observation = Observation(
-            publisher,
-            self.parts_of,
-            self._parts,
-            self._manager,
-            partners,
-            lambda name: self.lifecycle.busy(DEPLOYMENT, name),
-        )
+        self.observation = Observation(publisher, self.parts_of, self._parts, self._manager, partners, self._busy)
         relocation = Relocation(publisher, self._parts, self.parts_of, self.observation)
         reserved = Step("resources are reserved", self._reserve, self._release)
         carried = Step("instances run", self._instantiate, self._terminate)
@@ -276,6 +269,9 @@ class Meo:
             self.lifecycle.begin(Intent(scope, DEPLOYMENT, deployment, wanted, None, held), "terminate")
 
     # -- parts
+
+    def _busy(self, scope: Scope, deployment: str) -> bool:
+        return self.lifecycle.busy(scope, DEPLOYMENT, deployment)
 
     def parts_of(self, scope: Scope, deployment: str) -> list[Part]:
         """The parts of a deployment, as its state shows them."""

@@ -41,7 +41,7 @@ class Observation:
         parts: Parts,
         manager: Mm3 | None,
         partners: Partners,
-        busy: Callable[[str], bool],
+        busy: Callable[[Scope, str], bool],
     ) -> None:
         self._busy = busy
         self._publisher = publisher
@@ -108,7 +108,7 @@ class Observation:
 
     async def _follow(self, part: Part) -> None:
         """Take over what has become of a part without our doing."""
-        if self._busy(part.deployment):
+        if self._busy(part.scope, part.deployment):
             return
         before = self._state(part.scope, part.deployment)
         if plain(before.get("instantiation-state", "")) != "instantiated":

@@ -1,7 +1,7 @@
 """Moving a deployment to another zone: made there before it is broken here (ETSI GS MEC 021).
 
-Which instances are new is seen from their zone, so that every step can be taken again after a restart.  It must not know
-where a zone is.
+Which instances are new is seen from their zone, so that every step can be taken again after a restart.  It must not
+know where a zone is.
 """
 
 from __future__ import annotations

@@ -85,8 +85,12 @@ class Vim:
         """Open the driver, say what there is, and take up what was left unfinished."""
         await self._driver.open(self._changed)
         await self._keep_inventory()
+        wanted = {each["id"] for each in self._publisher.entries(f"{self.scope.base}/compute-instance")}
         for instance in await self._driver.list():
-            self._changed(instance)
+            if instance.id in wanted:
+                self._changed(instance)
+            else:  # the daemon ended between a removal and its carrying out
+                await self._driver.delete(instance.id)
         await self.refresh()
         for reservation in self._publisher.entries(f"{self.scope.base}/reservation"):
             self._arm(reservation["id"])

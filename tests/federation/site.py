@@ -94,7 +94,7 @@ class Site:
 
     async def start(self, partners: Partners | None = None, source: PackageSource | None = None) -> None:
         self.domain = await domain.start(
-            self.core, self.config(), drivers=self.drivers(), partners=partners, source=source
+            self.core, self.config(), drivers=self.drivers(), partners=partners, source=source, measure_interval=0.1
         )
 
     @contextlib.asynccontextmanager

@@ -123,6 +123,25 @@ def test_what_is_told_about_one_agreement_is_for_its_partner_only(tmp_path: Path
     run(story())
 
 
+def test_indicators_are_told_about_the_partners_own_deployments(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with Site(tmp_path).running(source=FromFolder(tmp_path)) as site:
+            mx3 = await agree(site)
+            events = listen(site, "user-a")
+            manager = "/mec-platform-manager:platform-managers/platform-manager[id='mepm-1']"
+            await site.edit(f"{manager}/configuration", "merge", {"kpi-interval": 1})
+            await mx3.onboard("app", await offer(site))
+            await mx3.instantiate("shop", {"package": "app"})
+            await site.until(SYSTEM_OF_A, lambda system: "kpi" in system)
+            rows = await mx3.kpis()
+            assert {row["subject"] for row in rows} == {"shop"}
+            memory = next(row for row in rows if row["metric"] == "mec-types:memory-utilisation")
+            assert 0 < float(memory["value"]) < 100
+            assert "kpi-report" in {name for name, _ in events}
+
+    run(story())
+
+
 def test_a_zone_that_is_not_accepted_or_not_offered(tmp_path: Path) -> None:
     async def story() -> None:
         async with Site(tmp_path).running(source=FromFolder(tmp_path)) as site:
@@ -299,7 +318,7 @@ def test_an_order_is_delivered_at_a_partner_and_the_customer_cannot_tell(tmp_pat
                 path = f"{SYSTEM_OF_A}/deployment"
                 assert b.domain.meo is not None
                 async with asyncio.timeout(10):
-                    while b.entries(path) or b.domain.meo.lifecycle.busy("deployment", "o1.web"):  # noqa: ASYNC110
+                    while b.entries(path) or b.domain.meo.lifecycle._runs:  # noqa: ASYNC110
                         await asyncio.sleep(0.02)
                 await b.free()
                 await a.domain.mm1.offboard("hello")

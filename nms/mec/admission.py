@@ -42,7 +42,9 @@ class Admission:
             agreement = self._terms(intent.scope, tx.new)
             quota = agreement.get("quota", {})
             held = self._entries(intent.scope, "deployment", tx.new)
-            busy = any(each["package"] == intent.id for each in held) or self._ending(intent)
+            # An agreement that ends takes packages and deployments along.
+            ends = not intent.scope.own and not agreement
+            busy = not ends and (any(each["package"] == intent.id for each in held) or self._ending(intent))
             most = int(quota["package-size"]) if "package-size" in quota else None
             self._onboarding.check(intent, busy=busy, max_size=most)
             if intent.old is None and intent.new is not None:

@@ -202,9 +202,14 @@ class LifeCycle:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def idle(self) -> None:
-        """Wait until nothing is under way."""
-        while tasks := [run.task for run in self._runs.values() if run.task is not None and not run.task.done()]:
+    async def idle(self, scope: Scope, subject_type: str) -> None:
+        """Wait until nothing is under way about any subject of that type in a scope."""
+
+        def under_way() -> list[asyncio.Task[None]]:
+            runs = [run for run in self._runs.values() if (run.scope, run.subject_type) == (scope, subject_type)]
+            return [run.task for run in runs if run.task is not None and not run.task.done()]
+
+        while tasks := under_way():
             await asyncio.wait(tasks)
 
     def _enqueue(self, run: Run) -> None:

@@ -81,7 +81,10 @@ class Meo:
                     Step("images are available", provisioning.provide, provisioning.withhold),
                     Step("package is known", provisioning.know),
                 ],
-                (PACKAGE, "delete-package"): [Step("images are removed", provisioning.withhold)],
+                (PACKAGE, "delete-package"): [
+                    Step("instances are gone", lambda run: self.lifecycle.idle(run.scope, DEPLOYMENT)),
+                    Step("images are removed", provisioning.withhold),
+                ],
                 (DEPLOYMENT, "instantiate"): [
                     Step("zones are chosen", self._place),
                     reserved,
@@ -104,9 +107,10 @@ class Meo:
             path: duty
             for base in (OWN.base, UNDER_AGREEMENT)
             for path, duty in (
-                (f"{base}/{PACKAGE}", Duty(self.admission.packages, self._act_package)),
                 (f"{base}/{DEPLOYMENT}", Duty(self.admission.deployments, self._act_deployment)),
                 (f"{base}/{RELOCATION}", Duty(self.admission.relocations, self._act_relocation)),
+                # Last: where all goes at once, packages go when the deployments are gone.
+                (f"{base}/{PACKAGE}", Duty(self.admission.packages, self._act_package)),
             )
         }
         self.provider = IntentProvider(publisher.schema, publisher.store, duties)

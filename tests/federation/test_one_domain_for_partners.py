@@ -264,6 +264,44 @@ def test_what_waits_for_a_decision_can_be_given_up(tmp_path: Path) -> None:
     run(story())
 
 
+def test_an_agreement_that_is_removed_takes_everything_along(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with Site(tmp_path).running(source=FromFolder(tmp_path)) as site:
+            mx3 = await agree(site)
+            await mx3.onboard("app", await offer(site))
+            await mx3.instantiate("d", {"package": "app"})
+            await site.edit(AGREEMENT, "remove")
+            await site.until("/mec-resource:infrastructure/vim[id='vim-1']", lambda vim: "image" not in vim)
+            await site.free()
+
+    run(story())
+
+
+class Line:
+    """A session that can be cut."""
+
+    def __init__(self, session: LocalSession) -> None:
+        self.session = session
+        self.cut = False
+
+    def _through(self) -> LocalSession:
+        if self.cut:
+            raise RpcError("operation-failed", "the partner does not answer", app_tag=TEMPORARY)
+        return self.session
+
+    async def edit(self, edits: Any) -> None:
+        await self._through().edit(edits)
+
+    async def get(self, path: str = "", content: Any = "all") -> Members | None:
+        return await self._through().get(path, content)
+
+    async def invoke(self, path: str, action: str, input: Any) -> Members:
+        return await self._through().invoke(path, action, input)
+
+    def watch(self, sink: Any) -> Any:
+        return self.session.watch(sink)
+
+
 class Elsewhere:
     """`Partners` of which each is a `Site` in this process."""
 
@@ -324,6 +362,37 @@ def test_an_order_is_delivered_at_a_partner_and_the_customer_cannot_tell(tmp_pat
                 await a.domain.mm1.offboard("hello")
                 assert b.entries(f"{SYSTEM_OF_A}/package") == []
                 assert partners.orphans == []
+
+    run(story())
+
+
+def test_a_partner_that_does_not_answer(tmp_path: Path) -> None:
+    """What cannot be withdrawn there is listed; what cannot be made waits for a decision."""
+
+    async def story() -> None:
+        here, there = tmp_path / "a", tmp_path / "b"
+        here.mkdir()
+        there.mkdir()
+        b, a = Site(there), Site(here)
+        async with b.running(source=FromFolder(here / "packages")):
+            line = Line((await agree(b)).session)  # type: ignore[arg-type]
+            partners = Elsewhere(Mx3(line), here)
+            await b.until(SYSTEM_OF_A, lambda system: "zone" in system)
+            async with a.running(partners=partners):
+                await a.onboard()
+                mm1 = a.domain.mm1
+                assert mm1 is not None
+                line.cut = True
+                with pytest.raises(RpcError, match="does not answer") as waits:
+                    await mm1.instantiate("d", {"package": "hello", "zone": "b.z1"})
+                assert waits.value.app_tag == TEMPORARY
+                line.cut = False
+                await mm1.instantiate("d", {"package": "hello", "zone": "b.z1"})
+                assert len(await b.vim.list()) == 1
+                line.cut = True
+                await mm1.terminate("d")
+                assert partners.orphans == ["d"]
+                assert a.entries("/mec-system:system/deployment") == []
 
     run(story())
 

@@ -266,6 +266,19 @@ class Packages:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Federation:
+    """Who this domain is towards its partners: one SSH key, one client certificate."""
+
+    key: Path | None = setting(FILE, "Private SSH key that the domain logs in with at partners.", default=None)
+    cert: Path | None = setting(FILE, "Client certificate that the domain fetches packages with (PEM).", default=None)
+    cert_key: Path | None = setting(FILE, "Private key of that certificate (PEM).", default=None)
+
+    def check(self) -> None:
+        if (self.cert is None) != (self.cert_key is None):
+            raise ValueError("cert and cert-key go together")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Partner:
     """A partner to start with: over SSH (`client-key`, `host-key`) or over TLS (`cert`, `key`, ...)."""
 
@@ -302,6 +315,7 @@ class Config:
     zones: tuple[Zone, ...] = tables(Zone, "Zones of the domain.", name="zone")
     drivers: Drivers = table(Drivers, "What the domain is made of.", default=Drivers())
     packages: Packages = table(Packages, "Application packages.", default=Packages())
+    federation: Federation = table(Federation, "Identity towards partners.", default=Federation())
     partners: tuple[Partner, ...] = tables(Partner, "Partners to start with.", name="partner")
 
     def check(self) -> None:

@@ -82,9 +82,11 @@ def init(
         about["country"] = _checked("country", config.COUNTRY, country)
 
     host_key, admin_key = ssh_key_pair(domain_id), ssh_key_pair(f"{ADMIN}@{domain_id}")
+    federation_key = ssh_key_pair(f"federation@{domain_id}")
     authority = Authority(f"{domain_id} authority", now)
     server = authority.server(domain_id, _reached_as(address, domain_id))
     admin = authority.client(ADMIN)
+    federation = authority.client(domain_id)
     tls = {"cert": "server.pem", "key": "server-key.pem", "client-ca": "ca.pem"}
     values = {
         "domain": about,
@@ -111,6 +113,7 @@ def init(
             "dataplane": {"name": "embedded"},
         },
         "packages": {"path": "packages"},
+        "federation": {"key": "federation_key", "cert": "federation.pem", "cert-key": "federation-key.pem"},
     }
     return _write(
         directory,
@@ -119,6 +122,10 @@ def init(
             "host_key.pub": host_key.public.encode() + b"\n",
             "admin_key": admin_key.private,
             "admin_key.pub": admin_key.public.encode() + b"\n",
+            "federation_key": federation_key.private,
+            "federation_key.pub": federation_key.public.encode() + b"\n",
+            "federation.pem": federation.certificate,
+            "federation-key.pem": federation.private,
             "ca.pem": authority.own.certificate,
             "ca-key.pem": authority.own.private,
             "server.pem": server.certificate,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import cache, partial
+from functools import partial
 from typing import Protocol
 
 from nms.access.nacm import MODULE, Policy, Principal, View, access_denied, compile_policy
@@ -311,11 +311,6 @@ class Guard:
         return tree.get(self.store.root(datastore), path) is not None
 
 
-@cache
-def _holds_state(node: Node) -> bool:
-    return any(not below.config for below in node.walk())
-
-
 def _refuse_state(changes: Sequence[Change]) -> None:
     """State is published, never configured (RFC 7950 section 7.21.1)."""
     for change in changes:
@@ -328,13 +323,13 @@ def _refuse_state(changes: Sequence[Change]) -> None:
 def _first_state(node: Node, value: Value | None, path: InstancePath) -> InstancePath | None:
     if not node.config:
         return path
-    if value is None or node.kind not in ("container", "list") or not _holds_state(node):
+    if value is None or node.kind not in ("container", "list") or not node.holds_state:
         return None
     if node.kind == "list" and path[-1][1] is None:
         return None  # a new order brings nothing new
     for child in node.children:
         held = value[child.index]
-        if held is not None and _holds_state(child):
+        if held is not None and (child.holds_state or not child.config):
             for step, inner in tree.members(child, held) if child.config else [((child, None), held)]:
                 if found := _first_state(child, inner, (*path, step)):
                     return found

@@ -27,7 +27,7 @@ from nms.datastore.transaction import Transaction
 from nms.datastore.validation import validate
 from nms.errors import ConfigError, RpcError, RpcErrors
 from nms.model import edit as edits_of
-from nms.model import tree
+from nms.model import select, tree
 from nms.model.diff import Change, diff
 from nms.model.edit import Edit
 from nms.model.path import format_path
@@ -196,6 +196,8 @@ class Store:
 def open_store(schema: Schema, journal: Journal, clock: Callable[[], datetime], initial: Value | None = None) -> Store:
     """The store as the journal knows it; `initial` is the configuration that a new one starts from.
 
+    State in `initial` is left out.
+
     A confirmed commit that was pending is undone: the process restarted before it was confirmed (RFC 6241, section
     8.4.1).
 
@@ -212,8 +214,8 @@ def open_store(schema: Schema, journal: Journal, clock: Callable[[], datetime], 
         running = changeset.apply(schema.root, running, image.undo)
         parts = {"running": image.undo, "undo": ()}
     elif image.txid == 0 and initial is not None:
-        validate(schema, initial)
-        running = initial
+        running = select.content(schema.root, initial, "config")
+        validate(schema, running)
         parts = {"running": diff(schema.root, blank, running)}
     if image.models_changed:
         try:

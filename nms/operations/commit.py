@@ -17,6 +17,7 @@ def commit(context: Context, session: Session, request: Commit) -> Reply:
     """Make candidate the running configuration, for good or until the time for a confirmation is over."""
     guard = context.guard
     with guard.store.writer:
+        tick(context, context.clock())  # what is over cannot be confirmed any more, however late the timer is
         was_pending = guard.deadline() is not None
         guard.commit(
             session,
@@ -34,6 +35,7 @@ def commit(context: Context, session: Session, request: Commit) -> Reply:
 
 def cancel_commit(context: Context, session: Session, request: CancelCommit) -> Reply:
     """Undo the pending confirmed commit."""
+    tick(context, context.clock())
     context.guard.cancel_commit(session, request.persist_id)
     events.confirmed_commit(context, "cancel", session)
     return OK

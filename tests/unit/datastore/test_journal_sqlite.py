@@ -77,6 +77,15 @@ def test_what_is_not_confirmed_does_not_come_back(file: Path) -> None:
     assert reopen(again, file).shop() == {"name": "old"}
 
 
+def test_only_a_new_store_starts_from_the_initial_configuration(file: Path) -> None:
+    first = tree({"name": "first", "item": [{"id": "a", "sold": 3}]})
+    server = Server(SqliteJournal(file), initial=first)
+    assert server.shop() == server.shop("operational") == {"name": "first", "item": [{"id": "a"}]}
+    server.edit(at("/shop:shop/name", "second"))
+    server.core.close()
+    assert Server(SqliteJournal(file), initial=first).shop()["name"] == "second"
+
+
 def test_entity_tags_differ_after_a_restart(file: Path) -> None:
     server = Server(SqliteJournal(file))
     server.edit(at("/shop:shop/name", "x"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from nms.errors import RpcError
@@ -62,6 +64,16 @@ def test_a_confirmed_one_stays(server: Server) -> None:
     server.wait(3600)
     assert server.shop()["name"] == "new"
     assert events(server) == ["start", "complete"]
+
+
+def test_what_is_over_cannot_be_confirmed_though_the_timer_is_late(server: Server) -> None:
+    change(server, "new")
+    server.commit(confirmed=True, timeout=60)
+    server.now += timedelta(seconds=60)
+    with pytest.raises(RpcError, match="invalid-value"):
+        server.do(CancelCommit())
+    assert server.shop()["name"] == "old"
+    assert events(server) == ["start", "timeout"]
 
 
 def test_a_follow_up_extends_and_keeps_the_first_configuration(server: Server) -> None:

@@ -1,0 +1,98 @@
+"""What a partner may do here: its NACM group and rule list (RFC 8341), made of its entry.  Default deny.
+
+A partner reads its own agreements' terms and abstraction subtrees, asks there for packages, deployments and
+relocations, steers its own operation occurrences, hears what is addressed to it, and reads what every partner must
+know: who we are and which models we have.  Pure: members in, members out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from nms.federation.options import BY_IDENTITY
+from nms.mec.session import Members
+
+PREFIX: Final = "partner-"
+_PARTNER: Final = "/mec-federation:federation/mec-federation:partner[mec-federation:id='{}']"
+_AGREEMENT: Final = _PARTNER + "/mec-federation:agreement[mec-federation:id='{}']"
+
+#: Of an agreement: what both sides must be able to compare.
+_TERMS: Final = (
+    "role", "boundary-option", "valid-from", "valid-until", "admin-state", "zone", "quota", "sharing", "state",
+)  # fmt: skip
+
+#: Lists in which a partner's entry is an intent, by the model's container.
+_INTENTS: Final[Mapping[str, Sequence[str]]] = {"mec-system:system": ("package", "deployment", "relocation")}
+
+_EVERYBODY: Final = ("/mec-federation:federation/mec-federation:domain", "/ietf-yang-library:yang-library")
+#: Each goes to its addressee only (`Notification.audience`); the rule permits the kind.
+_NOTIFICATIONS: Final[Mapping[str, Sequence[str]]] = {
+    "mec-federation": ("federation-state-changed", "operation-occurrence-changed", "alarm-notification", "kpi-report"),
+    "mec-system": ("deployment-changed", "package-changed"),
+}
+_RPCS: Final = ("get", "get-config", "edit-config", "close-session")
+
+
+def group_of(partner: str) -> str:
+    """Name of the NACM group, and of the rule list, of a partner."""
+    return PREFIX + partner
+
+
+def group(partner: Mapping[str, Any]) -> Members:
+    """The entry of /nacm/groups/group for a partner's entry."""
+    users = [partner["user-name"]] if "user-name" in partner else []
+    return {"name": group_of(partner["id"]), **({"user-name": users} if users else {})}
+
+
+def rule_list(partner: Mapping[str, Any]) -> Members:
+    """The entry of /nacm/rule-list for a partner's entry."""
+    name = group_of(partner["id"])
+    return {"name": name, "group": [name], "rule": list(_rules(partner))}
+
+
+def _rules(partner: Mapping[str, Any]) -> Iterator[Members]:
+    for agreement in partner.get("agreement", ()):
+        base = _AGREEMENT.format(partner["id"], agreement["id"])
+        for container in _containers(agreement):
+            model = container.partition(":")[0]
+            for intent in _INTENTS[container]:
+                yield _data(
+                    f"{agreement['id']} {intent}", f"{base}/{container}/{model}:{intent}", "create read update delete"
+                )
+            occurrences = f"{base}/{container}/{model}:operation-occurrence"
+            yield _data(f"{agreement['id']} operation-occurrence", occurrences, "read exec")
+            yield _data(f"{agreement['id']} {model}", f"{base}/{container}", "read")
+        for term in _TERMS:
+            yield _data(f"{agreement['id']} {term}", f"{base}/mec-federation:{term}", "read")
+    for path in _EVERYBODY:
+        yield _data(path.rpartition(":")[2], path, "read")
+    for rpc in _RPCS:
+        yield {
+            "name": rpc,
+            "module-name": "ietf-netconf",
+            "rpc-name": rpc,
+            "access-operations": "exec",
+            "action": "permit",
+        }
+    for module, names in _NOTIFICATIONS.items():
+        for notification in names:
+            yield {
+                "name": notification,
+                "module-name": module,
+                "notification-name": notification,
+                "access-operations": "read",
+                "action": "permit",
+            }
+    yield {"name": "all else", "module-name": "*", "access-operations": "*", "action": "deny"}
+
+
+def _containers(agreement: Mapping[str, Any]) -> list[str]:
+    """The abstraction subtrees that the agreement's boundary option exposes and that a partner writes intents in."""
+    option = BY_IDENTITY.get(agreement["boundary-option"].rpartition(":")[2])
+    exposed = option.exposed if option is not None and option.works else ()
+    return [container for container in _INTENTS if container.partition(":")[0] in exposed]
+
+
+def _data(name: str, path: str, operations: str) -> Members:
+    return {"name": name, "path": path, "access-operations": operations, "action": "permit"}

@@ -1,0 +1,377 @@
+"""The remote implementation of a management session: a reference point that ends in another domain (paper 4.2.1).
+
+`RemoteSession` speaks NETCONF (RFC 6241, 5277, 6242) to a partner and looks like `LocalSession`.  ncclient blocks,
+hence two threads a session: one for requests, and one that keeps the session up and reads notifications over a second
+NETCONF session, since not every server interleaves (RFC 5277 section 6).  What a path means, and when a partner is
+trusted, is not known here.
+
+Clients choose the identifiers, so that an edit is idempotent: when its answer is lost, the session reads what the
+partner has and takes it for done if that is what was asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+from lxml import etree
+
+from nms.errors import RpcError
+from nms.federation.netconf_client import EVENTS, NO_ANSWER, Client, Peer, Recorder
+from nms.federation.payload import action_element, config_element, filter_element, holds, members_of, tree_of
+from nms.mec.session import RESYNC, DataEdit, Members, Sink, Watch, uninterrupted
+from nms.model import json, xml
+from nms.model.schema import Schema
+from nms.operations.request import Content
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+#: Seconds between two attempts to connect: the first, doubled each time, and the most.
+FIRST_PAUSE: Final = 0.25
+LONGEST_PAUSE: Final = 15.0
+
+#: Seconds for which one look for a notification lasts; how fast `close` is noticed.
+LOOK: Final = 0.2
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the agreement's `session` list shows; written by the session's threads, read by anyone.
+
+    Attributes:
+        state: local name of the session-state identity; `established` only while the partner has just answered.
+        lost: notifications missed, by their sequence.
+        last_sequence: of the last notification received, None before the first of a connection.
+    """
+
+    state: str = "disconnected"
+    established_at: datetime | None = None
+    messages_in: int = 0
+    messages_out: int = 0
+    notifications: int = 0
+    lost: int = 0
+    resyncs: int = 0
+    reconnects: int = 0
+    last_sequence: int | None = None
+    last_error: str = ""
+    last_error_time: datetime | None = None
+    connections: int = field(default=0, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose notifications are meant: their event-scope (mec-types)."""
+
+    partner: str
+    agreement: str
+
+
+class RemoteSession:
+    """A `ManagementSession` over a partner's datastore.
+
+    Attributes:
+        counters: for the agreement's `session` list.
+        passed: digests of the contents that the partner was told of over this session.
+
+    Args:
+        schema: our models; the partner's agree with them, or nothing is asked of it.
+        peers: where to reach the partner, in order of preference.
+        base: instance-identifier, in the partner's datastore, of the subtree.
+        scope: of the notifications that belong to this subtree.
+        clock: gives aware times.
+        changed: called, in any thread, when `counters` have changed in more than numbers.
+        recorder: sees every message received.
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        peers: Sequence[Peer],
+        base: str,
+        scope: Scope,
+        clock: Callable[[], datetime],
+        changed: Callable[[], None] = lambda: None,
+        recorder: Recorder | None = None,
+    ) -> None:
+        self.counters = Counters()
+        self.passed: set[str] = set()
+        self._schema = schema
+        self._peers = tuple(peers)
+        self._base = base
+        self._scope = scope
+        self._clock = clock
+        self._changed = changed
+        self._recorder = recorder
+        self._loop = asyncio.get_running_loop()
+        self._sinks: list[Sink] = []
+        self._requests: Client | None = None
+        self._attempted = threading.Event()
+        self._retry = threading.Event()
+        self._closed = threading.Event()
+        self._came = threading.Event()
+        self._gone = [0, 0]
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix=f"mx3-{scope.agreement}")
+        self._reader = threading.Thread(target=self._keep_up, name=f"mx3-{scope.agreement}-events", daemon=True)
+        self._reader.start()
+
+    # ------------------------------------------------------------ ManagementSession
+
+    async def edit(self, edits: Sequence[DataEdit]) -> None:
+        """See `ManagementSession.edit`.
+
+        Raises:
+            RpcError: the partner's.  operation-failed, type transport: not reached, nothing was done; with app-tag
+                `NO_ANSWER` it may have been done, and asking again is harmless.
+        """
+        config = config_element(self._schema, self._base, edits)
+        # Before the partner hears of a package it must be allowed to fetch it.
+        self.passed |= {
+            edit.data["digest"] for edit in edits if isinstance(edit.data, Mapping) and "digest" in edit.data
+        }
+        try:
+            await self._ask(lambda client: client.edit(config))
+        except RpcError as error:
+            if error.app_tag != NO_ANSWER and error.tag != "data-exists":
+                raise
+            if not await self._was_done(edits, error):
+                if error.tag == "data-exists":
+                    raise
+                await self._ask(lambda client: client.edit(config))
+
+    async def get(self, path: str = "", content: Content = "all") -> Members | None:
+        """See `ManagementSession.get`."""
+        return await self.read(self._base + path, content)
+
+    async def read(self, path: str, content: Content = "all") -> Members | None:
+        """As `get`, at an instance-identifier from the partner's root, which NACM there lets us see."""
+        wanted = filter_element(self._schema, path)
+        config = content == "config"
+        root = await self._ask(lambda client: tree_of(self._schema, client.get(wanted, config=config)))
+        return members_of(self._schema, root, path, content)
+
+    async def invoke(self, path: str, action: str, input: Mapping[str, Any]) -> Members:
+        """See `ManagementSession.invoke` (RFC 7950 section 7.15)."""
+        node, element = action_element(self._schema, self._base + path, action, input)
+        reply = await self._ask(lambda client: client.call(element))
+        output = next(child for child in node.children if child.kind == "output")
+        return json.plain(output, xml.decode(output, reply)) if len(reply) and output.children else {}
+
+    def watch(self, sink: Sink) -> Watch:
+        """See `ManagementSession.watch`; `sink` hears `RESYNC` after every gap and every new connection."""
+        self._sinks.append(sink)
+        return _Handle(self._sinks, sink)
+
+    # ------------------------------------------------------------ upkeep
+
+    @property
+    def established(self) -> bool:
+        """Whether the partner's session is up as far as is known."""
+        return self.counters.state == "established"
+
+    def reconnect(self) -> None:
+        """Try again now instead of at the end of the pause."""
+        self._retry.set()
+
+    def close(self) -> None:
+        """End the session and its threads; does not wait for the partner."""
+        self._closed.set()
+        self._retry.set()
+        self._attempted.set()
+        self._sinks.clear()
+        requests = self._requests
+        if requests is not None:
+            threading.Thread(target=requests.close, daemon=True).start()
+        self._worker.shutdown(wait=False, cancel_futures=True)
+        self._set_state("disconnected")
+
+    async def _ask(self, work: Callable[[Client], T]) -> T:
+        if self._closed.is_set():
+            raise RpcError("operation-failed", "the session with the partner is closed", type="transport")
+        result: T = await uninterrupted(asyncio.wrap_future(self._worker.submit(self._carry_out, work)))
+        return result
+
+    def _carry_out(self, work: Callable[[Client], T]) -> T:
+        """In the worker thread."""
+        timeout = max((peer.timeout for peer in self._peers), default=1.0)
+        self._attempted.wait(timeout)  # the first connection of all is being made; a later one is not waited for
+        client = self._requests
+        if client is None or not client.connected:
+            why = self.counters.last_error or "no connection yet"
+            raise RpcError("operation-failed", f"{self._scope.agreement}: partner not reached: {why}", type="transport")
+        try:
+            return work(client)
+        except RpcError as error:
+            if error.type == "transport":
+                self._failed(error.message)
+                client.close()  # the reader notices and makes a new one
+            raise
+        finally:
+            self._count(client, 0)
+
+    async def _was_done(self, edits: Sequence[DataEdit], error: RpcError) -> bool:
+        """Does the partner have what `edits` asked for?  Raises `error` when that cannot be found out."""
+        for _ in range(3):
+            if await self._back():
+                break
+        else:
+            raise error
+        try:
+            return all([holds(edit, await self.get(edit.path, "config")) for edit in edits])
+        except RpcError:
+            raise error from None
+
+    async def _back(self) -> bool:
+        """Wait until the session is up again, for the time of one answer."""
+        patience = max((peer.timeout for peer in self._peers), default=1.0)
+        self.reconnect()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while not (self.established or self._closed.is_set()):
+                    await asyncio.to_thread(self._came.wait, LOOK)
+        return self.established
+
+    # ------------------------------------------------------------ the reader's thread
+
+    def _keep_up(self) -> None:
+        pause = FIRST_PAUSE
+        while not self._closed.is_set():
+            self._set_state("connecting")
+            try:
+                with contextlib.closing(self._connect()) as events:
+                    pause = FIRST_PAUSE
+                    self._follow(events)
+            except RpcError as error:
+                self._failed(error.message)
+            except Exception as error:  # a partner may send anything: no message of its ends the upkeep
+                log.exception("session %s with a partner failed", self._scope.agreement)
+                self._failed(str(error) or type(error).__name__)
+            finally:
+                requests, self._requests = self._requests, None
+                if requests is not None:
+                    self._count(requests, 0)
+                    self._gone[0] += requests.messages_in
+                    self._gone[1] += requests.messages_out
+                    requests.close()
+                self._attempted.set()
+            if not self._closed.is_set():
+                self._set_state("connecting")
+                self._retry.wait(pause)
+                self._retry.clear()
+                pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _connect(self) -> Client:
+        """Both sessions over the first endpoint that answers; gives the one that is subscribed."""
+        failure = RpcError("operation-failed", "the partner has no endpoint for NETCONF over SSH", type="transport")
+        for peer in self._peers:
+            try:
+                events = Client(peer, self._recorder)
+                try:
+                    events.subscribe()
+                    requests = Client(peer, self._recorder)
+                except RpcError:
+                    events.close()
+                    raise
+            except RpcError as error:
+                failure = error
+                continue
+            self._requests = requests
+            counters = self.counters
+            counters.reconnects += counters.connections > 0
+            counters.connections += 1
+            counters.established_at = self._clock()
+            counters.last_sequence = None
+            self._set_state("established")
+            self._attempted.set()
+            if counters.connections > 1:
+                counters.resyncs += 1
+            self._tell(RESYNC, {})
+            return events
+        raise failure
+
+    def _follow(self, events: Client) -> None:
+        """Hand notifications on until one of the two sessions ends."""
+        while not self._closed.is_set():
+            message = events.notification(LOOK)
+            requests = self._requests
+            if requests is not None:
+                self._count(requests, events.messages_in)
+            if message is not None:
+                self._notified(message)
+            elif requests is None or not requests.connected:
+                raise RpcError(
+                    "operation-failed", self.counters.last_error or "the session has ended", type="transport"
+                )
+
+    def _notified(self, message: etree._Element) -> None:
+        for element in message:
+            name = etree.QName(element)
+            if name.namespace == EVENTS:
+                continue
+            module = self._schema.module_of_namespace.get(name.namespace or "")
+            node = self._schema.notifications.get((module or "", name.localname))
+            if node is None:
+                continue  # of a model that we do not have: nothing that we could understand
+            members = json.plain(node, xml.decode(node, element))
+            if (members.get("partner"), members.get("agreement")) != (self._scope.partner, self._scope.agreement):
+                continue
+            self.counters.notifications += 1
+            if self._in_order(members):
+                self._tell(f"{node.module}:{node.name}", members)
+
+    def _in_order(self, members: Members) -> bool:
+        """Whether the notification is news; a gap before it is told as `RESYNC`."""
+        if "sequence" not in members:
+            return True
+        number, last = int(members["sequence"]), self.counters.last_sequence
+        if last is not None and number <= last:
+            return False
+        self.counters.last_sequence = number
+        if last is not None and number > last + 1:
+            self.counters.lost += number - last - 1
+            self.counters.resyncs += 1
+            self._tell(RESYNC, {})
+            self._changed()
+        return True
+
+    def _tell(self, name: str, members: Members) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+            self._loop.call_soon_threadsafe(self._hand_out, name, members)
+
+    def _hand_out(self, name: str, members: Members) -> None:
+        for sink in tuple(self._sinks):
+            sink(name, members)
+
+    def _count(self, requests: Client, events_in: int) -> None:
+        self.counters.messages_in = self._gone[0] + requests.messages_in
+        self.counters.messages_out = self._gone[1] + requests.messages_out
+
+    def _failed(self, why: str) -> None:
+        self.counters.last_error = why
+        self.counters.last_error_time = self._clock()
+        self._set_state("connecting")
+
+    def _set_state(self, state: str) -> None:
+        if self._closed.is_set():
+            state = "disconnected"
+        if state != self.counters.state:
+            self.counters.state = state
+            (self._came.set if state == "established" else self._came.clear)()
+            self._changed()
+
+
+@dataclass(frozen=True, slots=True)
+class _Handle:
+    sinks: list[Sink]
+    sink: Sink
+
+    def close(self) -> None:
+        with contextlib.suppress(ValueError):
+            self.sinks.remove(self.sink)

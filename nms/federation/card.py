@@ -1,0 +1,84 @@
+"""A domain's card: what its operator hands to a partner's, by a way that both trust.  Addresses and public keys only.
+
+The receiver makes a partner's entry of it; what the two agree on is added there.  This module asks nobody: it reads the
+configuration's files.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import Any, Final
+
+import asyncssh
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from nms.config import Config, Endpoint
+from nms.errors import ConfigError, RpcError
+from nms.mec.session import Members
+
+_REQUIRED: Final = ("id", "endpoint", "authorized-key")
+
+
+def of(config: Config, folder: Path) -> Members:
+    """The card of the domain that `config` describes; `folder` is where it was read, for messages.
+
+    Raises:
+        ConfigError: it lacks what a partner needs to reach and to recognise this domain.
+    """
+    ssh, federation = config.netconf.ssh, config.federation
+    if ssh is None or federation.key is None:
+        raise ConfigError(f"{folder}: a card needs [netconf.ssh] and [federation] key; nms init writes both")
+    card: Members = {
+        "id": config.domain.id,
+        "endpoint": [_endpoint("ssh", "netconf-ssh", ssh.listen, **{"host-key": _public(ssh.host_key)})],
+        "authorized-key": [_public(federation.key)],
+    }
+    for name, value in (("name", config.domain.name), ("operator", config.domain.operator)):
+        if value:
+            card[name] = value
+    if config.restconf is not None and config.restconf.cert is not None:
+        der = _certificate(config.restconf.cert)
+        pinned = {"certificate-fingerprint": hashlib.sha256(der).hexdigest()}
+        card["endpoint"].append(_endpoint("packages", "https", config.restconf.listen, **pinned))
+    if federation.cert is not None:
+        card["client-certificate"] = [base64.b64encode(_certificate(federation.cert)).decode()]
+    return card
+
+
+def partner_entry(card: Members) -> Members:
+    """The entry of /mec-federation:federation/partner for a card, without agreements.
+
+    Raises:
+        RpcError: missing-element; it is no card.
+    """
+    missing = next((name for name in _REQUIRED if not card.get(name)), None)
+    if missing is not None:
+        raise RpcError("missing-element", f"not a card: {missing} is missing; make one with nms partner card")
+    entry: Members = {name: card[name] for name in (*_REQUIRED, "client-certificate") if name in card}
+    if label := card.get("name") or card.get("operator"):
+        entry["name"] = label
+    return entry | {"user-name": card["id"]}
+
+
+def _endpoint(id: str, protocol: str, listen: Endpoint, **pinned: str) -> dict[str, Any]:
+    return {"id": id, "protocol": f"mec-types:{protocol}", "address": listen.host, "port": listen.port, **pinned}
+
+
+def _public(private: Path) -> str:
+    """The public key of a private key's file, one line."""
+    try:
+        key = asyncssh.read_private_key(private)
+    except (OSError, asyncssh.KeyImportError) as error:
+        raise ConfigError(f"{private}: {error}") from None
+    return " ".join(key.export_public_key().decode().split()[:2])
+
+
+def _certificate(file: Path) -> bytes:
+    """The first certificate of a PEM file, as DER."""
+    try:
+        return x509.load_pem_x509_certificate(file.read_bytes()).public_bytes(Encoding.DER)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{file}: {error}") from None

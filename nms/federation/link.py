@@ -1,0 +1,147 @@
+"""What one side knows of an agreement's other side: read over its Mx3 session, again and again.
+
+A `Link` belongs to one agreement.  It reads the partner's entry of the agreement, its description of itself, the
+revisions of its models (RFC 8525) and the subtree that it shows us.  What follows from that is decided elsewhere
+(`nms.federation.agreement`, `nms.federation.partner`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import orjson
+
+from nms.errors import RpcError
+from nms.federation.adaptor import RemoteSession
+from nms.federation.agreement import Known, Theirs
+from nms.federation.options import option_of
+from nms.mec.reference_points import Mx3, plain
+from nms.mec.session import Members
+from nms.model.schema import Schema
+
+#: Modules that both sides need besides those that the boundary option exposes.
+_SHARED: Final = ("mec-types", "mec-federation", "mec-app-descriptor")
+
+#: Facts of a descriptor that change with where it runs, not with who it is.
+_PASSING: Final = ("dns-zone",)
+
+
+@dataclass(slots=True)
+class Link:
+    """One agreement's view of its partner.
+
+    Attributes:
+        id: (partner, agreement).
+        own: our identifier, under which the partner has its entry of us.
+        theirs: the partner's entry of the agreement, as last read; None when it has none.
+        subtree: what the partner shows us, as last read.
+        domain: its description of itself.
+        mismatch: module -> revision at the partner ("" when it lacks the module), where they differ.
+        wake: set when something may have changed.
+    """
+
+    id: tuple[str, str]
+    own: str
+    option: str
+    session: RemoteSession
+    mx3: Mx3
+    theirs: Members | None = None
+    subtree: Members = field(default_factory=dict)
+    domain: Members = field(default_factory=dict)
+    mismatch: dict[str, str] | None = None
+    answered: bool = False
+    reachable: bool = False
+    round_trip: float = 0.0
+    connections: int = 0
+    error: str = ""
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+    @property
+    def _agreement(self) -> str:
+        return f"/mec-federation:federation/partner[id='{self.own}']/agreement[id='{self.id[1]}']"
+
+    async def learn(self, schema: Schema) -> None:
+        """Read what the partner shows; a failure is kept as `error` and makes it unreachable."""
+        begun = time.monotonic()
+        try:
+            theirs = await self.session.read(self._agreement)
+            self.round_trip = (time.monotonic() - begun) * 1000
+            if self.connections != self.session.counters.connections or self.mismatch is None:
+                library = await self.session.read("/ietf-yang-library:yang-library")
+                self.mismatch = mismatches(schema, library or {}, wanted_modules(self.option))
+                self.domain = await self.session.read("/mec-federation:federation/domain") or {}
+                self.connections = self.session.counters.connections
+            self.subtree = await self.session.get() or {} if theirs else {}
+            self.theirs, self.answered, self.reachable, self.error = theirs, True, True, ""
+        except RpcError as error:
+            self.reachable = self.reachable and error.type != "transport"
+            self.error = error.message or error.tag
+
+    def known(self, accepted_digest: str, unsupported: str, live: int) -> Known:
+        """The facts that the agreement's state follows from."""
+        theirs = self.theirs
+        return Known(
+            answered=self.answered,
+            theirs=None
+            if theirs is None
+            else Theirs(
+                role=theirs.get("role", ""),
+                option=plain(theirs.get("boundary-option", "")),
+                admin=theirs.get("admin-state", "enabled"),
+                state=plain(theirs.get("state", {}).get("federation-state", "")),
+            ),
+            models_agree=None if self.mismatch is None else not self.mismatch,
+            descriptor_accepted=not accepted_digest or digest_of(self.domain) == accepted_digest,
+            unsupported=unsupported,
+            live=live,
+        )
+
+    def offered(self) -> frozenset[str]:
+        """Zones that the partner's entry of the agreement offers."""
+        return frozenset(zone["id"] for zone in (self.theirs or {}).get("zone", ()) if zone.get("offered", True))
+
+    def accepted(self) -> frozenset[str]:
+        """Zones that the partner's entry of the agreement accepts."""
+        return frozenset(zone["id"] for zone in (self.theirs or {}).get("zone", ()) if zone.get("accepted", False))
+
+    def held(self) -> list[tuple[str, str]]:
+        """(list, identifier) of what we have at the partner; what uses others first."""
+        return [
+            (name, entry["id"])
+            for name in ("relocation", "deployment", "package")
+            for entry in self.subtree.get(name, ())
+        ]
+
+
+def wanted_modules(option: str) -> tuple[str, ...]:
+    """The modules whose revisions must agree under a boundary option."""
+    try:
+        return (*_SHARED, *option_of(option).exposed)
+    except RpcError:
+        return _SHARED
+
+
+def mismatches(schema: Schema, library: Members, modules: Sequence[str]) -> dict[str, str]:
+    """Those of `modules` whose revision in the partner's yang-library is not ours, with the partner's ("": none)."""
+    revisions = {
+        module["name"]: module.get("revision", "")
+        for module_set in library.get("module-set", ())
+        for module in module_set.get("module", ())
+    }
+    return {
+        name: revisions.get(name, "")
+        for name in modules
+        if name not in schema.modules or revisions.get(name) != schema.modules[name].revision
+    }
+
+
+def digest_of(domain: Members) -> str:
+    """SHA-256 of a domain's description in its canonical form: RFC 7951 members, sorted, without what is passing."""
+    lasting = {name: value for name, value in domain.items() if name not in _PASSING}
+    return hashlib.sha256(orjson.dumps(lasting, option=orjson.OPT_SORT_KEYS)).hexdigest()

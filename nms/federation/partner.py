@@ -1,0 +1,476 @@
+"""The partners of this domain: provider of ``/mec-federation:federation/partner`` and keeper of the agreements' states.
+
+A commit that touches partners is checked here (`nms.federation.terms`); what follows from it (sessions, access rules,
+states, withdrawal) is worked out afterwards in the event loop, always from the configuration as it then is, so that a
+restart or a lost step does no harm.  Paper sections 4.1, 4.2.1 and 5.4; ETSI GS MEC 040.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, cast
+
+from nms.datastore.transaction import Transaction
+from nms.errors import RpcError, RpcErrors
+from nms.federation import terms
+from nms.federation.access import PREFIX, group, rule_list
+from nms.federation.adaptor import RemoteSession
+from nms.federation.agreement import Admin, State, Terms, judge
+from nms.federation.identity import PARTNERS, partners, user_of
+from nms.federation.link import Link, digest_of
+from nms.federation.options import activable
+from nms.federation.orphans import Orphans
+from nms.federation.zones import Zones
+from nms.mec.publisher import Publisher, timestamp
+from nms.mec.reference_points import Mx3, plain
+from nms.mec.scope import Scope, agreement_path
+from nms.mec.session import RESYNC, Core, DataEdit, LocalSession, Members
+from nms.model.diff import Change
+
+log = logging.getLogger(__name__)
+
+#: Makes the session of an agreement: (partner's entry, agreement's entry) -> session; None: it cannot be reached.
+Connect = Callable[[Members, Members], RemoteSession | None]
+
+NACM: Final = "/ietf-netconf-acm:nacm"
+OWN: Final = Scope("/mec-system:system")
+SYSTEM: Final = "mec-system:system"
+
+
+class Partners:
+    """All partners of one domain.  Made, and closed, in the event loop.
+
+    Args:
+        own: identifier of this domain.
+        core: this domain's own.
+        local_users: names that no partner may log in as.
+        packages: URI of the folder that our packages are served in; "" where none are.
+        interval: seconds between two looks at a partner that tells nothing.
+        farewell: seconds for which a removed partner is asked to give back what we have there.
+    """
+
+    paths: tuple[str, ...] = (PARTNERS,)
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        own: str,
+        core: Core,
+        connect: Connect,
+        local_users: frozenset[str] = frozenset(),
+        packages: str = "",
+        *,
+        interval: float = 5.0,
+        farewell: float = 10.0,
+    ) -> None:
+        self.links: dict[tuple[str, str], Link] = {}
+        self.publisher = publisher
+        self.orphans = Orphans(publisher, self.links)
+        self.zones = Zones(publisher, self.links, self.orphans, packages)
+        self._own = own
+        self._core = core
+        self._nacm = LocalSession(core, NACM)
+        self._connect = connect
+        self._local_users = local_users
+        self._interval = interval
+        self._farewell = farewell
+        self._loop = asyncio.get_running_loop()
+        self._changed = asyncio.Event()
+        self._entries: dict[tuple[str, str], tuple[Members, Members]] = {}
+        self._partings: set[asyncio.Task[None]] = set()
+        self._task = self._loop.create_task(self._keep())
+        self._changed.set()
+
+    # ------------------------------------------------------------ provider
+
+    def prepare(self, changes: Sequence[Change], tx: Transaction) -> None:
+        """Refuse duplicates, and requests that an agreement does not allow."""
+        store = self.publisher.store
+        before = {partner["id"]: partner for partner in partners(store, tx.old)}
+        after = partners(store, tx.new)
+        touched = {str(key) for change in changes for node, key in change.path if node.name == "partner" and key}
+        for partner in after:
+            if partner["id"] not in touched and before:
+                continue
+            others = [other for other in after if other["id"] != partner["id"]]
+            terms.check_partner(partner, others, self._local_users)
+            had = {each["id"]: each for each in before.get(partner["id"], {}).get("agreement", ())}
+            for agreement in partner.get("agreement", ()):
+                key = (partner["id"], agreement["id"])
+                terms.check_requests(
+                    partner["id"], had.get(agreement["id"], {}), agreement, self.state(*key), self.agreed_zones(*key)
+                )
+
+    def abort(self, tx: Transaction) -> None:
+        """Nothing was reserved: the configuration itself is the reservation."""
+
+    def apply(self, changes: Sequence[Change], tx: Transaction) -> None:
+        """Have the consequences worked out."""
+        self.wake()
+
+    def wake(self) -> None:
+        """Look at the configuration again.  Any thread."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to look
+            self._loop.call_soon_threadsafe(self._changed.set)
+
+    # ------------------------------------------------------------ what others ask
+
+    def partner(self, id: str) -> Members | None:
+        """A partner's entry."""
+        return next((each for each in partners(self.publisher.store) if each["id"] == id), None)
+
+    def state(self, partner: str, agreement: str) -> State:
+        """The agreement's state now."""
+        found = self.publisher.read(agreement_path(partner, agreement) + "/state")
+        return cast(State, plain((found or {}).get("federation-state", "proposed")))
+
+    def agreed_zones(self, partner: str, agreement: str) -> frozenset[str]:
+        """Zones that are both offered by the one side and accepted by the other, as far as is known."""
+        link, entry = self.links.get((partner, agreement)), self._entries.get((partner, agreement))
+        if link is None or entry is None:
+            return frozenset()
+        zones = entry[1].get("zone", ())
+        offered = frozenset(zone["id"] for zone in zones if zone.get("offered", True))
+        accepted = frozenset(zone["id"] for zone in zones if zone.get("accepted", False))
+        theirs = link.accepted() if entry[1]["role"] == "provider" else accepted & link.offered()
+        return offered & theirs
+
+    def given(self, partner: str, digest: str) -> bool:
+        """Was the package with this digest passed to the partner under an agreement that is active?"""
+        for key, link in list(self.links.items()):
+            if key[0] == partner and self.state(*key) == "active":
+                if digest in link.session.passed:
+                    return True
+                if any(package.get("digest") == digest for package in link.subtree.get("package", ())):
+                    return True
+        return False
+
+    def knock(self, user: str) -> None:
+        """A user has logged in: a partner that comes is a partner that can be reached.  Any thread."""
+        for partner, agreement in list(self._entries.values()):
+            link = self.links.get((partner["id"], agreement["id"]))
+            if link is not None and user_of(partner) == user and not link.session.established:
+                link.session.reconnect()
+
+    # ------------------------------------------------------------ following the configuration
+
+    async def _keep(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            try:
+                await self._follow()
+            except (RpcError, RpcErrors) as error:
+                log.error("partners: %s; trying again", error)
+                await asyncio.sleep(1.0)
+                self._changed.set()
+
+    async def _follow(self) -> None:
+        """Make rules and sessions what the configuration says."""
+        configured = partners(self.publisher.store)
+        await self._grant(configured)
+        entries = {
+            (partner["id"], agreement["id"]): (partner, agreement)
+            for partner in configured
+            for agreement in partner.get("agreement", ())
+        }
+        for key in [key for key in self.links if key not in entries or self._moved(key, entries[key])]:
+            link = self.links.pop(key)
+            entry = self._entries.pop(key)
+            if key in entries:
+                await self._end(link)
+            else:
+                self._part(link, entry)
+        for key, entry in entries.items():
+            self._entries[key] = entry
+            if key not in self.links:
+                self._join(key, *entry)
+            else:
+                self.links[key].wake.set()
+        self.zones.look()
+
+    def _moved(self, key: tuple[str, str], entry: tuple[Members, Members]) -> bool:
+        """Has what the session was made of changed?"""
+        names = ("endpoint", "local-user")
+        old, new = self._entries[key][0], entry[0]
+        return any(old.get(name) != new.get(name) for name in names)
+
+    async def _grant(self, configured: Sequence[Members]) -> None:
+        """Make the partners' groups and rule lists what they should be."""
+        wanted = {group(partner)["name"]: (group(partner), rule_list(partner)) for partner in configured}
+        present = await self._nacm.get("", "config") or {}
+        groups = {each["name"]: each for each in present.get("groups", {}).get("group", ())}
+        lists = {each["name"]: each for each in present.get("rule-list", ())}
+        edits: list[DataEdit] = []
+        for name in {*groups, *lists}:
+            if name.startswith(PREFIX) and name not in wanted:
+                edits.append(DataEdit(f"/groups/group[name='{name}']", "remove"))
+                edits.append(DataEdit(f"/rule-list[name='{name}']", "remove"))
+        for name, (its_group, rules) in wanted.items():
+            if groups.get(name) != its_group:
+                edits.append(DataEdit(f"/groups/group[name='{name}']", "replace", its_group))
+            if lists.get(name) != rules:
+                edits.append(DataEdit(f"/rule-list[name='{name}']", "replace", rules))
+        if edits:
+            await self._nacm.edit(edits)
+
+    def _join(self, key: tuple[str, str], partner: Members, agreement: Members) -> None:
+        session = self._connect(partner, agreement)
+        option = plain(agreement["boundary-option"])
+        if session is None:
+            self._publish_state(key, "proposed", "no endpoint of the partner can be reached with what this domain has")
+            return
+        link = Link(key, self._own, option, session, Mx3(session))
+        link.session.watch(lambda name, members: self._told(link, name, members))
+        self.links[key] = link
+        link.task = self._loop.create_task(self._attend(link))
+
+    def _told(self, link: Link, name: str, members: Members) -> None:
+        if name in (RESYNC, "mec-federation:federation-state-changed", "mec-system:package-changed"):
+            link.wake.set()
+
+    # ------------------------------------------------------------ one agreement
+
+    async def _attend(self, link: Link) -> None:
+        """Keep looking at the partner, and do what follows."""
+        while True:
+            link.wake.clear()
+            try:
+                await link.learn(self.publisher.schema)
+                await self._settle(link)
+            except (RpcError, RpcErrors) as error:
+                log.warning("agreement %s with %s: %s", link.id[1], link.id[0], error)
+            except Exception:  # what one partner sends must not end the upkeep of its agreement
+                log.exception("agreement %s with %s", link.id[1], link.id[0])
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._interval if link.reachable else min(1.0, self._interval)):
+                    await link.wake.wait()
+
+    async def _settle(self, link: Link) -> None:
+        """Judge the agreement with what is known now, and act on the verdict."""
+        partner, agreement = self._entries[link.id]
+        self._publish_partner(link)
+        unsupported = ""
+        try:
+            activable(agreement["boundary-option"])
+        except RpcError as error:
+            unsupported = str(error)
+        accepted = partner.get("descriptor", {}).get("accepted-digest", "")
+        live = self._live(link, agreement)
+        known = link.known(accepted, unsupported, live)
+        verdict = judge(self.state(*link.id), self._terms(link, agreement), known, self.publisher.store.clock())
+        self._publish_state(link.id, verdict.state, verdict.reason)
+        self._publish_session(link)
+        if agreement["role"] == "provider":
+            await self._note_acceptance(link, agreement)
+        over = verdict.state == "expired" and live > 0
+        text = f"agreement {link.id[1]} with {link.id[0]} is over and {live} live under it: prolong or terminate it"
+        self.publisher.alarm(OWN, "/".join(link.id), "agreement-expired-alarm", "major", text, cleared=not over)
+        if verdict.state == "terminating":
+            await self._withdraw(link, agreement)
+        self.zones.look()
+
+    async def _note_acceptance(self, link: Link, agreement: Members) -> None:
+        """Write down in the provider's entry which zones the consumer has accepted."""
+        if link.theirs is None or not link.reachable:
+            return
+        accepted = link.accepted()
+        edits = [
+            DataEdit(f"/zone[id='{zone['id']}']", "merge", {"accepted": zone["id"] in accepted})
+            for zone in agreement.get("zone", ())
+            if zone.get("offered", True) and zone.get("accepted", False) != (zone["id"] in accepted)
+        ]
+        if edits:
+            here = LocalSession(self._core, agreement_path(*link.id))
+            try:
+                await here.edit(edits)
+            finally:
+                here.close()
+
+    def _terms(self, link: Link, agreement: Members) -> Terms:
+        grace = agreement.get("grace-period")
+        return Terms(
+            role=agreement["role"],
+            option=plain(agreement["boundary-option"]),
+            admin=cast(Admin, agreement.get("admin-state", "enabled")),
+            begin=_time(agreement.get("valid-from")),
+            until=_time(agreement.get("valid-until")),
+            grace=None if grace is None else timedelta(seconds=int(grace)),
+            zones=self.agreed_zones(*link.id),
+        )
+
+    def _live(self, link: Link, agreement: Members) -> int:
+        """Entries under the agreement: the partner's here, and ours there as far as is known."""
+        here = (self.publisher.read(agreement_path(*link.id) + f"/{SYSTEM}", config=True) or {}) if agreement else {}
+        return len(here.get("deployment", ())) + len(here.get("package", ())) + len(link.held())
+
+    async def _withdraw(self, link: Link, agreement: Members) -> None:
+        """Remove what the partner has here and what we have there; what resists is tried again at the next look."""
+        here = LocalSession(self._core, agreement_path(*link.id) + f"/{SYSTEM}")
+        try:
+            await _remove_all(here, await here.get("", "config") or {})
+        finally:
+            here.close()
+        if link.reachable:
+            await _remove_all(link.session, link.subtree)
+        self._loop.call_later(0.3, link.wake.set)
+
+    # ------------------------------------------------------------ the end
+
+    def _part(self, link: Link, entry: tuple[Members, Members]) -> None:
+        task = self._loop.create_task(self._say_farewell(link))
+        task.add_done_callback(lambda task: link.session.close())
+        self._partings.add(task)
+        task.add_done_callback(self._partings.discard)
+
+    async def _say_farewell(self, link: Link) -> None:
+        """The agreement's entry is gone: give back what we have at the partner, or list it as orphans."""
+        if link.task is not None:
+            link.task.cancel()
+        left = {*link.held(), *self.zones.parts(*link.id)}
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._farewell):
+                while left and link.reachable:
+                    try:
+                        await _remove_all(link.session, await link.session.get("", "config") or {})
+                        left = set(_entries_of(await link.session.get("", "config") or {}))
+                    except RpcError as error:
+                        link.error = error.message
+                        if error.type == "transport":
+                            break
+                    if left:
+                        await asyncio.sleep(0.2)
+        for name, subject in sorted(left):
+            self.orphans.record(
+                *link.id,
+                f"/{SYSTEM}/{name}={subject}",
+                subject,
+                link.error or "the partner did not give it back in time",
+            )
+        await self._end(link)
+        self.zones.look()
+
+    async def _end(self, link: Link) -> None:
+        link.session.close()
+        if link.task is not None:
+            link.task.cancel()
+            await asyncio.gather(link.task, return_exceptions=True)
+
+    async def close(self) -> None:
+        """End all sessions; agreements stay what they are."""
+        self._task.cancel()
+        for task in list(self._partings):
+            task.cancel()
+        await asyncio.gather(self._task, *self._partings, return_exceptions=True)
+        for link in list(self.links.values()):
+            await self._end(link)
+        self._nacm.close()
+
+    # ------------------------------------------------------------ what is shown
+
+    def _publish_state(self, key: tuple[str, str], state: State, reason: str) -> None:
+        path = agreement_path(*key) + "/state"
+        held = self.publisher.read(path) or {}
+        previous = held.get("federation-state", "")
+        shown: Members = {
+            **held,
+            "federation-state": f"mec-types:{state}",
+            "reason": reason,
+            "last-sequence": str(self.publisher.sequence(*key)),
+        }
+        if plain(previous) != state:
+            shown["state-entered-time"] = self.publisher.now()
+        if shown == held or not self.publisher.state(path, shown):
+            return
+        if plain(previous) != state:
+            told: Members = {"federation-state": f"mec-types:{state}", "reason": reason}
+            if previous:
+                told["previous-state"] = previous
+            name = "mec-federation:federation-state-changed"
+            self.publisher.notify(OWN, name, {**told, "partner": key[0], "agreement": key[1]})
+            self.publisher.notify(Scope(agreement_path(*key) + f"/{SYSTEM}", *key), name, told)
+
+    def _publish_partner(self, link: Link) -> None:
+        path = f"{PARTNERS}[id='{link.id[0]}']"
+        now = self.publisher.now()
+        held = self.publisher.read(f"{path}/state") or {}
+        state: Members = {"reachable": link.reachable}
+        if link.reachable:
+            state |= {"last-seen": now, "round-trip": f"{link.round_trip:.3f}"}
+        else:
+            state |= {name: held[name] for name in ("last-seen", "round-trip") if name in held}
+            state["last-error"] = link.error
+        if link.mismatch is not None:
+            state["models-agree"] = not link.mismatch
+            found = [{"module": name, "revision": revision} for name, revision in sorted(link.mismatch.items())]
+            if found:
+                state["model-mismatch"] = found
+        self.publisher.state(f"{path}/state", state, durable=False)
+        if link.domain and link.reachable:
+            digest = digest_of(link.domain)
+            entry = self._entries[link.id][0]
+            accepted = entry.get("descriptor", {}).get("accepted-digest", digest) == digest
+            facts = {name: value for name, value in link.domain.items() if name not in ("id", "dns-zone")}
+            acquired = {"acquired-at": now, "digest": digest, "accepted": accepted, **facts}
+            before = self.publisher.read(f"{path}/descriptor/acquired") or {}
+            if before.get("digest") != digest or before.get("accepted") != accepted:
+                self.publisher.state(f"{path}/descriptor/acquired", acquired)
+        if held.get("reachable") != link.reachable:
+            told = {"partner": link.id[0], "reachable": link.reachable, "last-seen": state.get("last-seen", now)}
+            if link.error:
+                told["last-error"] = link.error
+            self.publisher.notify(OWN, "mec-federation:partner-reachability-changed", told)
+            text = f"{link.id[0]} does not answer: {link.error}"
+            self.publisher.alarm(OWN, link.id[0], "partner-unreachable-alarm", "major", text, cleared=link.reachable)
+
+    def _publish_session(self, link: Link) -> None:
+        counters = link.session.counters
+        shown: dict[str, Any] = {
+            "reference-point": "mec-types:mx3",
+            "state": f"mec-types:{counters.state}",
+            "transport": "mec-types:netconf-ssh",
+            "messages-in": str(counters.messages_in),
+            "messages-out": str(counters.messages_out),
+            "notifications-in": str(counters.notifications),
+            "notifications-lost": str(counters.lost),
+            "resyncs": str(counters.resyncs),
+            "reconnects": str(counters.reconnects),
+        }
+        if counters.established_at is not None:
+            shown["established-at"] = timestamp(counters.established_at)
+        if counters.last_error_time is not None:
+            shown |= {"last-error": counters.last_error, "last-error-time": timestamp(counters.last_error_time)}
+        path = agreement_path(*link.id) + "/session[reference-point='mec-types:mx3']"
+        before = self.publisher.read(path) or {}
+        self.publisher.state(path, shown, durable=False)
+        if before.get("state") != shown["state"]:
+            told = {"partner": link.id[0], "agreement": link.id[1], "reference-point": "mec-types:mx3"}
+            error = {"last-error": counters.last_error} if counters.last_error else {}
+            name = "mec-federation:session-state-changed"
+            self.publisher.notify(OWN, name, {**told, "state": shown["state"], **error})
+
+
+def _entries_of(subtree: Members) -> list[tuple[str, str]]:
+    """(list, identifier) of the intents in a system's subtree; what uses others first."""
+    return [(name, entry["id"]) for name in ("relocation", "deployment", "package") for entry in subtree.get(name, ())]
+
+
+async def _remove_all(session: RemoteSession | LocalSession, subtree: Members) -> None:
+    """Remove every intent in a system's subtree: packages once nothing uses them any more."""
+    found = _entries_of(subtree)
+    first = [each for each in found if each[0] != "package"] or found
+    for name, subject in first:
+        try:
+            await session.edit([DataEdit(f"/{name}[id='{subject}']", "remove")])
+        except (RpcError, RpcErrors) as error:
+            if isinstance(error, RpcError) and error.type == "transport":
+                raise
+            log.info("%s %s cannot be withdrawn yet: %s", name, subject, error)
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

@@ -1,0 +1,140 @@
+"""Fetching a package from the partner that offers it: HTTPS, both certificates known, from any byte on (paper 6).
+
+The server's certificate is the one pinned in the partner's endpoint, whoever issued it; ours is the domain's federation
+certificate.  Only a partner's own endpoint is ever asked, whatever a source says.  A transfer that breaks goes on where
+it ended (RFC 9110 section 14) as long as it comes forward.  What the bytes are, and where they are kept, is not known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import http.client
+import re
+import ssl
+from collections.abc import AsyncIterator, Callable, Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from nms.errors import RpcError
+from nms.mec.reference_points import TEMPORARY
+from nms.mec.session import Members
+
+CHUNK: Final = 256 * 1024
+#: Seconds without a byte after which an attempt is over; attempts without a byte after which the transfer is.
+PATIENCE: Final = 10.0
+ATTEMPTS: Final = 3
+
+_PATH: Final = re.compile(r"/packages/[0-9a-f]{64}")
+_TAGS: Final = {401: "access-denied", 403: "access-denied", 404: "data-missing"}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a content is; `fingerprint` is the SHA-256 of the server certificate's DER, in hexadecimal."""
+
+    address: str
+    port: int
+    path: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """The certificate that we show, and its key (PEM files)."""
+
+    cert: Path
+    key: Path
+
+
+class Pull:
+    """`nms.mec.content.PackageSource` over HTTPS.
+
+    Args:
+        certificate: ours; without one nothing can be fetched.
+        partner: identifier -> the partner's entry, None where there is none.
+    """
+
+    def __init__(self, certificate: ClientCertificate | None, partner: Callable[[str], Members | None]) -> None:
+        self._certificate = certificate
+        self._partner = partner
+
+    async def read(self, source: str, offset: int, partner: str) -> AsyncIterator[bytes]:
+        """See `PackageSource.read`."""
+        entry = self._partner(partner)
+        if entry is None:
+            raise RpcError("access-denied", f"{source or 'no source'}: packages are fetched from partners only")
+        if self._certificate is None:
+            raise RpcError("operation-not-supported", "[federation] cert is needed to fetch packages from partners")
+        origin = origin_of(entry, source)
+        failures = 0
+        while True:
+            begun = offset
+            chunks = _rest(origin, self._certificate, offset)
+            try:
+                while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
+                    offset += len(chunk)
+                    yield chunk
+                return
+            except (OSError, http.client.HTTPException) as error:
+                failures = 0 if offset > begun else failures + 1
+                if failures >= ATTEMPTS:
+                    why = f"{origin.address} port {origin.port}: {error or type(error).__name__} at byte {offset}"
+                    raise RpcError("operation-failed", why, type="transport", app_tag=TEMPORARY) from error
+            finally:
+                await asyncio.to_thread(chunks.close)
+
+
+def origin_of(partner: Members, source: str) -> Origin:
+    """What `source` names, at an endpoint of `partner`.
+
+    Raises:
+        RpcError: access-denied; it is not a package at a pinned HTTPS endpoint of the partner.
+    """
+    wanted = urlsplit(source)
+    for endpoint in partner.get("endpoint", ()):
+        served = str(endpoint["protocol"]).rpartition(":")[2] in ("https", "restconf")
+        address, port = str(endpoint["address"]), int(endpoint["port"])
+        if not served or "certificate-fingerprint" not in endpoint or wanted.scheme != "https":
+            continue
+        if (wanted.hostname, wanted.port or 443) == (address.lower(), port) and _PATH.fullmatch(wanted.path):
+            return Origin(address, port, wanted.path, endpoint["certificate-fingerprint"])
+    raise RpcError(
+        "access-denied", f"{source or 'no source'} is no package at a pinned HTTPS endpoint of {partner['id']}"
+    )
+
+
+def _rest(origin: Origin, certificate: ClientCertificate, at: int) -> Generator[bytes, None, None]:
+    """The bytes from `at` on; ends when all have come, and raises OSError or HTTPException when some have not."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # The one certificate is pinned below; its issuer and names say nothing more.
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.load_cert_chain(certificate.cert, certificate.key)
+    connection = http.client.HTTPSConnection(origin.address, origin.port, timeout=PATIENCE, context=context)
+    try:
+        connection.connect()
+        shown = connection.sock.getpeercert(binary_form=True)
+        if shown is None or hashlib.sha256(shown).hexdigest() != origin.fingerprint:
+            where = f"{origin.address} port {origin.port}"
+            raise RpcError("operation-failed", f"{where}: its certificate is not the pinned one", type="transport")
+        headers = {"Range": f"bytes={at}-", "Accept-Encoding": "identity"}
+        connection.request("GET", origin.path, headers=headers if at else {"Accept-Encoding": "identity"})
+        response = connection.getresponse()
+        if response.status == 416 and at:
+            return  # nothing after `at`: it was complete, which its digest will prove or not
+        if response.status not in (200, 206):
+            tag = _TAGS.get(response.status, "operation-failed")
+            raise RpcError(tag, f"{origin.address} answers {response.status} {response.reason} for {origin.path}")
+        skip = at if response.status == 200 else 0  # a server without ranges sends everything
+        while chunk := response.read1(CHUNK):
+            if skip < len(chunk):
+                yield chunk[skip:]
+            skip = max(0, skip - len(chunk))
+        if response.length:
+            raise http.client.IncompleteRead(b"", response.length)
+    finally:
+        connection.close()

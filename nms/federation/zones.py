@@ -1,0 +1,90 @@
+"""The partners as the orchestrator sees them (`nms.mec.partners.Partners`): zones to choose from, Mx3 to deploy over.
+
+A partner's zones are candidates under names of our own while the agreement is active.  What cannot be reached is shown
+as down, never as ready.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from nms.errors import RpcError
+from nms.federation.link import Link
+from nms.federation.orphans import Orphans
+from nms.mec.publisher import Publisher
+from nms.mec.reference_points import Mx3, plain
+from nms.mec.scope import agreement_path
+from nms.mec.session import Members
+
+
+class Zones:
+    """What is injected into the orchestrator.
+
+    Args:
+        packages: URI of the folder that our packages are served in; "" where none are.
+    """
+
+    def __init__(
+        self, publisher: Publisher, links: Mapping[tuple[str, str], Link], orphans: Orphans, packages: str
+    ) -> None:
+        #: Called in the event loop when the list of zones has changed: the orchestrator's `refresh`.
+        self.changed: Callable[[], None] = lambda: None
+        self._publisher = publisher
+        self._links = links
+        self._orphans = orphans
+        self._packages = packages
+        self._last: list[Members] = []
+
+    def zones(self) -> list[Members]:
+        """See `nms.mec.partners.Partners.zones`."""
+        return [zone for link in list(self._links.values()) for zone in self._offered(link)]
+
+    def mx3(self, partner: str, agreement: str) -> Mx3:
+        """See `nms.mec.partners.Partners.mx3`."""
+        link = self._links.get((partner, agreement))
+        if link is None:
+            raise RpcError("data-missing", f"there is no agreement {agreement} with {partner}")
+        return link.mx3
+
+    def source(self, partner: str, agreement: str, digest: str) -> str:
+        """See `nms.mec.partners.Partners.source`.  Raises `RpcError`: operation-not-supported (nothing is served)."""
+        if not self._packages:
+            raise RpcError("operation-not-supported", "packages are served by [restconf] with TLS, which is not there")
+        return f"{self._packages}/{digest}"
+
+    def orphan(self, partner: str, agreement: str, path: str, subject: str, reason: str) -> None:
+        """See `nms.mec.partners.Partners.orphan`."""
+        self._orphans.record(partner, agreement, path, subject, reason)
+
+    def parts(self, partner: str, agreement: str) -> list[tuple[str, str]]:
+        """("deployment", identifier there) of what our deployments have at a partner, as far as is recorded."""
+        return [
+            ("deployment", part["reference"])
+            for deployment in self._publisher.entries("/mec-system:system/deployment")
+            for part in deployment.get("state", {}).get("part", ())
+            if (part.get("domain"), part.get("agreement")) == (partner, agreement) and "reference" in part
+        ]
+
+    def look(self) -> None:
+        """Tell the orchestrator if the list has changed."""
+        now = self.zones()
+        if now != self._last:
+            self._last = now
+            self.changed()
+
+    def _offered(self, link: Link) -> list[Members]:
+        partner, agreement = link.id
+        entry = self._publisher.read(agreement_path(partner, agreement)) or {}
+        active = plain(entry.get("state", {}).get("federation-state", "")) == "active"
+        if not active or entry.get("role") != "consumer":
+            return []
+        accepted = {zone["id"] for zone in entry.get("zone", ()) if zone.get("accepted", False)}
+        shown = [zone for zone in link.subtree.get("zone", ()) if zone["id"] in accepted]
+        return [_ours(zone, link, partner, agreement) for zone in shown]
+
+
+def _ours(zone: Mapping[str, Any], link: Link, partner: str, agreement: str) -> Members:
+    state = {} if link.reachable else {"state": "mec-types:down"}
+    ours = {"id": f"{partner}.{zone['id']}"[:128], "partner": partner, "agreement": agreement}
+    return {**zone, **state, **ours, "remote-zone": zone["id"]}

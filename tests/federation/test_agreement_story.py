@@ -1,0 +1,123 @@
+"""Two domains agree, disagree and part; seen from outside: their datastores and what crosses between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from nms.errors import RpcError
+from nms.federation import link
+from tests.federation.two_domains import AGREEMENT, Domain, federate, until
+
+Play = Callable[..., None]
+ENTRY = f"/partner[id='{{}}']/agreement[id='{AGREEMENT}']"
+
+
+def test_two_sides_agree(play: Play) -> None:
+    async def story(a: Domain, b: Domain) -> None:
+        await federate(a, b)
+        partner = a.read("/partner[id='b']")
+        assert partner["state"]["reachable"] is True
+        assert partner["state"]["models-agree"] is True
+        assert partner["descriptor"]["acquired"]["accepted"] is True
+        session = partner["agreement"][0]["session"][0]
+        assert session["state"] == "mec-types:established"
+        assert int(session["messages-in"]) > 0
+
+    play(story)
+
+
+def test_nothing_is_active_before_the_partner_agrees(play: Play) -> None:
+    async def story(a: Domain, b: Domain) -> None:
+        await a.add(b.card, "consumer")
+        await until("a has been turned away", lambda: a.read("/partner[id='b']").get("state", {}).get("last-error"))
+        assert a.state("b") == "proposed"
+        assert a.read("/partner[id='b']")["state"]["reachable"] is False
+        await b.add(a.card, "provider", zones=("zone-9",))
+        await until("a knows of b's terms", lambda: a.state("b") == "negotiating")
+        assert "zone" in a.read(ENTRY.format("b"))["state"]["reason"]
+
+    play(story)
+
+
+def test_the_same_domain_is_refused_under_another_name(play: Play) -> None:
+    async def story(a: Domain, b: Domain) -> None:
+        await a.add(b.card, "consumer")
+        with pytest.raises(RpcError) as refused:
+            await a.add({**b.card, "id": "b2"}, "consumer")
+        assert refused.value.tag == "data-exists"
+        assert "exists as b" in refused.value.message
+        assert [each["id"] for each in a.read("")["partner"]] == ["b"]
+
+    play(story)
+
+
+def test_a_partner_cannot_take_a_local_users_name(play: Play) -> None:
+    async def story(a: Domain, b: Domain) -> None:
+        with pytest.raises(RpcError) as refused:
+            await a.add({**b.card, "id": "admin"}, "consumer")
+        assert refused.value.tag == "in-use"
+        assert "partner" not in a.read("")
+
+    play(story)
+
+
+def test_an_option_that_does_not_work_yet_is_shown_and_not_activated(play: Play) -> None:
+    async def story(a: Domain, b: Domain) -> None:
+        option = {"boundary-option": "mec-types:option-service"}
+        await b.add(a.card, "provider", **option)
+        await a.add(b.card, "consumer", **option)
+        reason = await until(
+            "a says why", lambda: a.read(ENTRY.format("b")).get("state", {}).get("reason", "").startswith("operation")
+        )
+        assert reason
+        shown = a.read(ENTRY.format("b"))
+        assert shown["boundary-option"] == "mec-types:option-service"
+        assert "operation-not-supported" in shown["state"]["reason"]
+        assert "option-service" in shown["state"]["reason"]
+        assert a.state("b") == "proposed"
+
+    play(story)
+
+
+def test_other_models_keep_an_agreement_from_becoming_active(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(a: Domain, b: Domain) -> None:
+        monkeypatch.setattr(a.core.schema.modules["mec-system"], "revision", "2020-01-01")
+        try:
+            # Both share one schema object here, hence only what a compares is changed.
+            found = link.mismatches(
+                a.core.schema,
+                {"module-set": [{"module": [{"name": "mec-system", "revision": "2026-11-23"}]}]},
+                ["mec-system"],
+            )
+        finally:
+            monkeypatch.undo()
+        assert found == {"mec-system": "2026-11-23"}
+
+    play(story)
+
+
+def test_a_descriptor_that_was_not_accepted_keeps_an_agreement_waiting(play: Play) -> None:
+    async def story(a: Domain, b: Domain) -> None:
+        await b.add(a.card, "provider")
+        await a.add(b.card, "consumer")
+        await a.change("/partner[id='b']/descriptor", "merge", {"accepted-digest": "0" * 64})
+        await until("a waits", lambda: "descriptor" in a.read(ENTRY.format("b")).get("state", {}).get("reason", ""))
+        assert a.state("b") == "negotiating"
+        digest = a.read("/partner[id='b']/descriptor/acquired")["digest"]
+        await a.change("/partner[id='b']/descriptor", "merge", {"accepted-digest": digest})
+        await until("a's agreement is active", lambda: a.state("b") == "active")
+
+    play(story)
+
+
+def test_suspended_by_one_side_is_suspended_at_both(play: Play) -> None:
+    async def story(a: Domain, b: Domain) -> None:
+        await federate(a, b)
+        await b.change(ENTRY.format("a"), "merge", {"admin-state": "suspended"})
+        await until("a is suspended", lambda: a.state("b") == "suspended")
+        await b.change(ENTRY.format("a"), "merge", {"admin-state": "enabled"})
+        await until("a is active again", lambda: a.state("b") == "active")
+
+    play(story)

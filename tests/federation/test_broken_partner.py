@@ -1,0 +1,211 @@
+"""Partners that stop, forget, answer too late, or are gone: both sides stay consistent and say so."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from nms.errors import RpcError
+from nms.federation.netconf_client import NO_ANSWER
+from nms.mec.session import DataEdit
+from tests.federation.test_remote_session import PACKAGE, SUBTREE, session
+from tests.federation.two_domains import AGREEMENT, Domain, federate, until
+
+Play = Callable[..., None]
+ENTRY = f"/partner[id='{{}}']/agreement[id='{AGREEMENT}']"
+ALARMS = "/mec-system:system/alarm"
+
+
+@dataclass
+class Road:
+    """A TCP relay to a partner; `blocked` keeps back what comes from there, `silent` what goes there as well."""
+
+    to: int
+    port: int = 0
+    blocked: bool = False
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", self.to)
+        self.writers += [writer, back]
+        self.tasks |= {
+            asyncio.ensure_future(self.carry(reader, back, hold=False)),
+            asyncio.ensure_future(self.carry(there, writer, hold=True)),
+        }
+
+    async def carry(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, hold: bool) -> None:
+        with contextlib.suppress(OSError):
+            while data := await source.read(65536):
+                if hold and self.blocked:
+                    continue
+                sink.write(data)
+        sink.close()
+
+    def cut(self) -> None:
+        """Break every connection."""
+        for writer in self.writers:
+            writer.transport.abort()
+        self.writers.clear()
+
+
+@contextlib.asynccontextmanager
+async def road(to: int) -> AsyncIterator[Road]:
+    """A relay that listens."""
+    relay = Road(to)
+    server = await asyncio.start_server(relay.accept, "127.0.0.1", 0)
+    relay.port = server.sockets[0].getsockname()[1]
+    try:
+        yield relay
+    finally:
+        server.close()
+        relay.cut()
+        await asyncio.gather(*relay.tasks, return_exceptions=True)
+
+
+async def federate_over(relay: Road, a: Domain, b: Domain) -> None:
+    """A reaches B over the relay."""
+    await b.add(a.card, "provider")
+    card = b.card
+    card["endpoint"][0]["port"] = relay.port
+    await a.add(card, "consumer")
+    await until("a's agreement is active", lambda: a.state("b") == "active")
+    await until("b's agreement is active", lambda: b.state("a") == "active")
+
+
+async def idle(a: Domain) -> None:
+    """From now on nothing but the test asks anything of B."""
+    link = a.federation.partners.links["b", AGREEMENT]
+    assert link.task is not None
+    link.task.cancel()
+    await asyncio.gather(link.task, return_exceptions=True)
+
+
+def test_an_answer_that_is_lost_after_success(play: Play) -> None:
+    async def story(a: Domain, b: Domain) -> None:
+        async with road(b.port) as relay:
+            await federate_over(relay, a, b)
+            await idle(a)
+            relay.blocked = True
+            asking = asyncio.ensure_future(session(a).edit([DataEdit("/package[id='p']", "create", PACKAGE)]))
+            await until("b has done it", lambda: b.publisher.read(SUBTREE + "/package[id='p']", config=True))
+            relay.blocked = False
+            relay.cut()
+            await asking
+            packages = b.publisher.read(SUBTREE, config=True) or {}
+            assert [package["id"] for package in packages["package"]] == ["p"]
+            assert session(a).counters.reconnects >= 1
+
+    play(story)
+
+
+def test_an_answer_that_never_comes_says_that_the_outcome_is_unknown(play: Play) -> None:
+    async def story(a: Domain, b: Domain) -> None:
+        async with road(b.port) as relay:
+            await federate_over(relay, a, b)
+            await idle(a)
+            relay.blocked = True
+            with pytest.raises(RpcError) as error:
+                await session(a).edit([DataEdit("/package[id='p']", "create", PACKAGE)])
+            assert (error.value.tag, error.value.type) == ("operation-failed", "transport")
+            assert error.value.app_tag == NO_ANSWER
+            assert session(a).established is False
+
+    play(story, patience=0.5)
+
+
+def test_a_partner_that_is_gone_and_comes_back(play: Play) -> None:
+    async def story(a: Domain, b: Domain) -> None:
+        await federate(a, b)
+        b.deaf()
+        await until("a shows that b is gone", lambda: a.read("/partner[id='b']")["state"]["reachable"] is False)
+        alarms = {each["resource"]: each for each in a.publisher.entries(ALARMS)}
+        assert alarms["b"]["alarm-type-id"] == "mec-types:partner-unreachable-alarm"
+        assert alarms["b"]["is-cleared"] is False
+        with pytest.raises(RpcError) as error:
+            await session(a).get()
+        assert error.value.type == "transport"
+        await b.listen()
+        await until("a shows that b is back", lambda: a.read("/partner[id='b']")["state"]["reachable"] is True)
+        assert a.state("b") == "active"
+        assert {each["resource"]: each for each in a.publisher.entries(ALARMS)}["b"]["is-cleared"] is True
+
+    play(story)
+
+
+def test_a_dead_partner_is_removed_and_what_it_holds_is_listed(play: Play) -> None:
+    async def story(a: Domain, b: Domain) -> None:
+        await federate(a, b)
+        await session(a).edit([DataEdit("/package[id='p']", "create", PACKAGE)])
+        await until("a has seen it", lambda: a.federation.partners.links["b", AGREEMENT].held())
+        b.deaf()
+        await a.change("/partner[id='b']", "remove")
+        orphans = await until("a lists an orphan", lambda: a.read("").get("orphan"))
+        assert [(each["partner"], each["agreement"], each["subject"]) for each in orphans] == [("b", AGREEMENT, "p")]
+        alarm = next(each for each in a.publisher.entries(ALARMS) if each["resource"] == orphans[0]["id"])
+        assert alarm["alarm-type-id"] == "mec-types:orphan-alarm"
+        assert "partner" not in a.read("")
+        await a.session().invoke(f"/orphan[id='{orphans[0]['id']}']", "settle", {"note": "b was shut down"})
+        assert "orphan" not in a.read("")
+
+    play(story)
+
+
+def test_removing_a_partner_gives_back_what_we_have_there(play: Play) -> None:
+    async def story(a: Domain, b: Domain) -> None:
+        await federate(a, b)
+        await session(a).edit([DataEdit("/package[id='p']", "create", PACKAGE)])
+        await until("a has seen it", lambda: a.federation.partners.links["b", AGREEMENT].held())
+        await a.change("/partner[id='b']", "remove")
+        await until("b has nothing of a", lambda: b.publisher.read(SUBTREE + "/package[id='p']", config=True) is None)
+        await until("a has no session left", lambda: not a.federation.partners.links)
+        assert "orphan" not in a.read("")
+
+    play(story)
+
+
+def test_terminating_withdraws_everything_on_both_sides(play: Play) -> None:
+    async def story(a: Domain, b: Domain) -> None:
+        await federate(a, b)
+        await session(a).edit([DataEdit("/package[id='p']", "create", PACKAGE)])
+        await b.change(ENTRY.format("a"), "merge", {"admin-state": "terminated"})
+        await until("b's agreement has ended", lambda: b.state("a") == "terminated")
+        await until("a's agreement has ended", lambda: a.state("b") == "terminated")
+        assert b.publisher.read(SUBTREE, config=True) is None
+        with pytest.raises(RpcError) as refused:
+            await session(a).edit([DataEdit("/package[id='p']", "create", PACKAGE)])
+        assert refused.value.tag == "access-denied"
+
+    play(story)
+
+
+def test_an_agreement_expires_with_something_alive(play: Play) -> None:
+    async def story(a: Domain, b: Domain) -> None:
+        until_then = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        await federate(a, b, **{"valid-until": until_then, "grace-period": 3600})
+        await session(a).edit([DataEdit("/package[id='p']", "create", PACKAGE)])
+        b.clock.ahead = timedelta(hours=1, minutes=1)
+        await until("b's agreement is over", lambda: b.state("a") == "expired")
+        assert b.publisher.read(SUBTREE + "/package[id='p']", config=True) is not None
+        alarm = await until("b has an alarm", lambda: _alarm(b, f"a/{AGREEMENT}"))
+        assert alarm["alarm-type-id"] == "mec-types:agreement-expired-alarm"
+        with pytest.raises(RpcError) as refused:
+            await session(a).edit([DataEdit("/package[id='q']", "create", PACKAGE)])
+        assert refused.value.tag == "access-denied"
+        b.clock.ahead = timedelta(hours=2, minutes=1)
+        await until("the grace period is over", lambda: b.state("a") == "terminated")
+        assert b.publisher.read(SUBTREE, config=True) is None
+
+    play(story)
+
+
+def _alarm(domain: Domain, resource: str) -> dict[str, object] | None:
+    return next(
+        (each for each in domain.publisher.entries(ALARMS) if each["resource"] == resource and not each["is-cleared"]),
+        None,
+    )

@@ -1,0 +1,217 @@
+"""Two domains in one process, joined through real SSH listeners; each has its own core, key and folder."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import asyncssh
+
+from nms import config as configuration
+from nms import init
+from nms.config import Config
+from nms.credentials import Credentials
+from nms.daemon import own_modules
+from nms.federation import card
+from nms.federation.start import Federation
+from nms.federation.start import start as start_federation
+from nms.mec.package_store import PackageStore
+from nms.mec.publisher import Publisher
+from nms.mec.session import DataEdit, LocalSession, Members
+from nms.model import load
+from nms.notify.streams import Notification
+from nms.operations.dispatch import PROTOCOL_MODULES, Core
+from nms.transport import ssh
+from nms.transport.listener import Listener
+
+T = TypeVar("T")
+DEADLINE = 20.0
+AGREEMENT = "a-uses-b"
+ROOT = "/mec-federation:federation"
+
+
+def schema() -> Any:
+    """All our models and those of the protocols; loaded once a process."""
+    return load.load([configuration.YANG_DIR], [*PROTOCOL_MODULES, *own_modules()])
+
+
+@dataclass
+class Clock:
+    """Real time, moved on by hand."""
+
+    ahead: Any = None
+
+    def __call__(self) -> datetime:
+        now = datetime.now(UTC)
+        return now if self.ahead is None else now + self.ahead
+
+
+class LossyStreams:
+    """The core's event streams, which lose and repeat notifications when told to."""
+
+    def __init__(self, core: Core) -> None:
+        self.lose = False
+        self._core = core
+        self._last: Notification | None = None
+
+    def publish(self, notification: Notification) -> None:
+        """Publish, or lose."""
+        self._last = notification
+        if not self.lose:
+            self._core.streams.publish(notification)
+
+    def again(self) -> None:
+        """The last one once more."""
+        assert self._last is not None
+        self._core.streams.publish(self._last)
+
+
+@dataclass
+class Domain:
+    """One running domain."""
+
+    id: str
+    folder: Path
+    config: Config
+    core: Core
+    publisher: Publisher
+    streams: LossyStreams
+    federation: Federation
+    store: PackageStore
+    listener: Listener | None
+    received: list[str]
+    clock: Clock
+    port: int = 0
+    sessions: list[LocalSession] = field(default_factory=list)
+
+    @property
+    def card(self) -> Members:
+        """Its card, with the port that it really listens on."""
+        made = card.of(self.config, self.folder)
+        made["endpoint"][0]["port"] = self.port
+        return made
+
+    def session(self, base: str = ROOT) -> LocalSession:
+        """The operator's access to its own datastore."""
+        made = LocalSession(self.core, base)
+        self.sessions.append(made)
+        return made
+
+    async def add(self, partner: Members, role: str, zones: tuple[str, ...] = ("zone-1",), **terms: Any) -> None:
+        """Make a partner and an agreement with it."""
+        accepted = {"accepted": True} if role == "consumer" else {}
+        agreement = {
+            "id": AGREEMENT,
+            "role": role,
+            "boundary-option": "mec-types:option-system",
+            "zone": [{"id": zone, **accepted} for zone in zones],
+            **terms,
+        }
+        entry = {**card.partner_entry(partner), "agreement": [agreement]}
+        await self.session().edit([DataEdit(f"/partner[id='{partner['id']}']", "create", entry)])
+
+    async def change(self, path: str, operation: Any, data: Any = None) -> None:
+        """One edit below /federation."""
+        await self.session().edit([DataEdit(path, operation, data)])
+
+    def state(self, partner: str, agreement: str = AGREEMENT) -> str:
+        """State of an agreement."""
+        return self.federation.partners.state(partner, agreement)
+
+    def read(self, path: str) -> Members:
+        """State and configuration at a path below /federation."""
+        return self.publisher.read(ROOT + path) or {}
+
+    async def listen(self) -> None:
+        """Serve NETCONF over SSH."""
+        credentials = Credentials(self.config.users)
+        self.listener = await ssh.listen(
+            self.core,
+            [("127.0.0.1", self.port)],
+            [asyncssh.read_private_key(self.config.netconf.ssh.host_key)],  # type: ignore[union-attr]
+            authenticate_password=credentials.authenticate_password,
+            authorized_keys=lambda user: credentials.authorized_keys(user) or self.federation.partner_keys(user),
+            principal=lambda user: credentials.principal(user) or self.federation.principal(user),
+        )
+        self.port = int(self.listener.addresses[0][1])
+
+    def deaf(self) -> None:
+        """Stop serving: existing connections break, new ones are refused."""
+        if self.listener is not None:
+            self.listener.close()
+            for connection in list(self.listener.connections):
+                connection.abort()  # type: ignore[attr-defined]
+            self.listener = None
+
+    async def close(self) -> None:
+        """End the domain."""
+        await self.federation.close()
+        self.deaf()
+        for session in self.sessions:
+            session.close()
+        self.core.close()
+
+
+@contextlib.asynccontextmanager
+async def domains(folder: Path, loaded: Any, **options: Any) -> AsyncIterator[tuple[Domain, Domain]]:
+    """Domains a and b, serving, that do not know each other yet."""
+    made: list[Domain] = []
+    try:
+        for name in ("a", "b"):
+            made.append(await _domain(folder / name, name, loaded, **options))
+        yield made[0], made[1]
+    finally:
+        for domain in made:
+            await domain.close()
+        await until("the sessions' threads have ended", lambda: not _threads())
+
+
+def _threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("mx3-")]
+
+
+async def _domain(folder: Path, name: str, loaded: Any, **options: Any) -> Domain:
+    await asyncio.to_thread(
+        init.init, folder, now=datetime.now(UTC), domain_id=name, ports=init.Ports(ssh=0, tls=0, restconf=0, dns=0)
+    )
+    config = configuration.load(folder / init.CONFIG_NAME)
+    clock = Clock()
+    core = Core.create(loaded, clock=clock)
+    streams = LossyStreams(core)
+    publisher = Publisher(core.store, streams)
+    received: list[str] = []
+    store = PackageStore(folder / "packages")
+    quick = {"interval": 0.5, "patience": 3.0, "farewell": 3.0, **options}
+    federation = await start_federation(core, config, publisher, store, recorder=received.append, **quick)
+    domain = Domain(name, folder, config, core, publisher, streams, federation, store, None, received, clock)
+    await domain.listen()
+    return domain
+
+
+async def federate(a: Domain, b: Domain, **terms: Any) -> None:
+    """A becomes consumer and B provider of an agreement, active at both."""
+    await b.add(a.card, "provider", **terms)
+    await a.add(b.card, "consumer", **terms)
+    await until("a's agreement is active", lambda: a.state("b") == "active")
+    await until("b's agreement is active", lambda: b.state("a") == "active")
+
+
+async def until(what: str, check: Callable[[], T] | Callable[[], Awaitable[T]]) -> T:
+    """Ask until the answer is true."""
+    try:
+        async with asyncio.timeout(DEADLINE):
+            while True:
+                found: Any = check()
+                if asyncio.iscoroutine(found):
+                    found = await found
+                if found:
+                    return found  # type: ignore[no-any-return]
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError(f"it did not happen within {DEADLINE:.0f} s: {what}") from None

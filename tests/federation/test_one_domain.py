@@ -288,6 +288,8 @@ def test_a_restart_finds_everything_again(tmp_path: Path) -> None:
         state = await site.order("o1", {"web": ITEM})
         endpoint = state["item"][0]["endpoint"][0]
         await site.domain.close()
+        site.core.close()
+        site.open()
         async with site.running():
             assert await site.resolve(endpoint["dns-name"]) == [endpoint["address"]]
             assert b"hello-edge" in await site.http(endpoint["address"], endpoint["port"])
@@ -312,6 +314,8 @@ def test_what_was_under_way_goes_on_after_a_restart(tmp_path: Path) -> None:
         await site.domain.close()
         left = [each for each in site.entries(OCCURRENCES) if each["subject"] == "d"]
         assert [each["state"] for each in left] == ["mec-types:processing"]
+        site.core.close()
+        site.open()
         async with site.running():
             await occurrence(site, "d", "instantiate", "completed")
             assert [each.state for each in await site.vim.list()] == ["started"]
@@ -328,6 +332,8 @@ def test_an_instance_that_died_while_nobody_watched_is_reported(tmp_path: Path) 
         pid = site.vim._records[(await site.vim.list())[0].id].pid
         await site.domain.close()
         os.kill(pid, signal.SIGKILL)
+        site.core.close()
+        site.open()
         async with site.running():
             await site.until(DEPLOYMENT, lambda each: "error" in each.get("state", {}))
             alarms = site.entries(f"{mepm.MANAGERS}[id='mepm-1']/alarm")

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import Literal
 
 State = Literal["proposed", "negotiating", "active", "suspended", "expired", "terminating", "terminated"]
 Admin = Literal["enabled", "suspended", "terminated"]
-
-#: States in which a consumer may ask for something new.
-IN_FORCE: Final[frozenset[State]] = frozenset({"active"})
 
 
 @dataclass(frozen=True, slots=True)

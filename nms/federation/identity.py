@@ -71,11 +71,6 @@ def by_certificate(store: Store, digest: str) -> Principal | None:
     return None
 
 
-def anchors(store: Store) -> list[bytes]:
-    """The partners' client certificates (DER): what a TLS server must believe in as far as to ask `by_certificate`."""
-    return [der for partner in partners(store) for der in certificates(partner)]
-
-
 def certificates(partner: Members) -> Iterator[bytes]:
     """The client certificates of a partner's entry (DER)."""
     for text in partner.get("client-certificate", ()):

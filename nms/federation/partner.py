@@ -20,7 +20,7 @@ from nms.federation import terms
 from nms.federation.access import PREFIX, group, rule_list
 from nms.federation.adaptor import RemoteSession
 from nms.federation.agreement import Admin, State, Terms, judge
-from nms.federation.identity import PARTNERS, partners, user_of
+from nms.federation.identity import PARTNERS, certificates, partners, user_of
 from nms.federation.link import Link, digest_of
 from nms.federation.options import activable
 from nms.federation.orphans import Orphans
@@ -82,28 +82,21 @@ class Partners:
         self._changed = asyncio.Event()
         self._entries: dict[tuple[str, str], tuple[Members, Members]] = {}
         self._partings: set[asyncio.Task[None]] = set()
+        self._trusting: list[Callable[[bytes], None]] = []
+        self._trusted: set[bytes] = set()
         self._task = self._loop.create_task(self._keep())
         self._changed.set()
 
     # ------------------------------------------------------------ provider
 
     def prepare(self, changes: Sequence[Change], tx: Transaction) -> None:
-        """Refuse duplicates, and requests that an agreement does not allow."""
-        store = self.publisher.store
-        before = {partner["id"]: partner for partner in partners(store, tx.old)}
-        after = partners(store, tx.new)
-        touched = {str(key) for change in changes for node, key in change.path if node.name == "partner" and key}
+        """Refuse a federation with somebody who is known already, or cannot be told from others."""
+        after = partners(self.publisher.store, tx.new)
+        known = {partner["id"]: partner for partner in partners(self.publisher.store, tx.old)}
         for partner in after:
-            if partner["id"] not in touched and before:
-                continue
-            others = [other for other in after if other["id"] != partner["id"]]
-            terms.check_partner(partner, others, self._local_users)
-            had = {each["id"]: each for each in before.get(partner["id"], {}).get("agreement", ())}
-            for agreement in partner.get("agreement", ()):
-                key = (partner["id"], agreement["id"])
-                terms.check_requests(
-                    partner["id"], had.get(agreement["id"], {}), agreement, self.state(*key), self.agreed_zones(*key)
-                )
+            if known.get(partner["id"]) != partner:
+                others = [other for other in after if other["id"] != partner["id"]]
+                terms.check_partner(partner, others, self._local_users)
 
     def abort(self, tx: Transaction) -> None:
         """Nothing was reserved: the configuration itself is the reservation."""
@@ -149,6 +142,12 @@ class Partners:
                     return True
         return False
 
+    def trusted_by(self, trust: Callable[[bytes], None]) -> None:
+        """Have `trust` called with each partner's client certificate (DER): those that there are, and new ones."""
+        self._trusting.append(trust)
+        for certificate in self._trusted:
+            trust(certificate)
+
     def knock(self, user: str) -> None:
         """A user has logged in: a partner that comes is a partner that can be reached.  Any thread."""
         for partner, agreement in list(self._entries.values()):
@@ -173,6 +172,10 @@ class Partners:
         """Make rules and sessions what the configuration says."""
         configured = partners(self.publisher.store)
         await self._grant(configured)
+        for certificate in {each for partner in configured for each in certificates(partner)} - self._trusted:
+            self._trusted.add(certificate)
+            for trust in self._trusting:
+                trust(certificate)
         entries = {
             (partner["id"], agreement["id"]): (partner, agreement)
             for partner in configured

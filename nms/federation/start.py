@@ -59,9 +59,12 @@ class Federation:
         """Whom a client certificate stands for; SHA-256 of its DER, hexadecimal."""
         return identity.by_certificate(self._core.store, digest)
 
-    def anchors(self) -> list[bytes]:
-        """Certificates (DER) that a TLS server must believe in, with VERIFY_X509_PARTIAL_CHAIN."""
-        return identity.anchors(self._core.store)
+    def trusted_by(self, trust: Callable[[bytes], None]) -> None:
+        """Have a TLS server's `trust` called with each partner's client certificate (DER), known now or later.
+
+        It must accept a single certificate without its issuer (VERIFY_X509_PARTIAL_CHAIN).
+        """
+        self.partners.trusted_by(trust)
 
     async def close(self) -> None:
         """End all sessions with partners; agreements stay what they are."""

@@ -13,7 +13,7 @@ import re
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import asyncssh
@@ -88,6 +88,9 @@ class Credentials:
         """
         owner = self._owners.get(f"sha256:{digest}")
         return self._principals.get(owner) if owner is not None else None
+
+    def believe(self, trust: Callable[[bytes], None]) -> None:
+        """Have `trust` called with each client certificate (DER) that counts without its issuer: here there is none."""
 
     def authenticate_password(self, user: str, password: str) -> Principal | None:
         """Who it is, if this is the user's password.

@@ -13,7 +13,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -71,7 +71,7 @@ async def run(config: Config, file: Path, pid_file: Path | None = None, *, verbo
             # The domain's packages are large: a generic server does without them.
             from nms import domain
 
-            credentials = await domain.start(core, config, file, credentials, stack)
+            credentials = await _domain(domain.start(core, config, stack), file)
         ticker = asyncio.create_task(_tick(core))
         stack.push_async_callback(_cancel, ticker)
         listening = [await start(core, config, credentials, stack) for start in _listeners(config)]
@@ -85,6 +85,14 @@ async def run(config: Config, file: Path, pid_file: Path | None = None, *, verbo
         await stopped.wait()
         log.info("stopping")
     return 0
+
+
+async def _domain(starting: Awaitable[Credentials], file: Path) -> Credentials:
+    """Start a domain; what is wrong with it is a matter of the file."""
+    try:
+        return await starting
+    except RpcError as error:
+        raise ConfigError(f"{file}: the domain cannot start: {error}") from None
 
 
 def _core(config: Config, file: Path) -> Core:
@@ -181,6 +189,7 @@ async def _tls(core: Core, config: Config, credentials: Credentials, stack: cont
             principal=credentials.authenticate_certificate,
         )
     stack.callback(listener.close)
+    credentials.believe(lambda certificate: context.load_verify_locations(cadata=certificate))
     return _said("NETCONF over TLS on", listener.addresses)
 
 
@@ -210,6 +219,7 @@ async def _restconf(core: Core, config: Config, credentials: Credentials, stack:
             authenticate_certificate=credentials.authenticate_certificate,
         )
     stack.push_async_callback(server.close)
+    credentials.believe(server.trust)
     return _said(f"RESTCONF ({'http' if section.insecure else 'https'}) on", server.addresses)
 
 

@@ -116,6 +116,7 @@ async def start(
     core: Core,
     config: Config,
     *,
+    publisher: Publisher | None = None,
     drivers: Drivers | None = None,
     partners: Partners | None = None,
     source: PackageSource | None = None,
@@ -123,6 +124,7 @@ async def start(
     """Run the blocks of `config.domain.blocks` in the running event loop.
 
     Args:
+        publisher: shared with whoever else publishes to partners; None: its own.
         drivers: in place of those that the configuration names.
         partners: None: there are none.
         source: where packages and images of other machines come from; None: nowhere.
@@ -132,18 +134,23 @@ async def start(
         RpcError: a driver cannot be opened.
     """
     blocks = frozenset(config.domain.blocks)
-    state = config.drivers.state
-    packages = config.packages.path or (state / "packages" if state is not None else None)
-    if packages is None:
-        raise ConfigError("[packages] path: a folder is needed to run the blocks of a domain")
-    publisher = Publisher(core.store, core.streams)
-    domain = Domain(publisher, PackageStore(packages))
+    publisher = publisher or Publisher(core.store, core.streams)
+    domain = Domain(publisher, PackageStore(packages_folder(config)))
     try:
         await _assemble(domain, core, config, blocks, drivers, partners or NoPartners(), source)
     except BaseException:
         await domain.close()
         raise
     return domain
+
+
+def packages_folder(config: Config) -> Path:
+    """Where packages are kept.  Raises `ConfigError`: the configuration names no place."""
+    state = config.drivers.state
+    folder = config.packages.path or (state / "packages" if state is not None else None)
+    if folder is None:
+        raise ConfigError("[packages] path: a folder is needed to run the blocks of a domain")
+    return folder
 
 
 async def _assemble(

@@ -173,10 +173,17 @@ class Expressions:
         return {prefix: mid[0] for prefix, mid in data.prefix_map.items()} if data is not None else {}
 
     def client(self, template: str, namespaces: tuple[tuple[str, str], ...], context: Node) -> Program:
-        """The program of a client's expression whose literals were cut."""
+        """The program of a client's expression whose literals were cut.
+
+        Raises:
+            RpcError: invalid-value for what is wrong with it, resource-denied for what is nested too deeply.
+        """
         modules = {prefix: self.schema.module_of_namespace.get(uri) for prefix, uri in namespaces}
-        tree = parse(template, modules)
-        return self._program(tree, context, partial(alias, modules=modules), cut=True)
+        try:
+            tree = parse(template, modules)
+            return self._program(tree, context, partial(alias, modules=modules), cut=True)
+        except RecursionError:
+            raise RpcError("resource-denied", "the XPath expression is nested too deeply") from None
 
     # Whens
 

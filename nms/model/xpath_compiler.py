@@ -27,24 +27,18 @@ from nms.model.cursor import (
     getter,
     lineage,
     parent_of,
-    string_value,
 )
 from nms.model.schema import Node
 from nms.model.xpath_axes import AXES, REVERSE, UPWARD, Test, reach
+from nms.model.xpath_comparisons import as_boolean, as_number, as_string, equality, relation
 from nms.model.xpath_functions import (
-    COMPARISONS,
     FUNCTIONS,
     LOCAL_NAME,
     Function,
     Kind,
-    compare_order,
     derived_from,
     divide,
     modulo,
-    number_of_node,
-    to_boolean,
-    to_number,
-    to_string,
 )
 from nms.model.xpath_lookup import look_up
 from nms.model.xpath_parts import (
@@ -54,7 +48,6 @@ from nms.model.xpath_parts import (
     climb,
     composed,
     counted,
-    equal_nodes,
     here,
     joined,
     kept,
@@ -64,7 +57,6 @@ from nms.model.xpath_tree import (
     counts,
     flatten,
     is_abbreviated,
-    names_identities,
     node_test,
     operands,
     words,
@@ -121,24 +113,12 @@ class Compiler:
     # Conversions
 
     def string(self, part: Part) -> Run:
-        if part.kind == "string":
-            return part.run
         self.reads_text(part)
-        run, kind = part.run, part.kind
-        return lambda c, v: to_string(run(c, v), kind, v)
+        return as_string(part)
 
     def number(self, part: Part) -> Run:
-        if part.kind == "number":
-            return part.run
         self.reads_text(part)
-        run, kind = part.run, part.kind
-        return lambda c, v: to_number(run(c, v), kind, v)
-
-    def boolean(self, part: Part) -> Run:
-        if part.kind == "boolean":
-            return part.run
-        run, kind = part.run, part.kind
-        return lambda c, v: to_boolean(run(c, v), kind, v)
+        return as_number(part)
 
     def reads_text(self, part: Part) -> None:
         """Note that the text of `part` is used: the string-value of an inner node depends on all below it."""
@@ -155,7 +135,7 @@ class Compiler:
             return part.run
         if kind == "string":
             return self.string(part)
-        return self.number(part) if kind == "number" else self.boolean(part)
+        return self.number(part) if kind == "number" else as_boolean(part)
 
     # Literals and operators
 
@@ -171,7 +151,7 @@ class Compiler:
         return Part(lambda c, v: value, "number", constant=value)
 
     def boolean_operator(self, e: Any, at: frozenset[Node]) -> Part:
-        runs = [self.boolean(self.compile(operand, at)) for operand in operands(e)]
+        runs = [as_boolean(self.compile(operand, at)) for operand in operands(e)]
         decisive = isinstance(e, ast.OrExpr)
 
         def run(c: Cursor, v: Evaluation) -> bool:
@@ -189,67 +169,18 @@ class Compiler:
         return Part((lambda c, v: -operand(c, v)) if e.negate else operand, "number")
 
     def equality(self, e: ast.EqualityExpr, at: frozenset[Node]) -> Part:
-        left, right = self.compile(e.left, at), self.compile(e.right, at)
-        negate = bool(e.negate)
-        if right.kind == "nodes" and left.kind != "nodes":
-            left, right = right, left
-        for part in (left, right):
-            self.reads_text(part)
-        if left.kind != "nodes":
-            return Part(self._equal_scalars(left, right, negate), "boolean")
-        if right.kind == "nodes":
-            return Part(equal_nodes(left, right, negate), "boolean")
-        run, other = left.run, right.run
-        if right.kind == "boolean":
-            return Part(lambda c, v: (bool(run(c, v)) is other(c, v)) is not negate, "boolean")
-        if right.kind == "number":
-
-            def equals_number(c: Cursor, v: Evaluation) -> bool:
-                number = other(c, v)
-                return any((number_of_node(x, v) == number) is not negate for x in run(c, v))
-
-            return Part(equals_number, "boolean")
-        if any(names_identities(node) for node in left.nodes):
-            alias = self.alias
-
-            def equals_identity(c: Cursor, v: Evaluation) -> bool:
-                text = other(c, v)
-                names = (text, alias(text))
-                return any((string_value(x, v) in names) is not negate for x in run(c, v))
-
-            return Part(equals_identity, "boolean")
-
-        def equals_string(c: Cursor, v: Evaluation) -> bool:
-            text = other(c, v)
-            return any((string_value(x, v) == text) is not negate for x in run(c, v))
-
-        return Part(equals_string, "boolean")
-
-    def _equal_scalars(self, left: Part, right: Part, negate: bool) -> Run:
-        kinds = {left.kind, right.kind}
-        convert = self.boolean if "boolean" in kinds else self.number if "number" in kinds else self.string
-        a, b = convert(left), convert(right)
-        return lambda c, v: (a(c, v) == b(c, v)) is not negate
+        left, right = self._compared(e, at)
+        return equality(left, right, bool(e.negate), self.alias)
 
     def relation(self, e: ast.RelationalExpr, at: frozenset[Node]) -> Part:
-        operator = ("<" if e.less else ">") + ("=" if e.equal else "")
-        left, right = self.compile(e.left, at), self.compile(e.right, at)
-        if "boolean" in (left.kind, right.kind):
-            left, right = Part(self.boolean(left), "boolean"), Part(self.boolean(right), "boolean")
-        # One node compares as its number, and no node as NaN: in no way.
-        if all(part.kind != "nodes" or part.shape == "single" for part in (left, right)):
-            a, b = self.number(left), self.number(right)
-            compare: Callable[[float, float], bool] = COMPARISONS[operator]
-            return Part(lambda c, v: compare(a(c, v), b(c, v)), "boolean")
-        many = [self._numbers(part) for part in (left, right)]
-        return Part(lambda c, v: compare_order(operator, many[0](c, v), many[1](c, v)), "boolean")
+        left, right = self._compared(e, at)
+        return relation(left, right, ("<" if e.less else ">") + ("=" if e.equal else ""))
 
-    def _numbers(self, part: Part) -> Run:
-        run = self.number(part)
-        if part.kind != "nodes":
-            return lambda c, v: [run(c, v)]
-        nodes = part.run
-        return lambda c, v: [number_of_node(x, v) for x in nodes(c, v)]
+    def _compared(self, e: Any, at: frozenset[Node]) -> tuple[Part, Part]:
+        left, right = self.compile(e.left, at), self.compile(e.right, at)
+        self.reads_text(left)
+        self.reads_text(right)
+        return left, right
 
     def union(self, e: ast.UnionExpr, at: frozenset[Node]) -> Part:
         parts = [self.compile(operand, at) for operand in operands(e)]
@@ -444,9 +375,9 @@ class Compiler:
                 select = at_position(select, part.constant)
             elif positional:
                 numeric = part.kind == "number"
-                select = counted(select, part.run if numeric else self.boolean(part), numeric)
+                select = counted(select, part.run if numeric else as_boolean(part), numeric)
             else:
-                select = kept(select, self.boolean(part))
+                select = kept(select, as_boolean(part))
         return select
 
 

@@ -282,38 +282,6 @@ FUNCTIONS: Final[Mapping[type, Function]] = {
 LOCAL_NAME: Final = Function(_one, ("nodes",), "string", _local_name, True)
 
 
-# Comparisons (section 3.4)
-
-COMPARISONS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
-    "=": lambda a, b: a == b,
-    "!=": lambda a, b: a != b,
-    "<": lambda a, b: a < b,
-    "<=": lambda a, b: a <= b,
-    ">": lambda a, b: a > b,
-    ">=": lambda a, b: a >= b,
-}
-
-
-def compare_equal(left: list[Cursor], right: list[Cursor], negate: bool, evaluation: Evaluation) -> bool:
-    """= or != of two node-sets, in time linear in both."""
-    if not left or not right:
-        return False
-    a = {string_value(c, evaluation) for c in left}
-    b = {string_value(c, evaluation) for c in right}
-    return not a.isdisjoint(b) if not negate else len(a) > 1 or a != b or len(b) > 1
-
-
-def compare_order(operator: str, left: list[float], right: list[float]) -> bool:
-    """<, <=, > or >= of any number of `left` with any of `right`; NaN compares with nothing."""
-    a = [x for x in left if x == x]
-    b = [x for x in right if x == x]
-    if not a or not b:
-        return False
-    if operator in ("<", "<="):
-        return bool(COMPARISONS[operator](min(a), max(b)))
-    return bool(COMPARISONS[operator](max(a), min(b)))
-
-
 def canonical(kind: Type, text: str) -> Scalar | None:
     """The value of type `kind` whose canonical text is `text`, or None; unions stand as text in keys."""
     if kind.base == "boolean":

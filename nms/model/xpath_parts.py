@@ -1,4 +1,4 @@
-"""Compiled expressions and how those of node-sets are put together: steps, predicates, look-up by key, comparison.
+"""Compiled expressions and how those of node-sets are put together: steps, predicates, look-up by key.
 
 A node-set closure gives document order without duplicates; the `shape` of its part says where that comes for free.
 """
@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 from nms.model import entries
 from nms.model.cursor import Cursor, Evaluation, Getter, document_order, entry, string_value
 from nms.model.schema import Node
-from nms.model.xpath_functions import Kind, canonical, compare_equal
+from nms.model.xpath_functions import Kind, canonical
 
 Run = Callable[[Cursor, Evaluation], Any]
 
@@ -141,27 +141,6 @@ def composed(source: Part, select: Getter, nodes: frozenset[Node], axis: str) ->
         return document_order(list({id(x): x for x in found}.values()), v)
 
     return Part(sort, "nodes", nodes, "level" if axis == "parent" and source.shape == "level" else "mixed")
-
-
-def equal_nodes(left: Part, right: Part, negate: bool) -> Run:
-    """= or != of two node-sets."""
-    if not negate:
-        for part, other in ((left, right), (right, left)):
-            if part.values is not None:
-                return _among(other.run, part.values)
-    a, b = left.run, right.run
-    return lambda c, v: compare_equal(a(c, v), b(c, v), negate, v)
-
-
-def _among(run: Run, values: Callable[[Cursor, Evaluation], frozenset[str]]) -> Run:
-    def among(c: Cursor, v: Evaluation) -> bool:
-        found = run(c, v)
-        if not found:
-            return False
-        known = values(c, v)
-        return any(string_value(x, v) in known for x in found)
-
-    return among
 
 
 def kept(select: Run, test: Run) -> Getter:

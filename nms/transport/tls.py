@@ -35,6 +35,8 @@ def server_context(cert: Path, key: Path, client_ca: Path) -> ssl.SSLContext:
     context.load_cert_chain(cert, key)
     context.load_verify_locations(client_ca)
     context.verify_mode = ssl.CERT_REQUIRED
+    # A single client certificate may be trusted as it is, without its issuer.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     return context
 
 

@@ -315,6 +315,7 @@ KEYS = [
     "/x:top/x:item[{} = x:id]",
     "/x:top/x:item[x:id = {} and x:size > 5]",
     "/x:top/x:item[x:size > 5][x:id = {}]",
+    "/x:top/x:item[x:id = {} and 1]",
     "/x:top/x:number[x:n = {}]",
     "/x:top/x:item/x:sub[x:b = {}][x:a = 1]",
     "/x:top/x:item/x:sub[x:a = {}][x:b = 'x']",
@@ -385,6 +386,8 @@ REFUSED = [
     ("(" * 200 + "1" + ")" * 200, "resource-denied", "nested"),
     ("/x:top" + "[x:name" * 40 + "]" * 40, "resource-denied", "nested"),
     ("1" + "+1" * 4000, "resource-denied", "nested"),
+    ("//x:item[1" + "=1" * 4000 + "]", "resource-denied", "nested"),
+    ("-" * 9000 + "(" * 33, "resource-denied", "nested"),
     ("'" + "a" * 20000 + "'", "resource-denied", "longer"),
 ]
 

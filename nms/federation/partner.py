@@ -20,7 +20,7 @@ from nms.federation import terms
 from nms.federation.access import PREFIX, group, rule_list
 from nms.federation.adaptor import RemoteSession
 from nms.federation.agreement import Admin, State, Terms, judge
-from nms.federation.identity import PARTNERS, certificates, partners, user_of
+from nms.federation.identity import PARTNERS, partners, user_of
 from nms.federation.link import Link, digest_of
 from nms.federation.options import activable
 from nms.federation.orphans import Orphans
@@ -82,8 +82,6 @@ class Partners:
         self._changed = asyncio.Event()
         self._entries: dict[tuple[str, str], tuple[Members, Members]] = {}
         self._partings: set[asyncio.Task[None]] = set()
-        self._trusting: list[Callable[[bytes], None]] = []
-        self._trusted: set[bytes] = set()
         self._task = self._loop.create_task(self._keep())
         self._changed.set()
 
@@ -142,12 +140,6 @@ class Partners:
                     return True
         return False
 
-    def trusted_by(self, trust: Callable[[bytes], None]) -> None:
-        """Have `trust` called with each partner's client certificate (DER): those that there are, and new ones."""
-        self._trusting.append(trust)
-        for certificate in self._trusted:
-            trust(certificate)
-
     def knock(self, user: str) -> None:
         """A user has logged in: a partner that comes is a partner that can be reached.  Any thread."""
         for partner, agreement in list(self._entries.values()):
@@ -172,10 +164,6 @@ class Partners:
         """Make rules and sessions what the configuration says."""
         configured = partners(self.publisher.store)
         await self._grant(configured)
-        for certificate in {each for partner in configured for each in certificates(partner)} - self._trusted:
-            self._trusted.add(certificate)
-            for trust in self._trusting:
-                trust(certificate)
         entries = {
             (partner["id"], agreement["id"]): (partner, agreement)
             for partner in configured

@@ -59,12 +59,9 @@ class Federation:
         """Whom a client certificate stands for; SHA-256 of its DER, hexadecimal."""
         return identity.by_certificate(self._core.store, digest)
 
-    def trusted_by(self, trust: Callable[[bytes], None]) -> None:
-        """Have a TLS server's `trust` called with each partner's client certificate (DER), known now or later.
-
-        It must accept a single certificate without its issuer (VERIFY_X509_PARTIAL_CHAIN).
-        """
-        self.partners.trusted_by(trust)
+    def anchors(self) -> list[bytes]:
+        """Client certificates (DER) of partners: a TLS server must believe each, without its issuer."""
+        return [der for partner in identity.partners(self._core.store) for der in identity.certificates(partner)]
 
     async def close(self) -> None:
         """End all sessions with partners; agreements stay what they are."""

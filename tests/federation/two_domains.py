@@ -18,8 +18,8 @@ import asyncssh
 from nms import config as configuration
 from nms import init
 from nms.config import Config
-from nms.credentials import Credentials
 from nms.daemon import own_modules
+from nms.domain import DomainCredentials
 from nms.federation import card
 from nms.federation.start import Federation
 from nms.federation.start import start as start_federation
@@ -89,6 +89,7 @@ class Domain:
     publisher: Publisher
     streams: LossyStreams
     federation: Federation
+    credentials: DomainCredentials
     store: PackageStore
     listener: Listener | None
     received: list[str]
@@ -139,14 +140,14 @@ class Domain:
 
     async def listen(self) -> None:
         """Serve NETCONF over SSH."""
-        credentials = Credentials(self.config.users)
+        credentials = self.credentials
         self.listener = await ssh.listen(
             self.core,
             [("127.0.0.1", self.port)],
             [asyncssh.read_private_key(self.config.netconf.ssh.host_key)],  # type: ignore[union-attr]
             authenticate_password=credentials.authenticate_password,
-            authorized_keys=lambda user: credentials.authorized_keys(user) or self.federation.partner_keys(user),
-            principal=lambda user: credentials.principal(user) or self.federation.principal(user),
+            authorized_keys=credentials.authorized_keys,
+            principal=credentials.principal,
         )
         self.port = int(self.listener.addresses[0][1])
 
@@ -205,16 +206,19 @@ async def _domain(folder: Path, name: str, loaded: Any, **options: Any) -> Domai
     blocks = await mec.start(core, config, publisher=publisher, partners=federation.zones, source=federation.packages)
     assert blocks.meo is not None
     federation.zones.changed = blocks.meo.refresh
-    domain = Domain(name, folder, config, core, blocks, publisher, streams, federation, store, None, received, clock)
+    credentials = DomainCredentials(core, config, federation)
+    domain = Domain(
+        name, folder, config, core, blocks, publisher, streams, federation, credentials, store, None, received, clock
+    )
     await domain.listen()
     assert config.restconf is not None
     domain.server = await restconf.start(
         core,
         listen=("127.0.0.1", config.restconf.listen.port),
         tls=config.restconf,
-        authenticate_certificate=federation.by_certificate,
+        authenticate_certificate=domain.credentials.authenticate_certificate,
     )
-    federation.trusted_by(domain.server.trust)
+    domain.credentials.believe(domain.server.trust)
     return domain
 
 

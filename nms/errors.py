@@ -36,6 +36,10 @@ HTTP_STATUS: Mapping[str, int] = {
 }
 
 
+#: error-info elements that RFC 7950 section 15 defines.
+YANG_INFO: frozenset[str] = frozenset(("non-unique", "missing-choice"))
+
+
 class RpcError(Exception):
     """An error of RFC 6241 section 4.3.
 
@@ -46,8 +50,9 @@ class RpcError(Exception):
         path: error-path as an RFC 7951 instance-identifier with every name qualified by its module
             (``/m:list[m:k='v']/m:leaf``); front ends render it in their own prefixes.
         app_tag: error-app-tag (RFC 7950 section 15), for instance ``must-violation``.
-        info: error-info children as (name, text) pairs in the NETCONF namespace, for instance
-            ``{"bad-element": "name", "session-id": "7"}``.
+        info: error-info children by name, for instance ``{"bad-element": "name", "session-id": "7"}``; a name that
+            occurs several times has its values on a line each.  `YANG_INFO` are in YANG's namespace, the others in
+            NETCONF's.
         status: HTTP status where RFC 8040 asks for another one than the table's (404, 405, 412, 415 ...).
     """
 

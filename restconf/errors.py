@@ -10,7 +10,7 @@ import orjson
 from flask import Response
 from lxml import etree
 
-from nms.errors import RpcError
+from nms.errors import YANG_INFO, RpcError
 from restconf.media import MEDIA_TYPE, Encoding
 
 
@@ -21,6 +21,8 @@ class NoContent(Response):
 
 
 NAMESPACE: Final = "urn:ietf:params:xml:ns:yang:ietf-restconf"
+_NETCONF: Final = "urn:ietf:params:xml:ns:netconf:base:1.0"
+_YANG: Final = "urn:ietf:params:xml:ns:yang:1"
 _QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"")
 _PREFIX: Final = re.compile(r"([A-Za-z_][\w.-]*):[A-Za-z_]")
 
@@ -87,10 +89,11 @@ def _xml(errors: Sequence[RpcError], namespaces: Mapping[str, str]) -> bytes:
             _leaf(item, "error-message", error.message)
         if error.info:
             info = etree.SubElement(item, f"{{{NAMESPACE}}}error-info")
-            for name, text in error.info.items():
-                netconf = "urn:ietf:params:xml:ns:netconf:base:1.0"
-                child = etree.SubElement(info, f"{{{netconf}}}{name}", nsmap={None: netconf})
-                child.text = _printable(text)
+            for name, texts in error.info.items():
+                namespace = _YANG if name in YANG_INFO else _NETCONF
+                for text in texts.split("\n"):
+                    child = etree.SubElement(info, f"{{{namespace}}}{name}", nsmap={None: namespace})
+                    child.text = _printable(text)
     return etree.tostring(root)
 
 

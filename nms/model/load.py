@@ -135,7 +135,13 @@ class _Library:
             prefixes = {str(s.find1("prefix").argument): str(s.argument) for s in statement.find_all("import")}
             for expression in _expressions(statement):
                 touched |= {prefixes[p] for p in _PREFIX.findall(expression) if p in prefixes}
+            touched |= {m for m in prefixes.values() if self._has_reference_types(m)}
         return touched - {source.name}
+
+    def _has_reference_types(self, name: str) -> bool:
+        """Does a module define leafref types, which whoever uses them needs the data of?"""
+        typedefs = (t for s in self._statements(self.sources[name]) for t in s.find_all("typedef"))
+        return any(t.find1("type").find1("path") is not None for t in typedefs)
 
     def as_yangson(self) -> dict[str, Any]:
         """The library in the form of RFC 7895, which yangson reads."""
@@ -433,6 +439,8 @@ def _descend(node: Node, path: Any) -> tuple[Node, ...]:
     for step in steps:
         name, module = step.qname
         child = node.child(name, module or node.module)
+        if child is None and any(name == choice.name or name in choice.cases for choice in node.choices):
+            continue  # a schema node that no data node stands for
         if child is None:
             raise ConfigError(f"unique of {node.path} names {name!r}, which is no data node there")
         nodes.append(child)

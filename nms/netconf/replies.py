@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Final
 from xml.sax.saxutils import escape
 
-from nms.errors import RpcError
+from nms.errors import YANG_INFO, RpcError
 from nms.model import tree, xml
 from nms.model.path import InstancePath
 from nms.model.schema import Module, Node
@@ -27,9 +27,6 @@ DATA_NAMESPACE: Final[Mapping[str, str]] = {
     f"{{{NMDA}}}get-data": NMDA,
     f"{{{MONITORING}}}get-schema": MONITORING,
 }
-
-#: error-info elements that RFC 7950 section 15 defines, in YANG's namespace; the others are NETCONF's.
-_YANG_INFO: Final = frozenset(("non-unique", "missing-choice"))
 
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _TOKEN: Final = re.compile(r"'[^']*'|\"[^\"]*\"|([A-Za-z_][\w.-]*):")
@@ -84,12 +81,13 @@ def _error(error: RpcError, modules: Mapping[str, Module]) -> str:
     if error.message:
         parts.append(f'<error-message xml:lang="en">{_text(error.message)}</error-message>')
     if error.info:
-        parts.append(f"<error-info>{''.join(_info(*item) for item in error.info.items())}</error-info>")
+        items = [_info(name, text) for name, texts in error.info.items() for text in texts.split("\n")]
+        parts.append(f"<error-info>{''.join(items)}</error-info>")
     return "".join(parts)
 
 
 def _info(name: str, value: str) -> str:
-    declared = f' xmlns="{YANG}"' if name in _YANG_INFO else ""
+    declared = f' xmlns="{YANG}"' if name in YANG_INFO else ""
     return f"<{name}{declared}>{_text(value)}</{name}>"
 
 

@@ -1,0 +1,53 @@
+"""Loading YANG: every standard module loads by itself, and what is wrong is said in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nms.errors import ConfigError
+from nms.model import load
+
+STANDARD = sorted(
+    file.stem
+    for folder in load.standard_path()
+    for file in folder.glob("*.yang")
+    if not file.read_text("utf-8").lstrip().startswith("submodule")
+)
+HEAD = 'module m { yang-version 1.1; namespace "urn:m"; prefix m; revision 2026-11-23; '
+
+
+@pytest.mark.parametrize("name", STANDARD)
+def test_a_standard_module_loads_with_all_its_features(name: str) -> None:
+    module = load.load([], [f"{name}:*"]).modules[name]
+    assert module.implemented
+    assert module.namespace
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted", "said"),
+    [
+        (None, "m", "'m' is not in"),
+        ("module m {", "m", "is not a YANG module"),
+        (HEAD + "feature f; }", "m:g", "no feature 'g' (features: f)"),
+        (HEAD + "import nowhere { prefix n; } }", "m", "'nowhere' (wanted by m) is not in"),
+        (HEAD + "leaf a { type leafref { path '/m:b'; } } }", "m", "do not fit together"),
+        (HEAD + "leaf a { type nonsense; } }", "m", "do not fit together"),
+        (HEAD + "list l { key k; leaf k { type string; } unique z; } }", "m", "names 'z'"),
+    ],
+)
+def test_what_is_wrong_with_a_module_is_one_line(tmp_path: Path, text: str | None, wanted: str, said: str) -> None:
+    if text is not None:
+        (tmp_path / "m.yang").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load.load([tmp_path], [wanted])
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_unique_may_lead_through_a_choice(tmp_path: Path) -> None:
+    text = HEAD + "list l { key k; leaf k { type string; } choice c { case d { leaf u { type string; } } } unique c/d/u; } }"
+    (tmp_path / "m.yang").write_text(text)
+    node = load.load([tmp_path], ["m"]).find("/m:l")
+    assert [[leaf.name for leaf in path] for alternatives in node.unique for path in alternatives] == [["u"]]

@@ -201,6 +201,8 @@ class Client(SessionListener):  # type: ignore[misc]  # ncclient is untyped
             TransportError, OperationError, paramiko.SSHException, OSError, EOFError, AttributeError
         ):
             self._manager._session.close()
+        # ncclient tells those who wait for a reply only of ends that it did not expect.
+        self._manager._session._dispatch_error(TransportError("the session was closed"))
 
 
 _PARSER: Final = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True)

@@ -82,8 +82,12 @@ class Partners:
         self._changed = asyncio.Event()
         self._entries: dict[tuple[str, str], tuple[Members, Members]] = {}
         self._partings: set[asyncio.Task[None]] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin with what is configured: every agreement has its `Mx3` when this returns, reached or not."""
+        await self._follow_up()
         self._task = self._loop.create_task(self._keep())
-        self._changed.set()
 
     # ------------------------------------------------------------ provider
 
@@ -152,12 +156,14 @@ class Partners:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            try:
-                await self._follow()
-            except Exception:  # one partner's entry must not end the upkeep of all
-                log.exception("the partners' entries could not be followed; trying again")
-                await asyncio.sleep(1.0)
-                self._changed.set()
+            await self._follow_up()
+
+    async def _follow_up(self) -> None:
+        try:
+            await self._follow()
+        except Exception:  # one partner's entry, or a lock that somebody holds, must not end the upkeep of all
+            log.exception("the partners' entries could not be followed; trying again")
+            self._loop.call_later(1.0, self._changed.set)
 
     async def _follow(self) -> None:
         """Make rules and sessions what the configuration says."""
@@ -355,10 +361,10 @@ class Partners:
 
     async def close(self) -> None:
         """End all sessions; agreements stay what they are."""
-        self._task.cancel()
-        for task in list(self._partings):
+        tasks = [task for task in (self._task, *self._partings) if task is not None]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(self._task, *self._partings, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         for link in list(self.links.values()):
             await self._end(link)
         self._nacm.close()

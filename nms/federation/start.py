@@ -114,6 +114,7 @@ async def start(
         core.register("mec-federation", f"{_ORPHAN}/{action}", handler)
     watching = core.open_session(Principal("system", recovery=True), "local", "", lambda reason: None)
     core.dispatch(watching, CreateSubscription(_login(partners)))
+    await partners.start()
     administrators = frozenset(user.name for user in config.users if user.recovery)
     cert, cert_key = config.federation.cert, config.federation.cert_key
     shown = ClientCertificate(cert, cert_key) if cert is not None and cert_key is not None else None

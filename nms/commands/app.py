@@ -117,7 +117,8 @@ def follow(client: Client, name: str) -> dict[str, Any]:
 
 def _why(state: dict[str, Any]) -> str:
     errors = [state.get("error"), *(item.get("error") for item in state.get("item", []))]
-    return "; ".join(e.get("detail") or e.get("title", "") for e in errors if e) or "no reason given"
+    said = dict.fromkeys(e.get("detail") or e.get("title", "") for e in errors if e)
+    return "; ".join(said) or "no reason given"
 
 
 def _step(entry: dict[str, Any]) -> tuple[int, str]:

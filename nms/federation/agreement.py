@@ -127,9 +127,3 @@ def _agreeing(terms: Terms, known: Known) -> Verdict:
     if not terms.zones:
         return Verdict("negotiating", "no zone is both offered and accepted")
     return Verdict("active")
-
-
-def next_change(terms: Terms, now: datetime) -> datetime | None:
-    """The next instant at which time alone may change the state, or None."""
-    ends = None if terms.until is None or terms.grace is None else terms.until + terms.grace
-    return min((at for at in (terms.begin, terms.until, ends) if at is not None and at > now), default=None)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
 
-import paramiko  # type: ignore[import-untyped]
+import paramiko
 from lxml import etree
 from ncclient import manager, transport
 from ncclient.operations import OperationError, TimeoutExpiredError

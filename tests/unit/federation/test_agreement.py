@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from nms.federation.agreement import Known, State, Terms, Theirs, judge, next_change
+from nms.federation.agreement import Known, State, Terms, Theirs, judge
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -55,11 +55,3 @@ def test_the_end_is_final() -> None:
 
 def test_a_prolonged_agreement_comes_back() -> None:
     assert judge("expired", replace(TERMS, until=NOW + HOUR), KNOWN, NOW).state == "active"
-
-
-def test_when_time_alone_may_change_something() -> None:
-    terms = replace(TERMS, begin=NOW + HOUR, until=NOW + 2 * HOUR, grace=HOUR)
-    assert next_change(terms, NOW) == NOW + HOUR
-    assert next_change(terms, NOW + HOUR) == NOW + 2 * HOUR
-    assert next_change(terms, NOW + 2 * HOUR) == NOW + 3 * HOUR
-    assert next_change(terms, NOW + 3 * HOUR) is None

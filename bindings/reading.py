@@ -92,7 +92,8 @@ def _sample(entry_class: Any) -> Any:
 def _put(setter: Any, leaf: Any, value: Any, path: str) -> None:
     try:
         setter(_read(leaf, value))
-    except (ArithmeticError, KeyError, TypeError, ValueError) as error:  # pyangbind's own text is a page of generated code
+    except (ArithmeticError, KeyError, TypeError, ValueError) as error:
+        # pyangbind's own text is a page of generated code
         shown = value.text if isinstance(value, etree._Element) else value
         raise BindingError(f"{path}: {shown!r} is not allowed here") from error
 

@@ -1,0 +1,96 @@
+"""`nms model`: what a model author asks about YANG modules and instance files, without a daemon.
+
+Exit codes: 0 clean, 1 something of severity error was found, 2 the command or a file's name is wrong.  The tools are
+imported when a command runs: the rest of the command line does not wait for them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nms.commands import output
+from nms.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tools.model.finding import Finding
+
+
+def add(commands: Any) -> None:
+    """Add the sub-commands."""
+    model = commands.add_parser("model", help="check and compare YANG models", description="Tools for model authors.")
+    topics = model.add_subparsers(required=True, metavar="TOPIC")
+    for adding in (_add_check, _add_explain):
+        adding(topics)
+
+
+def _path(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--path", action="append", type=Path, default=[], metavar="DIR", help="a folder of imported modules; repeatable"
+    )
+
+
+def _add_check(topics: Any) -> None:
+    parser = topics.add_parser("check", help="validate and lint modules", description="Check YANG modules of any kind.")
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="a YANG file, or a folder of them")
+    _path(parser)
+    parser.add_argument("--all", action="store_true", help="show notes too: the cost class of every XPath")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="all findings as JSON")
+    form.add_argument("--sarif", action="store_true", help="all findings as SARIF 2.1.0")
+    parser.set_defaults(run=_check)
+
+
+def _check(args: argparse.Namespace) -> int:
+    from tools.model import check, finding
+
+    findings = check.check(args.paths, args.path)
+    if args.json:
+        output.show_json(finding.as_json(findings))
+    elif args.sarif:
+        output.show_json(finding.as_sarif(findings, version("mec-nms")))
+    else:
+        for found in finding.at_least(findings, "note" if args.all else "warning"):
+            output.say(str(found))
+        output.say(_summary(findings))
+    return int(finding.worst(findings) == "error")
+
+
+def _summary(findings: Sequence[Finding]) -> str:
+    counts = {severity: sum(f.severity == severity for f in findings) for severity in ("error", "warning", "note")}
+    text = ", ".join(f"{count} {severity}{'s' * (count != 1)}" for severity, count in counts.items() if count)
+    return f"{text}: `nms model explain CODE` says why and the way out" if text else "clean"
+
+
+def _add_explain(topics: Any) -> None:
+    parser = topics.add_parser("explain", help="what a code means", description="Explain a code, or list all codes.")
+    parser.add_argument("code", nargs="?", help="for instance NMS303; all of them without it")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.set_defaults(run=_explain)
+
+
+def _explain(args: argparse.Namespace) -> int:
+    from tools.model.rules import RULES
+
+    if args.code is not None and args.code.upper() not in RULES:
+        raise ConfigError(f"there is no code {args.code!r}: `nms model explain` lists them")
+    rules = [RULES[args.code.upper()]] if args.code else list(RULES.values())
+    if args.json:
+        output.show_json(
+            [{n: getattr(r, n) for n in ("code", "severity", "ours", "title", "why", "remedy")} for r in rules]
+        )
+    elif args.code is None:
+        output.table(("code", "severity", "what"), [(r.code, r.severity, r.title) for r in rules], empty="")
+    else:
+        (rule,) = rules
+        ours = f", {rule.ours} in our namespace" if rule.ours != rule.severity else ""
+        for line in (
+            f"{rule.code} ({rule.severity}{ours}): {rule.title}",
+            f"why      {rule.why}",
+            f"way out  {rule.remedy}",
+        ):
+            output.say(line)
+    return 0

@@ -23,7 +23,7 @@ def add(commands: Any) -> None:
     """Add the sub-commands."""
     model = commands.add_parser("model", help="check and compare YANG models", description="Tools for model authors.")
     topics = model.add_subparsers(required=True, metavar="TOPIC")
-    for adding in (_add_check, _add_explain):
+    for adding in (_add_check, _add_explain, _add_compat):
         adding(topics)
 
 
@@ -94,3 +94,42 @@ def _explain(args: argparse.Namespace) -> int:
         ):
             output.say(line)
     return 0
+
+
+def _add_compat(topics: Any) -> None:
+    parser = topics.add_parser(
+        "compat", help="whom a change breaks", description="Compare two editions of modules by RFC 7950 section 11."
+    )
+    for name in ("old", "new"):
+        parser.add_argument(name, metavar=name.upper(), help="a YANG file, a folder, or GITREV:PATH, as in HEAD:yang")
+    _path(parser)
+    parser.add_argument("--json", action="store_true", help="all differences as JSON")
+    parser.set_defaults(run=_compat)
+
+
+def _compat(args: argparse.Namespace) -> int:
+    from tools.model import change, compat, edition
+
+    old, new = (edition.open_edition(spec, args.path) for spec in (args.old, args.new))
+    changes = compat.compare(old, new)
+    kind = change.overall(changes)
+    label = change.LABELS[kind]
+    versions = {name: change.next_version(text, kind) for name, text in compat.version_of(old).items()}
+    if args.json:
+        rows = [
+            {
+                "class": c.kind, "code": c.code, "module": c.module, "file": c.file,
+                "line": c.line, "path": c.path, "times": c.times, "message": c.message, "reason": c.reason,
+            }
+            for c in changes
+        ]  # fmt: skip
+        output.show_json({"class": kind, "label": label, "versions": versions, "changes": rows})
+        return int(kind == "breaking")
+    for c in changes:
+        places = f"{c.path} and {c.times - 1} more" if c.times > 1 else c.path
+        place = f"{c.file or args.new}:{c.line or 1}"
+        output.say(f"{place}: {c.kind} {c.code} {c.message} ({places}); {c.reason}")
+    output.say("nothing differs" if kind == "none" else f"{kind}: the next revision is a {label} one")
+    for name, version_text in versions.items():
+        output.say(f"{name}: {version_text}")
+    return int(kind == "breaking")

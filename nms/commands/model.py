@@ -16,6 +16,7 @@ from nms.commands import output
 from nms.errors import ConfigError
 
 if TYPE_CHECKING:
+    from nms.model.schema import Schema
     from tools.model.finding import Finding
 
 
@@ -23,7 +24,7 @@ def add(commands: Any) -> None:
     """Add the sub-commands."""
     model = commands.add_parser("model", help="check and compare YANG models", description="Tools for model authors.")
     topics = model.add_subparsers(required=True, metavar="TOPIC")
-    for adding in (_add_check, _add_explain, _add_compat):
+    for adding in (_add_check, _add_explain, _add_compat, _add_validate, _add_tree, _add_sample, _add_diff):
         adding(topics)
 
 
@@ -133,3 +134,130 @@ def _compat(args: argparse.Namespace) -> int:
     for name, version_text in versions.items():
         output.say(f"{name}: {version_text}")
     return int(kind == "breaking")
+
+
+def _modules(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--module", action="append", default=[], metavar="NAME",
+        help="a module, NAME:feature,feature or NAME:*; repeatable (default: all modules in the folders)",
+    )  # fmt: skip
+
+
+def _schema(args: argparse.Namespace) -> Schema:
+    from nms.model.load import load
+    from tools.model.parsed import files_of
+
+    if not args.module and not args.path:
+        raise ConfigError("name the modules: --module NAME, and --path DIR for those that are not standard ones")
+    modules = args.module or [file.name.partition("@")[0].removesuffix(".yang") for file in files_of(args.path)]
+    return load(args.path, modules)
+
+
+def _add_validate(topics: Any) -> None:
+    parser = topics.add_parser("validate", help="validate instance data", description="Validate XML or JSON files.")
+    parser.add_argument("data", nargs="+", type=Path, metavar="DATA", help="a file of XML or RFC 7951 JSON")
+    _path(parser)
+    _modules(parser)
+    parser.add_argument("--type", choices=["data", "config", "rpc", "notification"], default="data")
+    parser.add_argument("--json", action="store_true", help="what is wrong as JSON")
+    parser.set_defaults(run=_validate)
+
+
+def _validate(args: argparse.Namespace) -> int:
+    from tools.model import instances
+    from tools.model.finding import shown
+
+    schema = _schema(args)
+    faults = [(file, fault) for file in args.data for fault in instances.check_file(schema, file, args.type)]
+    if args.json:
+        rows = [
+            {
+                "file": shown(file), "line": fault.line, "path": fault.error.path, "error-tag": fault.error.tag,
+                "error-app-tag": fault.error.app_tag, "message": fault.error.message,
+            }
+            for file, fault in faults
+        ]  # fmt: skip
+        output.show_json(rows)
+        return int(bool(faults))
+    for file, fault in faults:
+        output.say(f"{shown(file)}:{fault.line}: {fault.error.tag} {fault.message}")
+    if not faults:
+        output.say("valid")
+    return int(bool(faults))
+
+
+def _add_tree(topics: Any) -> None:
+    parser = topics.add_parser("tree", help="show the tree of modules", description="Tree diagrams (RFC 8340).")
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="a YANG file, or a folder of them")
+    _path(parser)
+    parser.add_argument("--depth", type=int, help="levels to show")
+    parser.add_argument("--at", metavar="PATH", help="the subtree at a path, as in /interfaces/interface")
+    parser.set_defaults(run=_tree)
+
+
+def _tree(args: argparse.Namespace) -> int:
+    from tools.model import parsed
+
+    output.say(parsed.tree(args.paths, args.path, depth=args.depth, at=args.at))
+    return 0
+
+
+def _add_sample(topics: Any) -> None:
+    parser = topics.add_parser("sample", help="a valid instance", description="Show a sample instance of a module.")
+    parser.add_argument("name", metavar="MODULE", help="a module, MODULE:feature,feature or MODULE:*")
+    _path(parser)
+    parser.add_argument("--module", action="append", default=[], metavar="NAME", help="another module to load")
+    parser.add_argument("--xml", action="store_true", help="XML in place of JSON")
+    parser.set_defaults(run=_sample)
+
+
+def _sample(args: argparse.Namespace) -> int:
+    from nms.model import json, xml
+    from nms.model.load import load
+    from tools.model.sample import sample
+
+    schema = load(args.path, [args.name, *args.module])
+    value = sample(schema, args.name.partition(":")[0])
+    if args.xml:
+        output.say(_pretty(b"<data>" + xml.encode(schema.root, value) + b"</data>"))
+    else:
+        output.show_json(json.plain(schema.root, value))
+    return 0
+
+
+def _pretty(document: bytes) -> str:
+    from lxml import etree
+
+    element = etree.fromstring(document)
+    etree.indent(element)
+    return etree.tostring(element, encoding="unicode")
+
+
+def _add_diff(topics: Any) -> None:
+    parser = topics.add_parser("diff", help="an edit between two files", description="Show OLD to NEW as edit-config.")
+    parser.add_argument("old", type=Path, metavar="OLD", help="configuration as XML or RFC 7951 JSON")
+    parser.add_argument("new", type=Path, metavar="NEW", help="configuration as XML or RFC 7951 JSON")
+    _path(parser)
+    _modules(parser)
+    parser.set_defaults(run=_diff)
+
+
+def _diff(args: argparse.Namespace) -> int:
+    from lxml import etree
+
+    from tools.model.edit_config import edit_config
+    from tools.model.instances import read
+
+    schema = _schema(args)
+    values = []
+    for file in (args.old, args.new):
+        value, faults = read(schema, file, "config")
+        for fault in faults:
+            output.complain(f"{file}:{fault.line}: {fault.message}")
+        if faults:
+            return 1
+        values.append(value)
+    config = edit_config(schema, *values)
+    if config is not None:
+        output.say(_pretty(etree.tostring(config)))
+    return 0

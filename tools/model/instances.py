@@ -22,6 +22,7 @@ from nms.model.values import Value
 
 DataType = Literal["data", "config", "rpc", "notification"]
 NETCONF: Final = "urn:ietf:params:xml:ns:netconf:base:1.0"
+NOTIFICATION: Final = "urn:ietf:params:xml:ns:netconf:notification:1.0"
 _STEP: Final = re.compile(r"/(?:[\w.-]+:)?([\w.-]+)((?:\[[^\]]*\])*)")
 _KEY: Final = re.compile(r"=\s*(?:'([^']*)'|\"([^\"]*)\")")
 
@@ -184,8 +185,9 @@ class _Xml:
                 top = etree.Element("data")
                 top.append(document)
             return schema.root, instance_xml.decode(schema.root, top)
-        if name.namespace in (None, NETCONF) and len(document):
-            document = next(child for child in document if etree.QName(child).localname != "eventTime")
+        content = [child for child in document if etree.QName(child).localname != "eventTime"]
+        if name.namespace in (None, NETCONF, NOTIFICATION) and content:
+            document = content[0]
             name = etree.QName(document)
         node = operation(schema, name.localname, schema.module_of_namespace.get(name.namespace or ""), kind)
         return node, instance_xml.decode(node, document)

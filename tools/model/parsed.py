@@ -6,6 +6,7 @@ of modules.  Nothing here knows what a finding is called.
 
 from __future__ import annotations
 
+import io
 import optparse
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import pyang.error
 import pyang.plugin
 import pyang.repository
 from pyang.plugins import lint
+from pyang.plugins import tree as pyang_tree
 
 from nms.errors import ConfigError
 from nms.model.library import standard_path
@@ -112,6 +114,28 @@ def parse(files: Sequence[Path], path: Sequence[Path] = (), *, strict: bool = Tr
         if position.ref in wanted
     }
     return Parsed(context, modules, places, sorted(errors))
+
+
+def tree(paths: Iterable[Path], path: Sequence[Path] = (), *, depth: int | None = None, at: str | None = None) -> str:
+    """The tree diagram of modules (RFC 8340).
+
+    Args:
+        depth: levels to show; None for all.
+        at: a schema path without prefixes; the tree below it.
+
+    Raises:
+        ConfigError: a path holds no YANG file, or a module is not valid.
+    """
+    parsed = parse(files_of(paths), path, strict=False)
+    for file, line, tag, text in parsed.errors:
+        if is_error(tag):
+            raise ConfigError(f"{file}:{line}: {text} (`nms model check` says more)")
+    drawn = io.StringIO()
+    below = at.strip("/").split("/") if at else None
+    pyang_tree.emit_tree(parsed.context, list(parsed.modules.values()), drawn, depth, None, below)
+    if not drawn.getvalue().strip():
+        raise ConfigError(f"there is no {at}" if at else "these modules define no nodes")
+    return drawn.getvalue().rstrip("\n")
 
 
 def _message(tag: str, arguments: Any) -> str:

@@ -26,7 +26,10 @@ _Step = tuple[InstancePath, Value, str, str]
 
 
 def edit_config(schema: Schema, old: Value, new: Value) -> etree._Element | None:
-    """The `<config>` that makes `new` out of `old`; None when they are the same (the order of what a server orders does not count)."""
+    """The `<config>` that makes `new` out of `old`; None when they are the same.
+
+    The order of what the system orders does not count.
+    """
     changes = diff(schema.root, old, new)
     config = etree.Element(f"{{{_BASE}}}config", nsmap={None: _BASE, "nc": _BASE, "yang": _YANG})
     for change in changes:

@@ -144,13 +144,13 @@ def _modules(parser: argparse.ArgumentParser) -> None:
 
 
 def _schema(args: argparse.Namespace) -> Schema:
-    from nms.model.load import load
+    from tools.model.engine import valid
     from tools.model.parsed import files_of
 
     if not args.module and not args.path:
         raise ConfigError("name the modules: --module NAME, and --path DIR for those that are not standard ones")
     modules = args.module or [file.name.partition("@")[0].removesuffix(".yang") for file in files_of(args.path)]
-    return load(args.path, modules)
+    return valid(args.path, modules)
 
 
 def _add_validate(topics: Any) -> None:
@@ -213,10 +213,10 @@ def _add_sample(topics: Any) -> None:
 
 def _sample(args: argparse.Namespace) -> int:
     from nms.model import json, xml
-    from nms.model.load import load
+    from tools.model.engine import valid
     from tools.model.sample import sample
 
-    schema = load(args.path, [args.name, *args.module])
+    schema = valid(args.path, [args.name, *args.module])
     value = sample(schema, args.name.partition(":")[0])
     if args.xml:
         output.say(_pretty(b"<data>" + xml.encode(schema.root, value) + b"</data>"))

@@ -131,6 +131,23 @@ def test_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.parametrize("broken", ["list item {", "container lid {", "type uint8;"])
+@pytest.mark.parametrize("command", ["sample", "validate", "tree", "compat"])
+def test_a_module_that_is_not_valid_is_one_line(
+    broken: str, command: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "ex.yang").write_text(MODULE.replace(broken, f"{broken.split()[0]}{broken[-1]}", 1))
+    (folder / "data").write_text("{}")
+    arguments = {
+        "sample": ["ex", "--path", str(folder)],
+        "validate": [str(folder / "data"), "--path", str(folder)],
+        "tree": [str(folder)],
+        "compat": [str(folder), str(folder)],
+    }
+    assert cli.main(["model", command, *arguments[command]]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 def test_tree(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["model", "tree", str(folder)]) == 0
     shown = capsys.readouterr().out

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from nms.errors import ConfigError, RpcError
-from nms.model.constraint_plan import plans
-from nms.model.load import load
+from nms.errors import ConfigError
 from nms.model.schema import Schema
+from tools.model.engine import compiled
 from tools.model.finding import Finding, found
 from tools.model.instances import check_file
 from tools.model.parsed import Parsed, Statement, files_of, folders_of, is_error, parse
@@ -77,7 +76,7 @@ def _load(folders: Sequence[Path], names: Iterable[str]) -> tuple[dict[str, Sche
     """The schema of each module, one for all if they fit together, and why a module has none."""
     names = list(names)
     try:
-        schema = _compiled(folders, names)
+        schema = compiled(folders, _all_features(names))
     except ConfigError as error:
         if len(names) == 1:
             return {}, {names[0]: str(error)}
@@ -87,19 +86,14 @@ def _load(folders: Sequence[Path], names: Iterable[str]) -> tuple[dict[str, Sche
     failures: dict[str, str] = {}
     for name in names:
         try:
-            schemas[name] = _compiled(folders, [name])
+            schemas[name] = compiled(folders, _all_features([name]))
         except ConfigError as error:
             failures[name] = str(error)
     return schemas, failures
 
 
-def _compiled(folders: Sequence[Path], names: Sequence[str]) -> Schema:
-    try:
-        schema = load(folders, [f"{name}:*" for name in names])
-        plans(schema)
-    except RpcError as error:
-        raise ConfigError(error.message) from None
-    return schema
+def _all_features(names: Iterable[str]) -> list[str]:
+    return [f"{name}:*" for name in names]
 
 
 def _costs(schema: Schema, module: Statement) -> Iterator[Finding]:

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from nms.errors import ConfigError
 from nms.model.library import standard_path
-from nms.model.load import load
 from nms.model.schema import Node, Schema
+from tools.model.engine import compiled
 from tools.model.parsed import Parsed, Statement, files_of, is_error, parse, schema_nodes
 from tools.model.xpath_cost import engine_node
 
@@ -107,7 +107,7 @@ def _edition(files: Sequence[Path], origins: dict[str, str], path: Sequence[Path
             raise ConfigError(f"{origins[file.name]}:{line}: {text} (`nms model check` says more)")
     modules = {name: module for name, module in parsed.modules.items() if module.keyword == "module"}
     try:
-        schema = load((*path, *standard_path()), [f"{name}:*" for name in modules])
+        schema = compiled((*path, *standard_path()), [f"{name}:*" for name in modules])
     except ConfigError as error:
         names = ", ".join(origins[parsed.files[name].name] for name in modules)
         raise ConfigError(f"{names}: {error}") from None

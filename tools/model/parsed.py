@@ -29,8 +29,8 @@ Statement = Any
 
 MAX_LINE = 120
 
-#: What pyang's own code raises on texts that it did not expect, as in a file that ends within a keyword.
-_DEFECTS = (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError)
+#: What pyang's and yangson's own code raises on texts that it did not expect, as in a file that ends within a keyword.
+DEFECTS = (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError)
 
 
 @dataclass(slots=True, eq=False)
@@ -97,14 +97,14 @@ def parse(files: Sequence[Path], path: Sequence[Path] = (), *, strict: bool = Tr
             raise ConfigError(f"{file}: {getattr(error, 'strerror', '') or 'the file is not UTF-8'}") from None
         try:
             module = context.add_module(str(file), text, primary_module=True)
-        except _DEFECTS:
+        except DEFECTS:
             raise ConfigError(f"{file}: the text is so far from YANG that pyang gives up on it") from None
         if module is not None:
             modules[module.arg] = module
             places[module.arg] = file
     try:
         context.validate()
-    except _DEFECTS:
+    except DEFECTS:
         names = ", ".join(map(str, files))
         raise ConfigError(f"{names}: pyang gives up on these modules; `pyang FILE` says more") from None
     wanted = {str(file): file for file in files}
@@ -114,6 +114,19 @@ def parse(files: Sequence[Path], path: Sequence[Path] = (), *, strict: bool = Tr
         if position.ref in wanted
     }
     return Parsed(context, modules, places, sorted(errors))
+
+
+def refuse_invalid(files: Sequence[Path], path: Sequence[Path] = ()) -> Parsed:
+    """`parse` without RFC 8407, of modules that must be valid.
+
+    Raises:
+        ConfigError: they are not: the first error's place and text.
+    """
+    parsed = parse(files, path, strict=False)
+    for file, line, tag, text in parsed.errors:
+        if is_error(tag):
+            raise ConfigError(f"{file}:{line}: {text} (`nms model check` says more)")
+    return parsed
 
 
 def tree(paths: Iterable[Path], path: Sequence[Path] = (), *, depth: int | None = None, at: str | None = None) -> str:
@@ -126,10 +139,7 @@ def tree(paths: Iterable[Path], path: Sequence[Path] = (), *, depth: int | None 
     Raises:
         ConfigError: a path holds no YANG file, or a module is not valid.
     """
-    parsed = parse(files_of(paths), path, strict=False)
-    for file, line, tag, text in parsed.errors:
-        if is_error(tag):
-            raise ConfigError(f"{file}:{line}: {text} (`nms model check` says more)")
+    parsed = refuse_invalid(files_of(paths), path)
     drawn = io.StringIO()
     below = at.strip("/").split("/") if at else None
     pyang_tree.emit_tree(parsed.context, list(parsed.modules.values()), drawn, depth, None, below)

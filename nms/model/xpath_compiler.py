@@ -2,8 +2,8 @@
 
 Types are static in XPath without variables, so conversions are chosen while compiling.  Every node-set closure gives
 document order without duplicates; its `shape` says what makes sorting unnecessary.  Noted on the way: the schema nodes
-the expression can touch, each with how far up the way to it goes.  What belongs to the whole schema (leafref paths, whens, prefixes) is
-asked of `nms.model.xpath.Expressions`.
+the expression can touch, each with how far up the way to it goes.  What belongs to the whole schema (leafref paths,
+whens, prefixes) is asked of `nms.model.xpath.Expressions`.
 """
 
 from __future__ import annotations

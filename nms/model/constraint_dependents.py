@@ -38,7 +38,8 @@ class Dependent:
 
     def crosses(self, depth: int) -> bool:
         """Whether all entries of some list are visited from an instance `depth` steps below the root."""
-        return isinstance(self.rule, UniqueRule) or any(node.kind == "list" for node in self.route[depth:])
+        whole = self.slot is not None and isinstance(self.rule, UniqueRule)
+        return whole or any(node.kind == "list" for node in self.route[depth:])
 
 
 @dataclass(slots=True, eq=False)
@@ -94,11 +95,14 @@ class Dependents:
         return self._of.get(node, ())
 
     def optional(self, node: Node) -> Sequence[int]:
-        """Places in the path of an instance of `node` of containers without presence that something depends on."""
+        """Places in the path of an instance of `node` of containers that data in them brings into use."""
         found = self._optional.get(node)
         if found is None:
-            above = tree.route(node)[:-1]
-            found = self._optional[node] = [i for i, n in enumerate(above) if n.kind == "container" and self.on(n)]
+            found = self._optional[node] = [
+                place
+                for place, n in enumerate(tree.route(node)[:-1])
+                if n.kind == "container" and not n.presence and (n.whens or n.cases) and self.on(n)
+            ]
         return found
 
     def lost(self, node: Node) -> Sequence[Referral]:

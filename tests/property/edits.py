@@ -11,9 +11,12 @@ from nms.model.path import parse_path
 from nms.model.schema import Node, Schema
 from nms.model.types import InvalidValue, module_resolver
 from nms.model.values import EMPTY, AnyData, InstanceId
+from nms.model.xpath import expressions
 
-WORDS = ("a", "a", "b", "b", "c", "yes", "full", "rail", "bad", "gw")
-NUMBERS = (0, 1, 1, 2, 2, 3, 4, 5, 13, 40, 60)
+WORDS = ("a", "a", "a", "b", "b", "b", "c", "yes", "full", "rail", "bad", "gw")
+POOLS = {"string": WORDS, "boolean": ("true", "false"), "decimal64": ("1.5", "-1.5", "2.0", "0.25", "3.0")}
+WEIGHTS = {"list": 6}
+NUMBERS = (0, 1, 1, 1, 2, 2, 3, 4, 5, 13, 40, 60)
 
 
 class Editor:
@@ -29,19 +32,22 @@ class Editor:
         self.random = random
         self.pointers = pointers
         self.rude = rude
+        self.root: Any = schema.root.blank
 
     def change(self, root: Any) -> Any:
         """`root` with up to three edits."""
         for _ in range(self.random.choice((1, 1, 1, 2, 3))):
+            self.root = root
             root = self.inner(self.schema.root, root)
         return root
 
     def inner(self, node: Node, value: Any) -> Any:
         """An instance with one child edited."""
         slots = list(value)
-        child = self.random.choice([n for n in node.children if n.config and n not in node.keys] or [None])
-        if child is None:
+        choices = [n for n in node.children if n.config and n not in node.keys]
+        if not choices:
             return value
+        child = self.random.choices(choices, [WEIGHTS.get(n.kind, 1 + len(n.children)) for n in choices])[0]
         slots[child.index] = self.child(child, slots[child.index])
         if slots[child.index] is not None and self.random.random() > self.rude:
             for choice, case in child.cases:
@@ -57,6 +63,8 @@ class Editor:
             return None if gone else self.scalar(node)
         if node.kind == "leaf-list":
             value = self.scalar(node)
+            if value is None:
+                return held
             kept = tuple(v for v in held or () if v != value)
             return (kept if len(kept) < len(held or ()) and gone else (*kept, value)) or None
         if node.kind == "container":
@@ -89,10 +97,17 @@ class Editor:
                 value = self.inner(node, value)
         return value
 
+    def values(self, node: Node) -> list[Any]:
+        """What instances of a leaf or leaf-list hold now."""
+        return [value for _, value in tree.instances(self.schema.root, self.root, tree.route(node))]
+
     def scalar(self, node: Node) -> Any:
-        """A value of a leaf or leaf-list."""
+        """A value of a leaf or leaf-list; None for a leafref that has nothing to refer to."""
         kind = node.type
         assert kind is not None
+        if kind.leafref is not None and self.random.random() < 0.9:
+            targets = expressions(self.schema).leafref(node).nodes
+            return self.random.choice([value for target in targets for value in self.values(target)] or [None])
         resolve = module_resolver(node.module)
         while True:
             kind_of = self.random.choice(kind.members) if kind.members else kind
@@ -106,8 +121,8 @@ class Editor:
                     return InstanceId(text)
                 except RpcError:
                     continue
-            pool = kind_of.enums or kind_of.identities or (WORDS if base == "string" else NUMBERS)
+            pool = kind_of.enums or kind_of.identities or kind_of.bits or POOLS.get(base, NUMBERS)
             try:
-                return kind.parse(str(self.random.choice(sorted(pool) if pool is not WORDS else WORDS)), resolve)
+                return kind.parse(str(self.random.choice(list(pool))), resolve)
             except InvalidValue:
                 continue

@@ -164,7 +164,8 @@ def _identity(element: etree._Element) -> Datastore:
 
 def _source(context: Context, element: etree._Element) -> Datastore | list[Edit]:
     """A <source>: a datastore or an inline <config>."""
-    if len(element) == 1 and element[0].tag == f"{{{NETCONF}}}config":
+    # without namespace too: see `Parameters`
+    if len(element) == 1 and element[0].tag in (f"{{{NETCONF}}}config", "config"):
         check_attributes(element[0])
         return xml.decode_edit(context.schema, element[0], "merge")
     return _datastore(context, element)

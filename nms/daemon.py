@@ -12,6 +12,7 @@ import gc
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -129,6 +130,8 @@ def _startup(schema: Schema, file: Path) -> Value:
             return json.decode(schema.root, orjson.loads(text))
         parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True)
         root = etree.fromstring(text, parser)
+        if root.getroottree().docinfo.internalDTD is not None:
+            raise ConfigError(f"{file}: a document type declaration is not allowed")
         if root.tag in schema.root.by_tag:  # a single top-level container without a wrapper
             wrapper = etree.Element("config")
             wrapper.append(root)
@@ -229,7 +232,9 @@ def _address(section: str, address: object, key: str = "listen") -> Any:
     try:
         yield
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
+        # asyncio's own words repeat the address; those of the resolver have numbers of their own
+        known = error.errno and not isinstance(error, socket.gaierror)
+        reason = os.strerror(error.errno) if known else error.strerror or str(error)
         raise ConfigError(f"[{section}] {key}: cannot listen on {address}: {reason}") from None
 
 

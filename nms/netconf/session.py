@@ -2,7 +2,7 @@
 
 Transport-agnostic: SSH, TLS and Unix sockets feed it bytes and give it a `Transport`.  Rpcs are answered in their order
 (RFC 6241 section 4.5), one per turn of the loop, so that a client that pipelines does not starve the others; what may
-take long (a large message, an XPath filter, a replay, a commit with its fsync) runs in a thread.  A client that does
+take long (a large message, a whole datastore, a replay, a commit with its fsync) runs in a thread.  A client that does
 not read is not read from; a subscriber that never reads is closed.
 """
 
@@ -27,7 +27,7 @@ from nms.operations.request import (
     GetSchema,
     Principal,
     Request,
-    XPathFilter,
+    SubtreeFilter,
 )
 
 log = logging.getLogger(__name__)
@@ -159,9 +159,9 @@ class NetconfSession:
             self._in_thread(call)
 
     def _is_quick(self, request: Request | Exception) -> bool:
-        """Is a request answered at once?  Only reads are: all others wait for the writer, the disk, or other code."""
+        """Is a request answered at once?  Only reads of a part are: others wait for the writer, the disk or others."""
         if isinstance(request, Get):
-            return not self._slow and not isinstance(request.filter, XPathFilter)
+            return isinstance(request.filter, SubtreeFilter) and not self._slow
         return isinstance(request, GetSchema | Exception)
 
     def _timed(self, call: Call) -> bytes:

@@ -76,6 +76,9 @@ class Client:
 Scenario = Callable[[Client, RecordingCore], Awaitable[None]]
 
 
+QUICK = "<get><filter/></get>"
+
+
 @pytest.fixture(scope="module")
 def schema() -> Schema:
     return example_schema()
@@ -106,7 +109,7 @@ def test_pipelined_rpcs_are_answered_in_order_though_some_run_in_threads(schema:
             return Reply()
 
         core.answers = {type(request): answer for request in (Get(),)}
-        client.send("<get/>", "<commit/>", "<get/>", f"<get><!--{'x' * 300_000}--></get>", "<get/>")
+        client.send(QUICK, "<commit/>", QUICK, f"<get><!--{'x' * 300_000}--></get>", QUICK)
         await client.until(lambda: len(client.received) == 5)
         assert [f'message-id="{i}"' in message for i, message in enumerate(client.received)] == [True] * 5
         assert threads == [True, True, False, True]
@@ -123,20 +126,20 @@ def test_reads_that_may_take_long_leave_the_loop(schema: Schema, monkeypatch: py
             return Reply()
 
         core.answers = {Get: answer, CreateSubscription: answer}
-        client.send("<get/>", '<get><filter type="xpath" select="//*"/></get>', SUBSCRIBE, "<get/>")
-        await client.until(lambda: len(client.received) == 4)
-        assert in_loop == [True, False, False, True]
+        client.send(QUICK, '<get><filter type="xpath" select="//*"/></get>', "<get/>", SUBSCRIBE, QUICK)
+        await client.until(lambda: len(client.received) == 5)
+        assert in_loop == [True, False, False, False, True]
         monkeypatch.setattr(session_module, "SPARE", 0.0)  # from now on each read is a slow one
-        client.send("<get/>", "<get/>")
-        await client.until(lambda: len(client.received) == 6)
-        assert in_loop[4:] == [True, False]
+        client.send(QUICK, QUICK)
+        await client.until(lambda: len(client.received) == 7)
+        assert in_loop[5:] == [True, False]
 
     play(schema, scenario)
 
 
 def test_one_rpc_per_turn_of_the_loop(schema: Schema) -> None:
     async def scenario(client: Client, core: RecordingCore) -> None:
-        client.send(*["<get/>"] * 10)
+        client.send(*[QUICK] * 10)
         counts = []
         for _ in range(3):
             counts.append(len(client.received))

@@ -233,8 +233,9 @@ def _address(section: str, address: object, key: str = "listen") -> Any:
         yield
     except OSError as error:
         # asyncio's own words repeat the address; those of the resolver have numbers of their own
-        known = error.errno and not isinstance(error, socket.gaierror)
-        reason = os.strerror(error.errno) if known else error.strerror or str(error)
+        reason = error.strerror or str(error)
+        if error.errno and not isinstance(error, socket.gaierror):
+            reason = os.strerror(error.errno)
         raise ConfigError(f"[{section}] {key}: cannot listen on {address}: {reason}") from None
 
 

@@ -12,6 +12,7 @@ import gc
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -137,6 +138,8 @@ def _startup(schema: Schema, file: Path) -> Value:
             return json.decode(schema.root, orjson.loads(text))
         parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True)
         root = etree.fromstring(text, parser)
+        if root.getroottree().docinfo.internalDTD is not None:
+            raise ConfigError(f"{file}: a document type declaration is not allowed")
         if root.tag in schema.root.by_tag:  # a single top-level container without a wrapper
             wrapper = etree.Element("config")
             wrapper.append(root)
@@ -204,8 +207,9 @@ async def _tls(core: Core, config: Config, credentials: Credentials, stack: cont
 async def _unix(core: Core, config: Config, credentials: Credentials, stack: contextlib.AsyncExitStack) -> str:
     section = config.netconf.unix
     assert section is not None
-    with _address("netconf.unix", section.path):
+    with _address("netconf.unix", section.path, key="path"):
         listener = await unix.listen(core, section.path, principal=credentials.principal)
+    stack.callback(section.path.unlink, missing_ok=True)
     stack.callback(listener.close)
     return _said("NETCONF on", listener.addresses)
 
@@ -232,12 +236,14 @@ async def _restconf(core: Core, config: Config, credentials: Credentials, stack:
 
 
 @contextlib.contextmanager
-def _address(section: str, address: object) -> Any:
+def _address(section: str, address: object, key: str = "listen") -> Any:
     try:
         yield
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise ConfigError(f"[{section}] listen: cannot listen on {address}: {reason}") from None
+        # asyncio's own words repeat the address; those of the resolver have numbers of their own
+        known = error.errno and not isinstance(error, socket.gaierror)
+        reason = os.strerror(error.errno) if known else error.strerror or str(error)
+        raise ConfigError(f"[{section}] {key}: cannot listen on {address}: {reason}") from None
 
 
 def _said(what: str, addresses: Sequence[tuple[str, int] | str]) -> str:
@@ -253,7 +259,12 @@ async def _tick(core: Core) -> None:
         due = core.next_tick()
         wait = 1.0 if due is None else min(1.0, max(0.0, (due - datetime.now(UTC)).total_seconds()))
         await asyncio.sleep(wait)
-        core.tick(datetime.now(UTC))
+        try:
+            # waits for the writer's turn, and a confirmed commit that is over is undone with an fsync: not in the loop
+            await asyncio.to_thread(core.tick, datetime.now(UTC))
+        except Exception:  # what could not be done, the disk being full perhaps, is tried again
+            log.exception("what falls due could not be done")
+            await asyncio.sleep(1.0)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

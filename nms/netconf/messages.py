@@ -130,7 +130,9 @@ def operation_of(rpc: etree._Element) -> etree._Element:
             missing-element or bad-element for no operation or several.
     """
     if rpc.tag != f"{{{NETCONF}}}rpc":
-        raise RpcError("malformed-message", f"<{etree.QName(rpc).localname}> is not an <rpc>", type="rpc")
+        found = etree.QName(rpc)
+        where = f"of namespace {found.namespace}" if found.namespace else "without namespace"
+        raise RpcError("malformed-message", f"<{found.localname}> {where} is not NETCONF's <rpc>", type="rpc")
     if rpc.get("message-id") is None:
         raise RpcError(
             "missing-attribute",

@@ -81,6 +81,12 @@ def schema() -> Schema:
     return example_schema()
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However loaded the machine is, no read counts as slow."""
+    monkeypatch.setattr(session_module, "SPARE", 60.0)
+
+
 def play(schema: Schema, scenario: Scenario) -> None:
     async def run() -> None:
         core = RecordingCore(schema)
@@ -104,6 +110,26 @@ def test_pipelined_rpcs_are_answered_in_order_though_some_run_in_threads(schema:
         await client.until(lambda: len(client.received) == 5)
         assert [f'message-id="{i}"' in message for i, message in enumerate(client.received)] == [True] * 5
         assert threads == [True, True, False, True]
+
+    play(schema, scenario)
+
+
+def test_reads_that_may_take_long_leave_the_loop(schema: Schema, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(client: Client, core: RecordingCore) -> None:
+        in_loop: list[bool] = []
+
+        def answer(request: Request) -> Reply:
+            in_loop.append(threading.current_thread() is threading.main_thread())
+            return Reply()
+
+        core.answers = {Get: answer, CreateSubscription: answer}
+        client.send("<get/>", '<get><filter type="xpath" select="//*"/></get>', SUBSCRIBE, "<get/>")
+        await client.until(lambda: len(client.received) == 4)
+        assert in_loop == [True, False, False, True]
+        monkeypatch.setattr(session_module, "SPARE", 0.0)  # from now on each read is a slow one
+        client.send("<get/>", "<get/>")
+        await client.until(lambda: len(client.received) == 6)
+        assert in_loop[4:] == [True, False]
 
     play(schema, scenario)
 
@@ -260,6 +286,8 @@ def test_replay_follows_the_reply_and_notifications_keep_their_order(schema: Sch
         core.answers = {CreateSubscription: subscribe}
         client.send(SUBSCRIBE, "<get/>")
 
+        await client.until(lambda: sinks)
+
         def publish() -> None:
             for event in events(schema, 50):
                 sinks[0](event)
@@ -287,6 +315,7 @@ def test_a_subscriber_that_never_reads_is_closed(schema: Schema, monkeypatch: py
 
         core.answers = {CreateSubscription: subscribe}
         client.send(SUBSCRIBE)
+        await client.until(lambda: client.received)
         client.session.pause_writing()
         for event in events(schema, 10):
             sinks[0](event)

@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -72,7 +73,7 @@ async def run(config: Config, file: Path, pid_file: Path | None = None, *, verbo
             # The domain's packages are large: a generic server does without them.
             from nms import domain
 
-            credentials = await _domain(domain.start(core, config, stack), file)
+            credentials = await _domain(domain.start(core, _with_places(config, file.parent), stack), file)
         ticker = asyncio.create_task(_tick(core))
         stack.push_async_callback(_cancel, ticker)
         listening = [await start(core, config, credentials, stack) for start in _listeners(config)]
@@ -86,6 +87,13 @@ async def run(config: Config, file: Path, pid_file: Path | None = None, *, verbo
         await stopped.wait()
         log.info("stopping")
     return 0
+
+
+def _with_places(config: Config, folder: Path) -> Config:
+    """`config` with places beside the file for what it names none for."""
+    drivers = replace(config.drivers, state=config.drivers.state or folder / "drivers")
+    packages = replace(config.packages, path=config.packages.path or folder / "packages")
+    return replace(config, drivers=drivers, packages=packages)
 
 
 async def _domain(starting: Awaitable[Credentials], file: Path) -> Credentials:

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from nms.errors import ConfigError
-from nms.model import load
+from nms.model import library, load
 
 STANDARD = sorted(
     file.stem
-    for folder in load.standard_path()
+    for folder in library.standard_path()
     for file in folder.glob("*.yang")
     if not file.read_text("utf-8").lstrip().startswith("submodule")
 )
@@ -47,7 +47,10 @@ def test_what_is_wrong_with_a_module_is_one_line(tmp_path: Path, text: str | Non
 
 
 def test_unique_may_lead_through_a_choice(tmp_path: Path) -> None:
-    text = HEAD + "list l { key k; leaf k { type string; } choice c { case d { leaf u { type string; } } } unique c/d/u; } }"
+    text = (
+        HEAD
+        + "list l { key k; leaf k { type string; } choice c { case d { leaf u { type string; } } } unique c/d/u; } }"
+    )
     (tmp_path / "m.yang").write_text(text)
     node = load.load([tmp_path], ["m"]).find("/m:l")
     assert [[leaf.name for leaf in path] for alternatives in node.unique for path in alternatives] == [["u"]]

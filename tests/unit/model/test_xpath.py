@@ -244,8 +244,10 @@ NODES: list[tuple[str, list[str]]] = [
     ("/x:top/parent::*", []),  # the root is no element
     ("/x:top/x:item/parent::x:top", ["/top"]),
     ("/x:top/x:item/x:id/../x:size", ["/top/item[id='b']/size", "/top/item[id='a']/size"]),
-    ("/x:top/x:item[x:id='b']/x:sub/x:value/ancestor::*",
-     ["/top", "/top/item[id='b']", "/top/item[id='b']/sub[a='1'][b='x']"]),
+    (
+        "/x:top/x:item[x:id='b']/x:sub/x:value/ancestor::*",
+        ["/top", "/top/item[id='b']", "/top/item[id='b']/sub[a='1'][b='x']"],
+    ),
     ("//x:value/ancestor::*[1]", ["/top/item[id='b']/sub[a='1'][b='x']"]),
     ("//x:value/ancestor-or-self::*[1]", ["/top/item[id='b']/sub[a='1'][b='x']/value"]),
     ("//x:value/ancestor::x:item", ["/top/item[id='b']"]),

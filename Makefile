@@ -32,9 +32,9 @@ check: bindings
 	$(SAY) 'types'
 	@$(BIN)/mypy --no-error-summary
 	$(SAY) 'import contracts'
-	@$(BIN)/lint-imports --no-color >/dev/null || { $(BIN)/lint-imports; exit 1; }
+	@$(BIN)/lint-imports >/dev/null || { $(BIN)/lint-imports; exit 1; }
 	$(SAY) 'YANG modules'
-	@$(if $(wildcard tools/check_yang.py),$(BIN)/python -m tools.check_yang,true)
+	@$(BIN)/python -m tools.check_yang
 
 bench: bindings
 	$(SAY) 'measurements'
@@ -42,7 +42,7 @@ bench: bindings
 
 # The compiler compares the models' digest with the one stamped into bindings/gen, and does nothing when they agree.
 bindings: $(READY)
-	@$(if $(wildcard tools/compile_yang.py),$(BIN)/python -m tools.compile_yang,true)
+	@$(BIN)/python -m tools.compile_yang
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \

@@ -106,7 +106,8 @@ class Client:
         """Notifications of an event stream as they come (RFC 8040 section 6), without end."""
         connection = self._connect(timeout=None)
         try:
-            connection.request("GET", f"/restconf/streams/{quote(stream)}", headers={"Accept": "text/event-stream"})
+            target = f"/restconf/streams/{quote(stream)}/json"
+            connection.request("GET", target, headers={"Accept": "text/event-stream"})
             response = connection.getresponse()
             if response.status != 200:
                 raise _error(response.status, response.read())

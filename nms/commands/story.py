@@ -93,7 +93,8 @@ def _run(args: argparse.Namespace) -> int:
     stay = not args.once and sys.stdin.isatty() and sys.stdout.isatty()
     folder = args.folder or Path(tempfile.mkdtemp(prefix="mec-nms-"))
     teller = Teller()
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     try:
         with contextlib.ExitStack() as stack:
             if args.folder is None:
@@ -342,13 +343,14 @@ def _invite(a: Domain, b: Domain, where: Place) -> None:
     ssh, restconf = a.config.netconf.ssh.listen, a.config.restconf.listen
     federation = f"https://{restconf}/restconf/data/mec-federation:federation"
     output.console.print("\n[bold]Look around; Ctrl-C terminates everything[/bold]")
+    console2 = f"netconf-console2 --host {ssh.host} --port {ssh.port} --user admin -p ''"
     for line in (
         f"nms partner list --config {a.file}",
         f"nms app status --config {a.file}",
         f"nms get mec-system:system --config {b.file}",
         f"nms watch --config {a.file}",
         f"nms app deploy hello-edge --id order-2 --dns-name two.mec.{b.id} --config {a.file}",
-        f"netconf-console2 --host {ssh.host} --port {ssh.port} --user admin --privKeyFile {a.folder}/admin_key --get",
+        f"{console2} --privKeyFile {a.folder}/admin_key --get -x /federation",
         f"curl --cacert {a.folder}/ca.pem --cert {a.folder}/admin.pem --key {a.folder}/admin-key.pem {federation}",
         f"dig @{where.server[0]} -p {where.server[1]} {where.name}",
     ):

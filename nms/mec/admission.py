@@ -42,7 +42,9 @@ class Admission:
             agreement = self._terms(intent.scope, tx.new)
             quota = agreement.get("quota", {})
             held = self._entries(intent.scope, "deployment", tx.new)
-            busy = any(each["package"] == intent.id for each in held) or self._ending(intent)
+            # An agreement that ends takes packages and deployments along.
+            ends = not intent.scope.own and not agreement
+            busy = not ends and (any(each["package"] == intent.id for each in held) or self._ending(intent))
             most = int(quota["package-size"]) if "package-size" in quota else None
             self._onboarding.check(intent, busy=busy, max_size=most)
             if intent.old is None and intent.new is not None:
@@ -108,11 +110,8 @@ class Admission:
             raise RpcError("invalid-value", f"deployment {intent.id} is confirmed already", path=where)
         held = (intent.held or {}).get("state", {})
         lapsed = "prepared-until" not in held and old.get("phase") == "prepared"
-        if (
-            lapsed
-            and new.get("phase", "confirmed") == "confirmed"
-            and not self._lifecycle.busy("deployment", intent.id)
-        ):
+        busy = self._lifecycle.busy(intent.scope, "deployment", intent.id)
+        if lapsed and new.get("phase", "confirmed") == "confirmed" and not busy:
             raise RpcError("operation-failed", f"what was prepared for {intent.id} has lapsed", path=where, status=409)
 
     def _zones_known(self, intent: Intent, agreement: Members, named: Iterable[str]) -> None:

@@ -1,7 +1,8 @@
 """One domain: the blocks that its configuration lists, their reference points, and the core that they stand on.
 
 Which block talks to which is written here and nowhere else: a reference point is given a session on this domain's own
-core, or on a partner's.  Blocks start from the infrastructure upwards, each taking up what it finds; they end in reverse.
+core, or on a partner's.  Blocks start from the infrastructure upwards, each taking up what it finds, and end in
+reverse.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from nms.mec.reference_points import Mm1, Mm2, Mm3, Mm4, Mm5, Mm6
 from nms.mec.scope import scope_of
 from nms.mec.session import SYSTEM, DataEdit, LocalSession, to_edit
 from nms.mec.session import Core as Dispatcher
-from nms.mec.transfer import PackageSource
+from nms.mec.transfer import PackageSource, Transfers
 from nms.mec.vim import Vim
 from nms.mec.zones import OWN, UNDER_AGREEMENT
 from nms.operations.request import EditConfig, Invoke, Session
@@ -120,6 +121,7 @@ async def start(
     drivers: Drivers | None = None,
     partners: Partners | None = None,
     source: PackageSource | None = None,
+    measure_interval: float = 10.0,
 ) -> Domain:
     """Run the blocks of `config.domain.blocks` in the running event loop.
 
@@ -128,6 +130,7 @@ async def start(
         drivers: in place of those that the configuration names.
         partners: None: there are none.
         source: where packages and images of other machines come from; None: nowhere.
+        measure_interval: seconds between two measurements of the infrastructure.
 
     Raises:
         ConfigError: a block lacks what it needs, or a driver does.
@@ -137,7 +140,7 @@ async def start(
     publisher = publisher or Publisher(core.store, core.streams)
     domain = Domain(publisher, PackageStore(packages_folder(config)))
     try:
-        await _assemble(domain, core, config, blocks, drivers, partners or NoPartners(), source)
+        await _assemble(domain, core, config, blocks, drivers, partners or NoPartners(), source, measure_interval)
     except BaseException:
         await domain.close()
         raise
@@ -161,6 +164,7 @@ async def _assemble(
     drivers: Drivers | None,
     partners: Partners,
     source: PackageSource | None,
+    measure_interval: float,
 ) -> None:
     for block, needed in (("mepm", ("mep", "vim")), ("oss", ("meo",))):
         if block in blocks and (missing := [name for name in needed if name not in blocks]):
@@ -180,25 +184,26 @@ async def _assemble(
         return session
 
     publisher = domain.publisher
+    transfers = Transfers(domain.content, source)
     vim_base, platform_base = f"{vim.VIMS}[id='{VIM}']", f"{mep.PLATFORMS}[id='{PLATFORM}']"
     manager_base = f"{mepm.MANAGERS}[id='{MANAGER}']"
     keys, signed = config.packages.trusted_keys, config.packages.require_signature
     if "vim" in blocks:
         assert drivers is not None
-        domain.vim = Vim(publisher, drivers.vim, domain.content, VIM, local(vim_base), source)
+        domain.vim = Vim(publisher, drivers.vim, transfers, VIM, local(vim_base), measure_interval)
         await _run(domain, core, domain.vim, [vim.VIMS])
     if "mep" in blocks:
         assert drivers is not None
         domain.mep = Mep(publisher, drivers.dns, drivers.data_plane, PLATFORM)
         await _run(domain, core, domain.mep, [])
     if "mepm" in blocks:
-        onboarding = Onboarding(publisher, domain.content, source, keys, signed)
+        onboarding = Onboarding(publisher, transfers, keys, signed)
         platform, infrastructure = (PLATFORM, Mm5(local(platform_base))), (VIM, Mm6(local(vim_base)))
         domain.mepm = Mepm(publisher, onboarding, MANAGER, platform, infrastructure)
         domain.mm2 = Mm2(local(manager_base))
         await _run(domain, core, domain.mepm, [mepm.MANAGERS])
     if "meo" in blocks:
-        onboarding = Onboarding(publisher, domain.content, source, keys, signed, notify=True)
+        onboarding = Onboarding(publisher, transfers, keys, signed, notify=True)
         manager = (MANAGER, Mm3(local(manager_base))) if "mepm" in blocks else None
         vims = {VIM: Mm4(local(vim_base))} if "vim" in blocks else {}
         domain.meo = Meo(publisher, onboarding, config.domain.id, manager, vims, partners)

@@ -80,7 +80,8 @@ class Run:
         percent = inner if isinstance(inner, int) else inner.progress
         low, high = self.share
         progress = low + (high - low) * percent // 100
-        if progress != self.progress:
+        # A step may follow several occurrences; what is shown never goes back.
+        if progress > self.progress:
             self.progress = progress
             self.report()
 
@@ -164,9 +165,9 @@ class LifeCycle:
 
     # -- in the event loop
 
-    def busy(self, subject_type: str, subject: str) -> bool:
-        """Whether work about a subject is under way or waits, in any scope."""
-        return any(run.subject == subject and run.subject_type == subject_type for run in self._runs.values())
+    def busy(self, scope: Scope, subject_type: str, subject: str) -> bool:
+        """Whether work about a subject is under way or waits."""
+        return any(run.key == (scope.base, subject_type, subject) for run in self._runs.values())
 
     def resume(self) -> None:
         """Take up what an earlier process of the daemon has left unfinished, oldest first."""
@@ -201,9 +202,14 @@ class LifeCycle:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def idle(self) -> None:
-        """Wait until nothing is under way."""
-        while tasks := [run.task for run in self._runs.values() if run.task is not None and not run.task.done()]:
+    async def idle(self, scope: Scope, subject_type: str) -> None:
+        """Wait until nothing is under way about any subject of that type in a scope."""
+
+        def under_way() -> list[asyncio.Task[None]]:
+            runs = [run for run in self._runs.values() if (run.scope, run.subject_type) == (scope, subject_type)]
+            return [run.task for run in runs if run.task is not None and not run.task.done()]
+
+        while tasks := under_way():
             await asyncio.wait(tasks)
 
     def _enqueue(self, run: Run) -> None:

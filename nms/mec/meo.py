@@ -23,8 +23,10 @@ from nms.mec.onboarding import Onboarding, descriptor_of
 from nms.mec.partners import Partners
 from nms.mec.parts import Part, Parts, reference
 from nms.mec.placement import Demand, Place, choose
+from nms.mec.provisioning import Provisioning
 from nms.mec.publisher import Publisher, timestamp
 from nms.mec.reference_points import Mm3, Mm4, plain
+from nms.mec.relocation import Relocation
 from nms.mec.scope import Duty, Intent, IntentProvider, Scope
 from nms.mec.session import Members
 from nms.mec.zones import OWN, UNDER_AGREEMENT, Zones
@@ -53,6 +55,7 @@ class Meo:
     ) -> None:
         self._publisher = publisher
         self._onboarding = onboarding
+        provisioning = Provisioning(publisher, onboarding, manager[1] if manager is not None else None, vims, partners)
         self._domain = domain
         self._manager_id = manager[0] if manager is not None else ""
         self._manager = manager[1] if manager is not None else None
@@ -63,6 +66,8 @@ class Meo:
         self._loop = asyncio.get_running_loop()
         self._timers: dict[tuple[str, str], asyncio.TimerHandle] = {}
         self._refreshing: asyncio.Task[None] | None = None
+        self.observation = Observation(publisher, self.parts_of, self._parts, self._manager, partners, self._busy)
+        relocation = Relocation(publisher, self._parts, self.parts_of, self.observation)
         reserved = Step("resources are reserved", self._reserve, self._release)
         carried = Step("instances run", self._instantiate, self._terminate)
         reported = Step("endpoints are reported", self._report)
@@ -73,10 +78,13 @@ class Meo:
                 (PACKAGE, "onboard"): [
                     Step("content is here", onboarding.transfer),
                     Step("content is checked", onboarding.check_content),
-                    Step("images are available", self._provide, self._withhold),
-                    Step("package is known", self._know),
+                    Step("images are available", provisioning.provide, provisioning.withhold),
+                    Step("package is known", provisioning.know),
                 ],
-                (PACKAGE, "delete-package"): [Step("images are removed", self._withhold)],
+                (PACKAGE, "delete-package"): [
+                    Step("instances are gone", lambda run: self.lifecycle.idle(run.scope, DEPLOYMENT)),
+                    Step("images are removed", provisioning.withhold),
+                ],
                 (DEPLOYMENT, "instantiate"): [
                     Step("zones are chosen", self._place),
                     reserved,
@@ -88,21 +96,21 @@ class Meo:
                 (DEPLOYMENT, "start"): [Step("instances run", self._operate), reported],
                 (DEPLOYMENT, "stop"): [Step("instances are stopped", self._operate), reported],
                 (RELOCATION, "relocate"): [
-                    Step("instance runs in the target zone", self._move_in, self._move_back),
-                    Step("instance is withdrawn from the old zone", self._move_out),
+                    Step("instance runs in the target zone", relocation.move_in, relocation.move_back),
+                    Step("instance is withdrawn from the old zone", relocation.move_out),
                 ],
             },
             self._ended,
         )
         self.admission = Admission(publisher, self.zones, onboarding, self.lifecycle)
-        self.observation = Observation(publisher, self.lifecycle, self.parts_of, self._parts, self._manager, partners)
         duties = {
             path: duty
             for base in (OWN.base, UNDER_AGREEMENT)
             for path, duty in (
-                (f"{base}/{PACKAGE}", Duty(self.admission.packages, self._act_package)),
                 (f"{base}/{DEPLOYMENT}", Duty(self.admission.deployments, self._act_deployment)),
                 (f"{base}/{RELOCATION}", Duty(self.admission.relocations, self._act_relocation)),
+                # Last: where all goes at once, packages go when the deployments are gone.
+                (f"{base}/{PACKAGE}", Duty(self.admission.packages, self._act_package)),
             )
         }
         self.provider = IntentProvider(publisher.schema, publisher.store, duties)
@@ -176,46 +184,6 @@ class Meo:
     def _act_relocation(self, intent: Intent) -> None:
         if intent.old is None and intent.new is not None:
             self.lifecycle.begin(intent, "relocate")
-
-    # -- packages
-
-    async def _provide(self, run: Run) -> None:
-        """Images to the infrastructure, the package to the platform manager; a broker has neither."""
-        info, digest = run.memo["info"], run.wanted["digest"]
-        image = info.descriptor["mec-app-descriptor:app-descriptor"]["sw-image"]
-        wish = {"name": info.name, "digest": info.image.digest, "size": str(info.image.size), "format": image["format"]}
-        for vim in self._vims.values():
-            await vim.add_image(info.image.digest, wish, run.within)
-        if self._manager is not None:
-            await self._manager.onboard(digest, {"digest": digest, "size": str(info.size)}, run.within)
-
-    async def _withhold(self, run: Run) -> None:
-        """Remove both, where no other package has the same content; and what was handed over to partners."""
-        entry = run.wanted or run.held
-        digest = entry["digest"] if entry else ""
-        if run.operation == "delete-package" and run.scope.own:
-            for partner, agreement in sorted({(each["partner"], each["agreement"]) for each in self._partners.zones()}):
-                mx3 = self._partners.mx3(partner, agreement)
-                if await mx3.package(run.subject) is not None:
-                    await mx3.offboard(run.subject)
-        if not digest or digest not in self._onboarding.content or self._others(run, digest):
-            return
-        info = await asyncio.to_thread(self._onboarding.verify, digest)
-        if self._manager is not None:
-            await self._manager.offboard(digest)
-        for vim in self._vims.values():
-            await vim.remove_image(info.image.digest)
-
-    def _others(self, run: Run, digest: str) -> bool:
-        """Whether another package, of whichever scope, has that content."""
-        return any(
-            entry.get("digest") == digest and (scope, entry["id"]) != (run.scope, run.subject)
-            for scope in (OWN, *self.zones.agreements())
-            for entry in self._publisher.entries(f"{scope.base}/{PACKAGE}")
-        )
-
-    async def _know(self, run: Run) -> None:
-        self._onboarding.onboarded(run)
 
     # -- deployments
 
@@ -304,49 +272,10 @@ class Meo:
             held = self._publisher.read(f"{scope.base}/{DEPLOYMENT}[id='{deployment}']")
             self.lifecycle.begin(Intent(scope, DEPLOYMENT, deployment, wanted, None, held), "terminate")
 
-    # -- relocations
-
-    async def _move_in(self, run: Run) -> None:
-        scope, deployment, target = run.scope, run.wanted["deployment"], run.wanted["target-zone"]
-        path = f"{scope.base}/{DEPLOYMENT}[id='{deployment}']"
-        entry = self._publisher.read(path) or {}
-        state = entry["state"]
-        instances = state["instance"]
-        if all(each["zone"] != target for each in instances):
-            # Both are shown from now on, so that a restart knows what to end.
-            first = max(int(each["id"]) for each in instances) + 1
-            reason = [run.wanted.get("reason", "relocated")]
-            moved = [{"id": str(first + number), "zone": target, "reason": reason} for number in range(len(instances))]
-            self._publisher.state(f"{path}/state", {**state, "instance": [*instances, *moved]})
-        package = self._package_of(scope, entry) or {}
-        descriptor = descriptor_of(package, entry["package"], path)
-        for part in self.parts_of(scope, deployment):
-            if part.zone == target:
-                await self._parts.reserve(part, capacity.demand(descriptor), 300)
-                await self._parts.hand_over(part, package, run.within)
-                await self._parts.instantiate(part, entry, package, descriptor, run.within)
-        await self.observation.report(scope, deployment)
-
-    async def _move_out(self, run: Run) -> None:
-        await self._keep(run, stay=lambda zone: bool(zone == run.wanted["target-zone"]))
-
-    async def _move_back(self, run: Run) -> None:
-        await self._keep(run, stay=lambda zone: bool(zone != run.wanted["target-zone"]))
-
-    async def _keep(self, run: Run, stay: Any) -> None:
-        """Withdraw the instances of a deployment that shall not stay."""
-        scope, deployment = run.scope, run.wanted["deployment"]
-        for part in self.parts_of(scope, deployment):
-            if not stay(part.zone):
-                await self._parts.terminate(part)
-                await self._parts.release(part)
-        path = f"{scope.base}/{DEPLOYMENT}[id='{deployment}']/state"
-        state = self._publisher.read(path) or {}
-        kept = [each for each in state.get("instance", ()) if stay(each["zone"])]
-        self._publisher.state(path, {**state, "instance": kept})
-        await self.observation.report(scope, deployment)
-
     # -- parts
+
+    def _busy(self, scope: Scope, deployment: str) -> bool:
+        return self.lifecycle.busy(scope, DEPLOYMENT, deployment)
 
     def parts_of(self, scope: Scope, deployment: str) -> list[Part]:
         """The parts of a deployment, as its state shows them."""

@@ -292,7 +292,7 @@ class Mepm:
     async def _look_after(self) -> None:
         """Compare now and then, for what no notification has told."""
         while True:
-            await asyncio.sleep(self._interval("fault-interval", 10))
+            await self._pause("fault-interval", 10)
             with contextlib.suppress(RpcError):
                 await self._compare()
 
@@ -306,7 +306,7 @@ class Mepm:
         """An instance has changed without being told to."""
         name = _instance_id(compute)
         entry = self._publisher.read(f"{self.scope.base}/{INSTANCE}[id='{name}']")
-        if entry is None or "state" not in entry or self.lifecycle.busy(INSTANCE, name):
+        if entry is None or "state" not in entry or self.lifecycle.busy(self.scope, INSTANCE, name):
             return
         state = entry["state"]
         if plain(state.get("instantiation-state", "")) != "instantiated":
@@ -330,13 +330,19 @@ class Mepm:
 
     # -- performance
 
-    def _interval(self, name: str, default: int) -> float:
-        configuration = self._publisher.read(f"{self.scope.base}/configuration", config=True) or {}
-        return float(configuration.get(name, default))
+    async def _pause(self, interval: str, default: int) -> None:
+        """Wait as long as is configured; a change while waiting counts."""
+        begun = self._loop.time()
+        while True:
+            configuration = self._publisher.read(f"{self.scope.base}/configuration", config=True) or {}
+            left = begun + configuration.get(interval, default) - self._loop.time()
+            if left <= 0:
+                return
+            await asyncio.sleep(min(left, 1.0))
 
     async def _report_kpis(self) -> None:
         while True:
-            await asyncio.sleep(self._interval("kpi-interval", 60))
+            await self._pause("kpi-interval", 60)
             with contextlib.suppress(RpcError):
                 await self._show_vim()
                 rows = [{**row, "subject": _instance_id(row["subject"])} for row in await self._mm6.kpis()]

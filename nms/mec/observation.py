@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nms.errors import RpcError
-from nms.mec.lifecycle import LifeCycle
 from nms.mec.partners import Partners
 from nms.mec.parts import SAID, Part, Parts
 from nms.mec.publisher import ALARM, Publisher
@@ -32,19 +31,20 @@ class Observation:
 
     Args:
         parts_of: the parts of a deployment in a scope.
+        busy: whether work about a deployment is under way, which tells of it itself.
     """
 
     def __init__(
         self,
         publisher: Publisher,
-        lifecycle: LifeCycle,
         parts_of: Callable[[Scope, str], list[Part]],
         parts: Parts,
         manager: Mm3 | None,
         partners: Partners,
+        busy: Callable[[Scope, str], bool],
     ) -> None:
+        self._busy = busy
         self._publisher = publisher
-        self._lifecycle = lifecycle
         self._parts_of = parts_of
         self._parts = parts
         self._manager = manager
@@ -108,7 +108,7 @@ class Observation:
 
     async def _follow(self, part: Part) -> None:
         """Take over what has become of a part without our doing."""
-        if self._lifecycle.busy("deployment", part.deployment):
+        if self._busy(part.scope, part.deployment):
             return
         before = self._state(part.scope, part.deployment)
         if plain(before.get("instantiation-state", "")) != "instantiated":

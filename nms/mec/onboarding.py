@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nms.errors import RpcError
 from nms.mec import package
 from nms.mec.lifecycle import Run
-from nms.mec.package_store import PackageStore
 from nms.mec.publisher import Publisher
 from nms.mec.reference_points import plain
 from nms.mec.scope import Intent
 from nms.mec.session import Members
-from nms.mec.transfer import PackageSource, file_of, pull, read_file
+from nms.mec.transfer import Transfers, file_of
 from nms.model import constraints, json, tree
 
 CHANGED = "mec-system:package-changed"
@@ -30,7 +29,6 @@ class Onboarding:
     """Common steps.
 
     Args:
-        source: where packages of other machines come from; None: nothing can be pulled.
         trusted_keys: files of public keys or certificates (PEM) whose signature counts.
         require_signature: refuse packages that none of them has signed.
         notify: whether mec-system:package-changed is sent.
@@ -39,15 +37,14 @@ class Onboarding:
     def __init__(
         self,
         publisher: Publisher,
-        content: PackageStore,
-        source: PackageSource | None,
+        transfers: Transfers,
         trusted_keys: Sequence[Path] = (),
         require_signature: bool = False,
         notify: bool = False,
     ) -> None:
         self._publisher = publisher
-        self.content = content
-        self._source = source
+        self._transfers = transfers
+        self.content = transfers.store
         self._trusted_keys = trusted_keys
         self._require_signature = require_signature
         self._notify = notify
@@ -87,30 +84,15 @@ class Onboarding:
     async def transfer(self, run: Run) -> None:
         """The content is here."""
         digest, uri = run.wanted["digest"], run.wanted.get("source", "")
-        if digest in self.content:
-            return
-        file = file_of(uri)
         size = int(run.wanted.get("size", 0))
-        if file is not None and file.is_file():
-            size = file.stat().st_size
-        if not uri or (file is None and self._source is None):
-            raise RpcError("data-missing", f"the content of package {run.subject} is not here and has no source")
-        if not size:
-            raise RpcError("invalid-value", f"package {run.subject} has a source but no size")
-
-        def read(offset: int) -> AsyncIterator[bytes]:
-            if file is not None:
-                return read_file(file, offset)
-            assert self._source is not None
-            return self._source.read(uri, offset, run.scope.partner)
 
         def progress(arrived: int) -> None:
             before = run.progress
-            run.within(100 * arrived // size)
+            run.within(100 * arrived // size if size else 0)
             if run.progress != before or arrived in (0, size):
                 self.show(run, "uploading", {"bytes-transferred": str(arrived)}, durable=False)
 
-        await pull(self.content, digest, size, read, progress)
+        await self._transfers.take_in(digest, uri, size, run.scope.partner, progress)
 
     async def check_content(self, run: Run) -> None:
         """The package is whole, signed as it must be, and its descriptor makes sense."""

@@ -102,8 +102,9 @@ class Parts:
         if part.partner:
             mx3 = self._partners.mx3(part.partner, part.agreement)
             source = self._partners.source(part.partner, part.agreement, package["digest"])
-            names = ("name", "digest", "size", "signature")
+            names = ("name", "digest", "signature")
             wish = {name: package[name] for name in names if name in package}
+            wish["size"] = package["state"]["bytes-transferred"]
             with abstract(part.scope):
                 await mx3.onboard(self.package_id(part, package), {**wish, "source": source}, within)
 

@@ -71,7 +71,11 @@ class Watch(Protocol):
 
 
 class ManagementSession(Protocol):
-    """The session.  Every method raises `RpcError`: the other side's, or its own when that side cannot be reached."""
+    """The session.
+
+    Every method raises `RpcError`: the other side's, or, when that side cannot be reached, one of its own with the
+    app_tag "temporary" (`nms.mec.reference_points.TEMPORARY`), after which nobody knows whether it was carried out.
+    """
 
     async def edit(self, edits: Sequence[DataEdit]) -> None:
         """Make all of `edits` in one transaction, or none."""

@@ -18,12 +18,11 @@ from nms.drivers.api import Resources
 from nms.errors import RpcError
 from nms.mec import capacity
 from nms.mec.lifecycle import LifeCycle, Run, Step
-from nms.mec.package_store import PackageStore
 from nms.mec.publisher import Publisher, timestamp
 from nms.mec.reference_points import plain
 from nms.mec.scope import Duty, Intent, IntentProvider, Scope
 from nms.mec.session import DataEdit, ManagementSession, Members, members_at
-from nms.mec.transfer import PackageSource, pull
+from nms.mec.transfer import Transfers
 from nms.model.path import parse_path
 
 VIMS = "/mec-resource:infrastructure/vim"
@@ -36,7 +35,6 @@ class Vim:
 
     Args:
         session: on the block's own entry, in which it keeps its inventory.
-        source: where images come from that are not here; None: they are always here.
         kpi_interval: seconds between two measurements.
     """
 
@@ -44,17 +42,16 @@ class Vim:
         self,
         publisher: Publisher,
         driver: api.Vim,
-        content: PackageStore,
+        transfers: Transfers,
         id: str,
         session: ManagementSession,
-        source: PackageSource | None = None,
         kpi_interval: float = 10.0,
     ) -> None:
         self._publisher = publisher
         self._driver = driver
-        self._content = content
+        self._transfers = transfers
+        self._content = transfers.store
         self._session = session
-        self._source = source
         self._kpi_interval = kpi_interval
         self.scope = publisher.scope(f"{VIMS}[id='{id}']")
         self._loop = asyncio.get_running_loop()
@@ -88,8 +85,12 @@ class Vim:
         """Open the driver, say what there is, and take up what was left unfinished."""
         await self._driver.open(self._changed)
         await self._keep_inventory()
+        wanted = {each["id"] for each in self._publisher.entries(f"{self.scope.base}/compute-instance")}
         for instance in await self._driver.list():
-            self._changed(instance)
+            if instance.id in wanted:
+                self._changed(instance)
+            else:  # the daemon ended between a removal and its carrying out
+                await self._driver.delete(instance.id)
         await self.refresh()
         for reservation in self._publisher.entries(f"{self.scope.base}/reservation"):
             self._arm(reservation["id"])
@@ -238,19 +239,9 @@ class Vim:
 
     async def _fetch(self, run: Run) -> None:
         digest, size, uri = run.wanted["digest"], int(run.wanted.get("size", 0)), run.wanted.get("source", "")
-        if digest not in self._content:
-            if self._source is None or not uri or not size:
-                raise RpcError(
-                    "data-missing", f"image {run.subject} is not here, and its source and size are not known"
-                )
-            source, partner = self._source, run.scope.partner
-            await pull(
-                self._content,
-                digest,
-                size,
-                lambda offset: source.read(uri, offset, partner),
-                lambda arrived: run.within(100 * arrived // size),
-            )
+        await self._transfers.take_in(
+            digest, uri, size, run.scope.partner, lambda arrived: run.within(100 * arrived // size if size else 0)
+        )
         arrived = self._content.path(digest).stat().st_size
         state = {"state": "mec-types:onboarded", "bytes-transferred": str(arrived)}
         self._publisher.state(f"{run.entry}/state", state)

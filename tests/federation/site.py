@@ -17,6 +17,7 @@ import dns.message
 import dns.rcode
 
 from nms import config as configuration
+from nms.datastore.journal_sqlite import SqliteJournal
 from nms.drivers.dataplane_embedded import EmbeddedDataplane
 from nms.drivers.dns_embedded import EmbeddedDns
 from nms.drivers.vim_process import ProcessVim
@@ -53,7 +54,7 @@ def build(folder: Path, out: Path, change: Any = None) -> package.PackageInfo:
 
 
 class Site:
-    """One domain; `core` outlives `domain`, so that a restart of the blocks can be tested."""
+    """One domain; `domain` and `core` are closed and opened apart, so that restarts can be tested."""
 
     def __init__(self, folder: Path, cpu: float = 2.0) -> None:
         self.folder = folder
@@ -62,9 +63,12 @@ class Site:
             {"name": "host-secret-1", "zone": "z1", "cpu": cpu, "memory": 512, "storage": 256},
             {"name": "host-secret-2", "zone": "z2", "cpu": cpu, "memory": 512, "storage": 256},
         ]
-        self.core = Core.create(schema())
-        self.events: list[tuple[str, Members]] = []
+        self.open()
         self.domain: domain.Domain
+
+    def open(self) -> None:
+        """The core, with what its journal has kept."""
+        self.core = Core.create(schema(), SqliteJournal(self.folder / "store.db"))
 
     def drivers(self) -> domain.Drivers:
         self.data_plane = EmbeddedDataplane({}, self.folder)
@@ -94,7 +98,7 @@ class Site:
 
     async def start(self, partners: Partners | None = None, source: PackageSource | None = None) -> None:
         self.domain = await domain.start(
-            self.core, self.config(), drivers=self.drivers(), partners=partners, source=source
+            self.core, self.config(), drivers=self.drivers(), partners=partners, source=source, measure_interval=0.1
         )
 
     @contextlib.asynccontextmanager

@@ -1,0 +1,75 @@
+"""What an orchestrator does with a sound package: its image to the infrastructure, itself to the platform manager.
+
+Both are held once for each content, however many packages of however many partners have it, and removed with the last.
+It must not know deployments.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from nms.mec import package
+from nms.mec.lifecycle import Run
+from nms.mec.onboarding import Onboarding
+from nms.mec.partners import Partners
+from nms.mec.publisher import Publisher
+from nms.mec.reference_points import Mm3, Mm4
+from nms.mec.zones import OWN, UNDER_AGREEMENT
+
+
+class Provisioning:
+    """The steps."""
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        onboarding: Onboarding,
+        manager: Mm3 | None,
+        vims: Mapping[str, Mm4],
+        partners: Partners,
+    ) -> None:
+        self._publisher = publisher
+        self._onboarding = onboarding
+        self._manager = manager
+        self._vims = vims
+        self._partners = partners
+
+    async def provide(self, run: Run) -> None:
+        """Images to the infrastructure, the package to the platform manager; a broker has neither."""
+        info, digest = run.memo["info"], run.wanted["digest"]
+        image = info.descriptor[package.TOP]["sw-image"]
+        wish = {"name": info.name, "digest": info.image.digest, "size": str(info.image.size), "format": image["format"]}
+        for vim in self._vims.values():
+            await vim.add_image(info.image.digest, wish, run.within)
+        if self._manager is not None:
+            await self._manager.onboard(digest, {"digest": digest, "size": str(info.size)}, run.within)
+
+    async def withhold(self, run: Run) -> None:
+        """Remove both, where no other package has the same content; and what was handed over to partners."""
+        entry = run.wanted or run.held
+        digest = entry["digest"] if entry else ""
+        if run.operation == "delete-package" and run.scope.own:
+            for partner, agreement in sorted({(each["partner"], each["agreement"]) for each in self._partners.zones()}):
+                mx3 = self._partners.mx3(partner, agreement)
+                if await mx3.package(run.subject) is not None:
+                    await mx3.offboard(run.subject)
+        if not digest or digest not in self._onboarding.content or self._others(run, digest):
+            return
+        info = await asyncio.to_thread(self._onboarding.verify, digest)
+        if self._manager is not None:
+            await self._manager.offboard(digest)
+        for vim in self._vims.values():
+            await vim.remove_image(info.image.digest)
+
+    def _others(self, run: Run, digest: str) -> bool:
+        """Whether another package, of whichever scope, has that content."""
+        return any(
+            entry.get("digest") == digest and (scope, entry["id"]) != (run.scope, run.subject)
+            for scope in (OWN, *self._publisher.scopes(UNDER_AGREEMENT))
+            for entry in self._publisher.entries(f"{scope.base}/package")
+        )
+
+    async def know(self, run: Run) -> None:
+        """The package can be used."""
+        self._onboarding.onboarded(run)

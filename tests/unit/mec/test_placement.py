@@ -1,0 +1,77 @@
+"""Placement is a function: which zones, in which order, and why."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from nms.drivers.api import Resources
+from nms.errors import RpcError
+from nms.mec.placement import Candidate, Demand, Place, choose, rank
+
+ROOM = Resources(4000, 4096, 4096)
+SMALL = Resources(1000, 1024, 1024)
+MADRID, LISBON = Place(40.4168, -3.7038), Place(38.7223, -9.1393)
+NEAR = Candidate("near", ROOM, latency=Decimal(2), place=MADRID, country="ES")
+FAR = Candidate("far", ROOM, latency=Decimal(2), place=LISBON, country="PT")
+DEMAND = Demand(SMALL)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "demand", "why"),
+    [
+        (NEAR, replace(DEMAND, acceptable=frozenset({"far"})), "not acceptable to the customer"),
+        (NEAR, replace(DEMAND, domain="b"), "not in domain b"),
+        (replace(NEAR, serves=False), DEMAND, "takes nothing new"),
+        (NEAR, replace(DEMAND, country="PT"), "in ES, not in PT"),
+        (replace(NEAR, architectures=frozenset({"aarch64"})), replace(DEMAND, architecture="x86-64"), "no x86-64 host"),
+        (NEAR, replace(DEMAND, max_latency=Decimal("1.5")), "latency 2 ms exceeds 1.5 ms"),
+        (FAR, replace(DEMAND, max_latency=Decimal(5), place=MADRID), "latency 7.024 ms exceeds 5 ms"),
+        (replace(NEAR, free=Resources(999, 4096, 4096)), DEMAND, "no room"),
+    ],
+)
+def test_why_a_zone_does_not_suit(candidate: Candidate, demand: Demand, why: str) -> None:
+    ranking = rank([candidate], demand, "home")
+    assert ranking.choices == ()
+    assert ranking.refusals == ((candidate.zone, why),)
+
+
+def test_a_zone_suits_at_its_very_limits() -> None:
+    demand = replace(DEMAND, max_latency=Decimal(2), country="ES", domain="home", acceptable=frozenset({"near"}))
+    assert [each.candidate.zone for each in rank([replace(NEAR, free=SMALL)], demand, "home").choices] == ["near"]
+
+
+def test_the_nearest_comes_first_and_says_so() -> None:
+    choices = rank([FAR, NEAR], replace(DEMAND, place=MADRID)).choices
+    assert [each.candidate.zone for each in choices] == ["near", "far"]
+    assert choices[0].reasons == ("best of the zones that suit", "latency 2 ms", "4 CPU and 4096 MiB are free")
+
+
+def test_ones_own_zone_is_preferred_where_nothing_else_tells() -> None:
+    remote = replace(NEAR, zone="a", partner="b", agreement="x", remote_zone="z")
+    assert [each.candidate.zone for each in rank([remote, NEAR], DEMAND).choices] == ["near", "a"]
+    assert choose([remote, NEAR], replace(DEMAND, domain="b"))[0].candidate is remote
+
+
+@pytest.mark.parametrize(
+    ("affinity", "count", "zones"),
+    [
+        ("none", 3, ["near", "near", "far"]),
+        ("together", 2, ["near", "near"]),
+        ("apart", 2, ["near", "far"]),
+    ],
+)
+def test_instances_are_spread_as_wished(affinity: object, count: int, zones: list[str]) -> None:
+    candidates = [replace(NEAR, free=Resources(2000, 4096, 4096)), replace(FAR, latency=Decimal(3))]
+    demand = replace(DEMAND, count=count, affinity=affinity)
+    assert [each.candidate.zone for each in choose(candidates, demand)] == zones
+
+
+def test_nowhere_is_told_with_every_reason() -> None:
+    with pytest.raises(RpcError) as refused:
+        choose([NEAR, replace(FAR, serves=False)], replace(DEMAND, count=2, affinity="apart"))
+    assert refused.value.tag == "resource-denied"
+    assert refused.value.message == "no zone suits: far: takes nothing new; near: no room for instance 2 of 2"
+    with pytest.raises(RpcError) as refused:
+        choose([replace(FAR, serves=False)], DEMAND)
+    assert refused.value.tag == "operation-failed"

@@ -181,7 +181,7 @@ async def _ssh(core: Core, config: Config, credentials: Credentials, stack: cont
             authorized_keys=credentials.authorized_keys,
             principal=credentials.principal,
         )
-    stack.callback(listener.close)
+    stack.push_async_callback(listener.stop)
     return _said("NETCONF over SSH on", listener.addresses)
 
 
@@ -199,7 +199,7 @@ async def _tls(core: Core, config: Config, credentials: Credentials, stack: cont
             context,
             principal=credentials.authenticate_certificate,
         )
-    stack.callback(listener.close)
+    stack.push_async_callback(listener.stop)
     credentials.believe(lambda certificate: context.load_verify_locations(cadata=certificate))
     return _said("NETCONF over TLS on", listener.addresses)
 
@@ -210,7 +210,7 @@ async def _unix(core: Core, config: Config, credentials: Credentials, stack: con
     with _address("netconf.unix", section.path, key="path"):
         listener = await unix.listen(core, section.path, principal=credentials.principal)
     stack.callback(section.path.unlink, missing_ok=True)
-    stack.callback(listener.close)
+    stack.push_async_callback(listener.stop)
     return _said("NETCONF on", listener.addresses)
 
 

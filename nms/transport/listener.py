@@ -53,5 +53,5 @@ class Listener:
         self.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
-                while self.connections:
-                    await asyncio.sleep(0.01)  # each removes itself; there is no event that all have
+                while self.connections:  # noqa: ASYNC110 - each removes itself; no event says that all have
+                    await asyncio.sleep(0.01)

@@ -26,8 +26,9 @@ from nms.federation.options import activable
 from nms.federation.orphans import Orphans
 from nms.federation.standing import OWN, SYSTEM, Standing
 from nms.federation.zones import Zones
+from nms.mec.occurrence import plain
 from nms.mec.publisher import Publisher
-from nms.mec.reference_points import Mx3, plain
+from nms.mec.reference_points import Mx3
 from nms.mec.scope import agreement_path
 from nms.mec.session import RESYNC, Core, DataEdit, LocalSession, Members
 from nms.model.diff import Change

@@ -19,7 +19,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from nms.errors import RpcError
-from nms.mec.reference_points import TEMPORARY
+from nms.mec.occurrence import TEMPORARY
 from nms.mec.session import Members
 
 CHUNK: Final = 256 * 1024

@@ -10,8 +10,8 @@ from typing import Any, Final, cast
 from nms.federation.agreement import State
 from nms.federation.identity import PARTNERS
 from nms.federation.link import Link, digest_of
+from nms.mec.occurrence import plain
 from nms.mec.publisher import Publisher, timestamp
-from nms.mec.reference_points import plain
 from nms.mec.scope import Scope, agreement_path
 from nms.mec.session import Members
 

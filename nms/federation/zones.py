@@ -12,8 +12,9 @@ from typing import Any
 from nms.errors import RpcError
 from nms.federation.link import Link
 from nms.federation.orphans import Orphans
+from nms.mec.occurrence import plain
 from nms.mec.publisher import Publisher
-from nms.mec.reference_points import Mx3, plain
+from nms.mec.reference_points import Mx3
 from nms.mec.scope import agreement_path
 from nms.mec.session import Members
 

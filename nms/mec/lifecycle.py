@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from nms.errors import RpcError, RpcErrors
+from nms.mec.occurrence import OCCURRENCE_CHANGED, TEMPORARY, Occurrence, plain
 from nms.mec.publisher import Publisher
-from nms.mec.reference_points import OCCURRENCE_CHANGED, TEMPORARY, Occurrence, plain
 from nms.mec.scope import Intent, Scope
 from nms.mec.session import Members
 

@@ -19,13 +19,14 @@ from nms.mec import capacity
 from nms.mec.admission import Admission, requirement
 from nms.mec.lifecycle import LifeCycle, Run, Step, reverse
 from nms.mec.observation import Observation
+from nms.mec.occurrence import plain
 from nms.mec.onboarding import Onboarding, descriptor_of
 from nms.mec.partners import Partners
 from nms.mec.parts import Part, Parts, reference
 from nms.mec.placement import Demand, Place, choose
 from nms.mec.provisioning import Provisioning
 from nms.mec.publisher import Publisher, timestamp
-from nms.mec.reference_points import Mm3, Mm4, plain
+from nms.mec.reference_points import Mm3, Mm4
 from nms.mec.relocation import Relocation
 from nms.mec.scope import Duty, Intent, IntentProvider, Scope
 from nms.mec.session import Members

@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nms.errors import RpcError
+from nms.mec.occurrence import plain
 from nms.mec.partners import Partners
 from nms.mec.parts import SAID, Part, Parts
 from nms.mec.publisher import ALARM, Publisher
-from nms.mec.reference_points import Mm3, ReferencePoint, plain
+from nms.mec.reference_points import Mm3, ReferencePoint
 from nms.mec.scope import Scope
 from nms.mec.session import RESYNC, Members, Watch
 from nms.mec.zones import OWN, UNDER_AGREEMENT

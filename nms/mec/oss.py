@@ -14,8 +14,9 @@ from typing import Any
 
 from nms.datastore.transaction import Transaction
 from nms.errors import RpcError, RpcErrors
+from nms.mec.occurrence import Occurrence, plain
 from nms.mec.publisher import Publisher
-from nms.mec.reference_points import Mm1, Occurrence, plain
+from nms.mec.reference_points import Mm1
 from nms.mec.scope import Duty, Intent, IntentProvider, Scope
 from nms.mec.session import Members
 

@@ -14,8 +14,9 @@ from typing import Any
 from nms.drivers.api import Resources
 from nms.errors import RpcError
 from nms.mec import capacity
+from nms.mec.occurrence import TEMPORARY, Occurrence
 from nms.mec.partners import Partners
-from nms.mec.reference_points import TEMPORARY, Mm3, Mm4, Occurrence
+from nms.mec.reference_points import Mm3, Mm4
 from nms.mec.scope import Scope
 from nms.mec.session import Members
 

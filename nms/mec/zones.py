@@ -11,10 +11,11 @@ from decimal import Decimal
 
 from nms.drivers.api import Resources
 from nms.mec import capacity
+from nms.mec.occurrence import plain
 from nms.mec.partners import Partners
 from nms.mec.placement import Candidate, Place
 from nms.mec.publisher import Publisher
-from nms.mec.reference_points import Mm4, plain
+from nms.mec.reference_points import Mm4
 from nms.mec.scope import Scope
 from nms.mec.session import Members
 

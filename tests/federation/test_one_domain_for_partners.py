@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from nms.errors import RpcError
-from nms.mec.reference_points import TEMPORARY, Mm1, Mx3
+from nms.mec.occurrence import TEMPORARY
+from nms.mec.reference_points import Mm1, Mx3
 from nms.mec.session import LocalSession, Members
 from nms.model import json as codec
 from nms.operations.request import CreateSubscription, Principal

@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from nms.errors import RpcError
-from nms.federation.netconf_client import NO_ANSWER
+from nms.federation.netconf_client import Unanswered
+from nms.mec.occurrence import TEMPORARY
 from nms.mec.session import DataEdit
 from tests.federation.test_remote_session import PACKAGE, SUBTREE, session
 from tests.federation.two_domains import AGREEMENT, Domain, federate, until
@@ -110,10 +111,10 @@ def test_an_answer_that_never_comes_says_that_the_outcome_is_unknown(play: Play)
             await federate_over(relay, a, b)
             await idle(a)
             relay.blocked = True
-            with pytest.raises(RpcError) as error:
+            with pytest.raises(Unanswered) as error:
                 await session(a).edit([DataEdit("/package[id='p']", "create", PACKAGE)])
             assert (error.value.tag, error.value.type) == ("operation-failed", "transport")
-            assert error.value.app_tag == NO_ANSWER
+            assert error.value.app_tag == TEMPORARY
             assert session(a).established is False
 
     play(story, patience=0.5)
@@ -129,7 +130,7 @@ def test_a_partner_that_is_gone_and_comes_back(play: Play) -> None:
         assert alarms["b"]["is-cleared"] is False
         with pytest.raises(RpcError) as error:
             await session(a).get()
-        assert error.value.type == "transport"
+        assert (error.value.type, error.value.app_tag) == ("transport", TEMPORARY)
         await b.listen()
         await until("a shows that b is back", lambda: a.read("/partner[id='b']")["state"]["reachable"] is True)
         assert a.state("b") == "active"

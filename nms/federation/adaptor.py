@@ -269,7 +269,9 @@ class RemoteSession:
 
     def _connect(self) -> Client:
         """Both sessions over the first endpoint that answers; gives the one that is subscribed."""
-        failure = unreachable("the partner has no endpoint for NETCONF over SSH")
+        failure = unreachable(
+            "no endpoint with a pinned key for NETCONF over SSH, or no [federation] key here"
+        )
         for peer in self._peers:
             try:
                 events = Client(peer, self._recorder)

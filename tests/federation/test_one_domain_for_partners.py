@@ -321,8 +321,12 @@ class Elsewhere:
     def source(self, partner: str, agreement: str, digest: str) -> str:
         return f"test:{digest}"
 
-    def orphan(self, partner: str, agreement: str, path: str, subject: str, reason: str) -> None:
+    def orphan(self, partner: str, agreement: str, name: str, subject: str, reason: str) -> None:
         self.orphans.append(subject)
+
+    def reclaim(self, partner: str, agreement: str, name: str, subject: str) -> None:
+        if subject in self.orphans:
+            self.orphans.remove(subject)
 
 
 def test_an_order_is_delivered_at_a_partner_and_the_customer_cannot_tell(tmp_path: Path) -> None:

@@ -269,9 +269,7 @@ class RemoteSession:
 
     def _connect(self) -> Client:
         """Both sessions over the first endpoint that answers; gives the one that is subscribed."""
-        failure = unreachable(
-            "no endpoint with a pinned key for NETCONF over SSH, or no [federation] key here"
-        )
+        failure = unreachable("no endpoint with a pinned key for NETCONF over SSH, or no [federation] key here")
         for peer in self._peers:
             try:
                 events = Client(peer, self._recorder)

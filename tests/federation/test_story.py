@@ -21,7 +21,10 @@ def test_the_story_is_told_to_its_end(tmp_path: Path) -> None:
     for said in (
         "domain-a: the agreement with domain-b is active",
         "order order-1: completed",
-        "GET http://127.",
+        "GET http://127.82.",
+        "zone zone-1",
+        "domain-b: that instance runs on this domain's infrastructure",
+        "domain-a to domain-b, mx3: ",
         "hello.mec.domain-b no longer resolves",
         "nothing is left running",
     ):

@@ -7,6 +7,7 @@ operator has.  The story is told step by step as it happens; a step that fails e
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import os
 import shutil
@@ -39,6 +40,7 @@ from nms.commands.output import local_name
 from nms.errors import RpcError
 from nms.federation import card
 from nms.mec import package as packages
+from nms.mec.domain import load_drivers
 
 _SAMPLE = Path(packages.__file__).parent / "sample" / "hello-edge"
 _DEADLINE = 30.0
@@ -178,6 +180,7 @@ def _domain(folder: Path, name: str, operator: str, country: str, number: int, s
         stderr=log,
         start_new_session=True,
     )
+    stack.callback(lambda: asyncio.run(_clear(configuration.load(file))))
     stack.callback(_stop, process)
     assert process.stdout is not None
     if not process.stdout.readline():
@@ -207,6 +210,18 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
     if process.stdout is not None:
         process.stdout.close()
+
+
+async def _clear(config: configuration.Config) -> None:
+    """End what runs on a domain's infrastructure: a daemon leaves applications running, a story that ends does not."""
+    assert config.drivers.state is not None
+    vim = load_drivers(config, config.drivers.state).vim
+    await vim.open(lambda instance: None)
+    try:
+        for instance in await vim.list():
+            await vim.delete(instance.id, 1.0)
+    finally:
+        await vim.close()
 
 
 def _addresses(domain: Domain) -> str:

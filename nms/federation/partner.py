@@ -182,6 +182,7 @@ class Partners:
         moved = [key for key in self.links if key in entries and self._moved(key, entries[key])]
         for key in gone:
             self._part(self.links.pop(key))
+            self._standing.forget(*key, last=all(other[0] != key[0] for other in entries))
         for key in moved:
             await self._end(self.links.pop(key))
         self._entries = entries

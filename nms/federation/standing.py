@@ -86,6 +86,14 @@ class Standing:
             text = f"{link.id[0]} does not answer: {link.error}"
             self._publisher.alarm(OWN, link.id[0], "partner-unreachable-alarm", "major", text, cleared=link.reachable)
 
+    def forget(self, partner: str, agreement: str, *, last: bool) -> None:
+        """An agreement's entry is gone: nobody waits for what it was about; nor for the partner if it was the last."""
+        over = "the agreement was removed"
+        self._publisher.alarm(OWN, f"{partner}/{agreement}", "agreement-expired-alarm", "major", over, cleared=True)
+        if last:
+            self._publisher.alarm(OWN, partner, "partner-unreachable-alarm", "major", over, cleared=True)
+            self._publisher.state(f"{PARTNERS}[id='{partner}']/state", None, durable=False)
+
     def session(self, link: Link) -> None:
         """Show the counters of the agreement's session; tell of its changes."""
         counters = link.session.counters

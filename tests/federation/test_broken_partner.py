@@ -145,12 +145,14 @@ def test_a_dead_partner_is_removed_and_what_it_holds_is_listed(play: Play) -> No
         await session(a).edit([DataEdit("/package[id='p']", "create", PACKAGE)])
         await until("a has seen it", lambda: a.federation.partners.links["b", AGREEMENT].held())
         b.deaf()
+        await until("a shows that b is gone", lambda: a.read("/partner[id='b']")["state"]["reachable"] is False)
         await a.change("/partner[id='b']", "remove")
         orphans = await until("a lists an orphan", lambda: a.read("").get("orphan"))
         assert [(each["partner"], each["agreement"], each["subject"]) for each in orphans] == [("b", AGREEMENT, "p")]
         alarm = next(each for each in a.publisher.entries(ALARMS) if each["resource"] == orphans[0]["id"])
         assert alarm["alarm-type-id"] == "mec-types:orphan-alarm"
         assert "partner" not in a.read("")
+        assert next(each for each in a.publisher.entries(ALARMS) if each["resource"] == "b")["is-cleared"] is True
         await a.session().invoke(f"/orphan[id='{orphans[0]['id']}']", "settle", {"note": "b was shut down"})
         assert "orphan" not in a.read("")
 
@@ -165,7 +167,7 @@ def test_removing_a_partner_gives_back_what_we_have_there(play: Play) -> None:
         await a.change("/partner[id='b']", "remove")
         await until("b has nothing of a", lambda: b.publisher.read(SUBTREE + "/package[id='p']", config=True) is None)
         await until("a has no session left", lambda: not a.federation.partners.links)
-        assert "orphan" not in a.read("")
+        await until("a's ledger is empty", lambda: "orphan" not in a.read(""))
 
     play(story)
 

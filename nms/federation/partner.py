@@ -257,9 +257,9 @@ class Partners:
         self.publisher.alarm(OWN, "/".join(link.id), "agreement-expired-alarm", "major", text, cleared=not over)
         if verdict.state == "terminating":
             await self._withdraw(link, agreement)
+        self.zones.look()
         if link.reachable:
             await self.orphans.ask(link)
-        self.zones.look()
 
     async def _note_acceptance(self, link: Link, agreement: Members) -> None:
         """Write down in the provider's entry which zones the consumer has accepted."""

@@ -49,7 +49,7 @@ def encode_value(node: Node, value: Value) -> Any:
 
 def encode_entry(node: Node, entry: Value) -> dict[str, Any]:
     """One entry of list `node`."""
-    return encode(node, entry)
+    return codegen.of(node).encode_json(entry)
 
 
 def _leaf(node: Node, value: Value) -> Any:
@@ -63,7 +63,7 @@ def _leaf_list(node: Node, values: Value) -> Any:
 
 def _list(node: Node, held: entries.Entries) -> Any:
     if isinstance(held, entries.Ordered):
-        return [codegen.of(node).encode_json(entry) for entry in entries.values(held)]
+        return list(map(codegen.of(node).encode_json, entries.values(held)))
     return codegen_json.remembered(codegen.of(node), held)
 
 
@@ -91,7 +91,7 @@ def decode(node: Node, members: Any, base: InstancePath = ()) -> Value:
         RpcError: unknown-element, missing-element, bad-element, invalid-value; with the path.
     """
     try:
-        return _decode(node, members)
+        return _decode_entry(node, members) if node.kind == "list" else _decode(node, members)
     except Fault as fault:
         raise fault.error(base) from None
 

@@ -143,15 +143,19 @@ def decode_edit(schema: Schema, element: etree._Element, default_operation: Op =
         raise fault.error() from None
 
 
+_MARKS: Final = etree.XPath(
+    "descendant-or-self::*[@nc:operation or @yang:insert]", namespaces={"nc": NETCONF_NS, "yang": YANG_NS}
+)
+
+
 def _marked(element: etree._Element) -> set[etree._Element]:
     """Elements with an operation or insert of their own or below them."""
     marked: set[etree._Element] = set()
-    for found in element.iter(etree.Element):
-        if found.attrib and any(name in found.attrib for name in (_OPERATION, _INSERT)):
-            up: etree._Element | None = found
-            while up is not None and up not in marked:
-                marked.add(up)
-                up = up.getparent()
+    for found in cast(list[etree._Element], _MARKS(element)):
+        up: etree._Element | None = found
+        while up is not None and up not in marked:
+            marked.add(up)
+            up = up.getparent()
     return marked
 
 

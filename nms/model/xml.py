@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from lxml import etree
 
@@ -143,16 +143,14 @@ def decode_edit(schema: Schema, element: etree._Element, default_operation: Op =
         raise fault.error() from None
 
 
-_MARKS: Final = etree.XPath(
-    "descendant-or-self::*[@nc:operation or @yang:insert]", namespaces={"nc": NETCONF_NS, "yang": YANG_NS}
-)
+_ATTRIBUTES: Final = etree.XPath("descendant-or-self::*/@*", smart_strings=True)
 
 
 def _marked(element: etree._Element) -> set[etree._Element]:
     """Elements with an operation or insert of their own or below them."""
     marked: set[etree._Element] = set()
-    for found in cast(list[etree._Element], _MARKS(element)):
-        up: etree._Element | None = found
+    for attribute in cast(list[Any], _ATTRIBUTES(element)):
+        up: etree._Element | None = attribute.getparent() if attribute.attrname in (_OPERATION, _INSERT) else None
         while up is not None and up not in marked:
             marked.add(up)
             up = up.getparent()

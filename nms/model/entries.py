@@ -197,6 +197,9 @@ def differences(old: Entries, new: Entries) -> tuple[dict[Key, Value], dict[Key,
     one, two = _where_they_part(
         old.tree if isinstance(old, Ordered) else old, new.tree if isinstance(new, Ordered) else new
     )
+    if isinstance(one, Leaf) and isinstance(two, Leaf) and one.keys is two.keys:
+        changed = [i for i, was in enumerate(one.values) if was is not two.values[i] and not alike(was, two.values[i])]
+        return {one.keys[i]: one.values[i] for i in changed}, {two.keys[i]: two.values[i] for i in changed}
     left: list[Tree] = [one]
     right: list[Tree] = [two]
     while True:

@@ -79,7 +79,7 @@ def _entry(children: Any, source: Any, path: str) -> Any:
         keys[attribute] = _read(getattr(sample, f"_get_{attribute}")(), _only(members[name], path))
     try:
         return children.add(**keys)
-    except (KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, KeyError, TypeError, ValueError) as error:
         raise BindingError(f"{path}: {' '.join(map(str, keys.values()))!r} is not allowed here, or twice") from error
 
 
@@ -92,7 +92,8 @@ def _sample(entry_class: Any) -> Any:
 def _put(setter: Any, leaf: Any, value: Any, path: str) -> None:
     try:
         setter(_read(leaf, value))
-    except (KeyError, TypeError, ValueError) as error:  # pyangbind's own text is a page of generated code
+    except (ArithmeticError, KeyError, TypeError, ValueError) as error:
+        # pyangbind's own text is a page of generated code
         shown = value.text if isinstance(value, etree._Element) else value
         raise BindingError(f"{path}: {shown!r} is not allowed here") from error
 

@@ -5,6 +5,7 @@ pyangbind's own encoders write identities of leaf-lists without their namespace 
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
@@ -114,4 +115,6 @@ class _Scalars(IETFYangDataSerialiser):  # type: ignore[misc]  # pyangbind is un
 def _scalar(value: Any) -> Any:
     if identity := _identity(value):
         return f"{identity['@module']}:{str(value).rpartition(':')[2]}"
+    if isinstance(value, bytes):  # binary, which pyangbind holds decoded (RFC 7951 section 6.6)
+        return b64encode(value).decode()
     return _Scalars().default(value)

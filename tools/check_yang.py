@@ -27,7 +27,8 @@ import pyang.repository
 
 from nms.errors import ConfigError, RpcError, RpcErrors
 from nms.model import json as instance_json
-from nms.model.load import load, standard_path
+from nms.model.library import standard_path
+from nms.model.load import load
 from tools.models import ROOT, YANG, search_path, sources
 
 NAMESPACE = "urn:mec-nms:yang:"

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from nms.model.load import standard_path
+from nms.model.library import standard_path
 
 ROOT = Path(__file__).resolve().parents[1]
 YANG = ROOT / "yang"

@@ -13,6 +13,7 @@ from typing import Any
 from nms.client import Client
 from nms.commands import connection, output
 from nms.commands.output import local_name
+from nms.commands.payload import checked
 from nms.errors import RpcError
 
 _ORDERS = "mec-order:orders"
@@ -84,7 +85,7 @@ def order(
     if max_latency:
         item["requirement"] = {"max-latency": max_latency}
     entry = {"id": name, "customer": customer, "item": [item]}
-    client.write("PATCH", _ORDERS, {_ORDERS: {"order": [entry]}})
+    client.write("PATCH", _ORDERS, checked("mec-order", {_ORDERS: {"order": [entry]}}))
 
 
 def read(client: Client, name: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from nms import config as configuration
 from nms.client import Client
 from nms.commands import connection, output
 from nms.commands.output import local_name
+from nms.commands.payload import checked
 from nms.errors import ConfigError, RpcError
 from nms.federation import card
 
@@ -102,7 +103,6 @@ def agree(
     until: str | None = None,
 ) -> dict[str, Any]:
     """Add a partner by its card, and an agreement; the entry written."""
-    entry: dict[str, Any] = card.partner_entry(partner)
     accepted = {"accepted": True} if role == "consumer" else {}
     terms: dict[str, Any] = {
         "id": agreement,
@@ -112,8 +112,8 @@ def agree(
     }
     if until:
         terms["valid-until"] = until
-    entry["agreement"] = [terms]
-    client.write("PATCH", _FEDERATION, {_FEDERATION: {"partner": [entry]}})
+    entry: dict[str, Any] = card.partner_entry(partner) | {"agreement": [terms]}
+    client.write("PATCH", _FEDERATION, checked("mec-federation", {_FEDERATION: {"partner": [entry]}}))
     return entry
 
 

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import Literal
 
 State = Literal["proposed", "negotiating", "active", "suspended", "expired", "terminating", "terminated"]
 Admin = Literal["enabled", "suspended", "terminated"]
-
-#: States in which a consumer may ask for something new.
-IN_FORCE: Final[frozenset[State]] = frozenset({"active"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +127,3 @@ def _agreeing(terms: Terms, known: Known) -> Verdict:
     if not terms.zones:
         return Verdict("negotiating", "no zone is both offered and accepted")
     return Verdict("active")
-
-
-def next_change(terms: Terms, now: datetime) -> datetime | None:
-    """The next instant at which time alone may change the state, or None."""
-    ends = None if terms.until is None or terms.grace is None else terms.until + terms.grace
-    return min((at for at in (terms.begin, terms.until, ends) if at is not None and at > now), default=None)

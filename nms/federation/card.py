@@ -54,6 +54,8 @@ def partner_entry(card: Members) -> Members:
     Raises:
         RpcError: missing-element; it is no card.
     """
+    if not isinstance(card, dict):
+        raise RpcError("invalid-value", "not a card: a JSON object is wanted; make one with nms partner card")
     missing = next((name for name in _REQUIRED if not card.get(name)), None)
     if missing is not None:
         raise RpcError("missing-element", f"not a card: {missing} is missing; make one with nms partner card")

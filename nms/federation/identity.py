@@ -55,8 +55,8 @@ def partner_keys(store: Store, user: str) -> tuple[asyncssh.SSHKey, ...]:
 
 
 def principal(store: Store, user: str) -> Principal | None:
-    """Who a partner's user is, None when it is no partner's."""
-    return next((_principal(each) for each in partners(store) if user and user_of(each) == user), None)
+    """Who a partner's user is; None when it is no partner's, or its access rules are not in force yet."""
+    return next((_principal(store, each) for each in partners(store) if user and user_of(each) == user), None)
 
 
 def by_certificate(store: Store, digest: str) -> Principal | None:
@@ -67,13 +67,8 @@ def by_certificate(store: Store, digest: str) -> Principal | None:
     """
     for partner in partners(store):
         if any(hashlib.sha256(der).hexdigest() == digest for der in certificates(partner)):
-            return _principal(partner)
+            return _principal(store, partner)
     return None
-
-
-def anchors(store: Store) -> list[bytes]:
-    """The partners' client certificates (DER): what a TLS server must believe in as far as to ask `by_certificate`."""
-    return [der for partner in partners(store) for der in certificates(partner)]
 
 
 def certificates(partner: Members) -> Iterator[bytes]:
@@ -82,5 +77,8 @@ def certificates(partner: Members) -> Iterator[bytes]:
         yield base64.b64decode(text)
 
 
-def _principal(partner: Members) -> Principal:
-    return Principal(user_of(partner), frozenset({group_of(partner["id"])}))
+def _principal(store: Store, partner: Members) -> Principal | None:
+    """The partner; nobody while there is no rule list for it, since NACM's defaults are not meant for partners."""
+    group = group_of(partner["id"])
+    rules = parse_path(store.schema, f"/ietf-netconf-acm:nacm/rule-list[name='{group}']")
+    return None if members_at(store.running, rules) is None else Principal(user_of(partner), frozenset({group}))

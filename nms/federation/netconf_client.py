@@ -22,6 +22,7 @@ from lxml import etree
 from ncclient import manager, transport
 from ncclient.operations import OperationError, TimeoutExpiredError
 from ncclient.operations.rpc import RaiseMode
+from ncclient.transport import session as ncclient_session
 from ncclient.transport.errors import TransportError
 from ncclient.transport.session import SessionListener
 
@@ -37,6 +38,9 @@ NO_ANSWER: Final = "no-answer"
 # ncclient logs whole messages and paramiko whole tracebacks of a refused connection; errors come as RpcError.
 for _name in ("ncclient", "paramiko"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)
+
+#: Seconds that ncclient may leave a request in its queue, once for each; 0.1 would be most of a request's time.
+ncclient_session.TICK = 0.01
 
 #: Called with each message received, as text: what crossed the boundary (used to prove what did not).
 Recorder = Callable[[str], None]
@@ -197,6 +201,8 @@ class Client(SessionListener):  # type: ignore[misc]  # ncclient is untyped
             TransportError, OperationError, paramiko.SSHException, OSError, EOFError, AttributeError
         ):
             self._manager._session.close()
+        # ncclient tells those who wait for a reply only of ends that it did not expect.
+        self._manager._session._dispatch_error(TransportError("the session was closed"))
 
 
 _PARSER: Final = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True)

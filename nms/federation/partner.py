@@ -12,7 +12,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from nms.datastore.transaction import Transaction
 from nms.errors import RpcError, RpcErrors
@@ -21,13 +21,14 @@ from nms.federation.access import PREFIX, group, rule_list
 from nms.federation.adaptor import RemoteSession
 from nms.federation.agreement import Admin, State, Terms, judge
 from nms.federation.identity import PARTNERS, partners, user_of
-from nms.federation.link import Link, digest_of
+from nms.federation.link import Link
 from nms.federation.options import activable
 from nms.federation.orphans import Orphans
+from nms.federation.standing import OWN, SYSTEM, Standing
 from nms.federation.zones import Zones
-from nms.mec.publisher import Publisher, timestamp
+from nms.mec.publisher import Publisher
 from nms.mec.reference_points import Mx3, plain
-from nms.mec.scope import Scope, agreement_path
+from nms.mec.scope import agreement_path
 from nms.mec.session import RESYNC, Core, DataEdit, LocalSession, Members
 from nms.model.diff import Change
 
@@ -37,8 +38,6 @@ log = logging.getLogger(__name__)
 Connect = Callable[[Members, Members], RemoteSession | None]
 
 NACM: Final = "/ietf-netconf-acm:nacm"
-OWN: Final = Scope("/mec-system:system")
-SYSTEM: Final = "mec-system:system"
 
 
 class Partners:
@@ -71,6 +70,7 @@ class Partners:
         self.publisher = publisher
         self.orphans = Orphans(publisher, self.links)
         self.zones = Zones(publisher, self.links, self.orphans, packages)
+        self._standing = Standing(publisher)
         self._own = own
         self._core = core
         self._nacm = LocalSession(core, NACM)
@@ -82,28 +82,23 @@ class Partners:
         self._changed = asyncio.Event()
         self._entries: dict[tuple[str, str], tuple[Members, Members]] = {}
         self._partings: set[asyncio.Task[None]] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin with what is configured: every agreement has its `Mx3` when this returns, reached or not."""
+        await self._follow_up()
         self._task = self._loop.create_task(self._keep())
-        self._changed.set()
 
     # ------------------------------------------------------------ provider
 
     def prepare(self, changes: Sequence[Change], tx: Transaction) -> None:
-        """Refuse duplicates, and requests that an agreement does not allow."""
-        store = self.publisher.store
-        before = {partner["id"]: partner for partner in partners(store, tx.old)}
-        after = partners(store, tx.new)
-        touched = {str(key) for change in changes for node, key in change.path if node.name == "partner" and key}
+        """Refuse a federation with somebody who is known already, or cannot be told from others."""
+        after = partners(self.publisher.store, tx.new)
+        known = {partner["id"]: partner for partner in partners(self.publisher.store, tx.old)}
         for partner in after:
-            if partner["id"] not in touched and before:
-                continue
-            others = [other for other in after if other["id"] != partner["id"]]
-            terms.check_partner(partner, others, self._local_users)
-            had = {each["id"]: each for each in before.get(partner["id"], {}).get("agreement", ())}
-            for agreement in partner.get("agreement", ()):
-                key = (partner["id"], agreement["id"])
-                terms.check_requests(
-                    partner["id"], had.get(agreement["id"], {}), agreement, self.state(*key), self.agreed_zones(*key)
-                )
+            if known.get(partner["id"]) != partner:
+                others = [other for other in after if other["id"] != partner["id"]]
+                terms.check_partner(partner, others, self._local_users)
 
     def abort(self, tx: Transaction) -> None:
         """Nothing was reserved: the configuration itself is the reservation."""
@@ -125,8 +120,7 @@ class Partners:
 
     def state(self, partner: str, agreement: str) -> State:
         """The agreement's state now."""
-        found = self.publisher.read(agreement_path(partner, agreement) + "/state")
-        return cast(State, plain((found or {}).get("federation-state", "proposed")))
+        return self._standing.state_of(partner, agreement)
 
     def agreed_zones(self, partner: str, agreement: str) -> frozenset[str]:
         """Zones that are both offered by the one side and accepted by the other, as far as is known."""
@@ -162,12 +156,14 @@ class Partners:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            try:
-                await self._follow()
-            except (RpcError, RpcErrors) as error:
-                log.error("partners: %s; trying again", error)
-                await asyncio.sleep(1.0)
-                self._changed.set()
+            await self._follow_up()
+
+    async def _follow_up(self) -> None:
+        try:
+            await self._follow()
+        except Exception:  # one partner's entry, or a lock that somebody holds, must not end the upkeep of all
+            log.exception("the partners' entries could not be followed; trying again")
+            self._loop.call_later(1.0, self._changed.set)
 
     async def _follow(self) -> None:
         """Make rules and sessions what the configuration says."""
@@ -180,13 +176,12 @@ class Partners:
         }
         for key in [key for key in self.links if key not in entries or self._moved(key, entries[key])]:
             link = self.links.pop(key)
-            entry = self._entries.pop(key)
             if key in entries:
                 await self._end(link)
             else:
-                self._part(link, entry)
+                self._part(link)
+        self._entries = entries
         for key, entry in entries.items():
-            self._entries[key] = entry
             if key not in self.links:
                 self._join(key, *entry)
             else:
@@ -195,9 +190,11 @@ class Partners:
 
     def _moved(self, key: tuple[str, str], entry: tuple[Members, Members]) -> bool:
         """Has what the session was made of changed?"""
-        names = ("endpoint", "local-user")
-        old, new = self._entries[key][0], entry[0]
-        return any(old.get(name) != new.get(name) for name in names)
+        (old, agreed), (new, wanted) = self._entries[key], entry
+        return (
+            any(old.get(name) != new.get(name) for name in ("endpoint", "local-user"))
+            or agreed["boundary-option"] != wanted["boundary-option"]
+        )
 
     async def _grant(self, configured: Sequence[Members]) -> None:
         """Make the partners' groups and rule lists what they should be."""
@@ -222,7 +219,7 @@ class Partners:
         session = self._connect(partner, agreement)
         option = plain(agreement["boundary-option"])
         if session is None:
-            self._publish_state(key, "proposed", "no endpoint of the partner can be reached with what this domain has")
+            self._standing.state(key, "proposed", "no endpoint of the partner can be reached with what this domain has")
             return
         link = Link(key, self._own, option, session, Mx3(session))
         link.session.watch(lambda name, members: self._told(link, name, members))
@@ -252,8 +249,10 @@ class Partners:
 
     async def _settle(self, link: Link) -> None:
         """Judge the agreement with what is known now, and act on the verdict."""
+        if link.id not in self._entries:
+            return  # removed while the partner was being asked
         partner, agreement = self._entries[link.id]
-        self._publish_partner(link)
+        self._standing.partner(link, partner)
         unsupported = ""
         try:
             activable(agreement["boundary-option"])
@@ -263,8 +262,8 @@ class Partners:
         live = self._live(link, agreement)
         known = link.known(accepted, unsupported, live)
         verdict = judge(self.state(*link.id), self._terms(link, agreement), known, self.publisher.store.clock())
-        self._publish_state(link.id, verdict.state, verdict.reason)
-        self._publish_session(link)
+        self._standing.state(link.id, verdict.state, verdict.reason)
+        self._standing.session(link)
         if agreement["role"] == "provider":
             await self._note_acceptance(link, agreement)
         over = verdict.state == "expired" and live > 0
@@ -321,7 +320,7 @@ class Partners:
 
     # ------------------------------------------------------------ the end
 
-    def _part(self, link: Link, entry: tuple[Members, Members]) -> None:
+    def _part(self, link: Link) -> None:
         task = self._loop.create_task(self._say_farewell(link))
         task.add_done_callback(lambda task: link.session.close())
         self._partings.add(task)
@@ -362,96 +361,13 @@ class Partners:
 
     async def close(self) -> None:
         """End all sessions; agreements stay what they are."""
-        self._task.cancel()
-        for task in list(self._partings):
+        tasks = [task for task in (self._task, *self._partings) if task is not None]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(self._task, *self._partings, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         for link in list(self.links.values()):
             await self._end(link)
         self._nacm.close()
-
-    # ------------------------------------------------------------ what is shown
-
-    def _publish_state(self, key: tuple[str, str], state: State, reason: str) -> None:
-        path = agreement_path(*key) + "/state"
-        held = self.publisher.read(path) or {}
-        previous = held.get("federation-state", "")
-        shown: Members = {
-            **held,
-            "federation-state": f"mec-types:{state}",
-            "reason": reason,
-            "last-sequence": str(self.publisher.sequence(*key)),
-        }
-        if plain(previous) != state:
-            shown["state-entered-time"] = self.publisher.now()
-        if shown == held or not self.publisher.state(path, shown):
-            return
-        if plain(previous) != state:
-            told: Members = {"federation-state": f"mec-types:{state}", "reason": reason}
-            if previous:
-                told["previous-state"] = previous
-            name = "mec-federation:federation-state-changed"
-            self.publisher.notify(OWN, name, {**told, "partner": key[0], "agreement": key[1]})
-            self.publisher.notify(Scope(agreement_path(*key) + f"/{SYSTEM}", *key), name, told)
-
-    def _publish_partner(self, link: Link) -> None:
-        path = f"{PARTNERS}[id='{link.id[0]}']"
-        now = self.publisher.now()
-        held = self.publisher.read(f"{path}/state") or {}
-        state: Members = {"reachable": link.reachable}
-        if link.reachable:
-            state |= {"last-seen": now, "round-trip": f"{link.round_trip:.3f}"}
-        else:
-            state |= {name: held[name] for name in ("last-seen", "round-trip") if name in held}
-            state["last-error"] = link.error
-        if link.mismatch is not None:
-            state["models-agree"] = not link.mismatch
-            found = [{"module": name, "revision": revision} for name, revision in sorted(link.mismatch.items())]
-            if found:
-                state["model-mismatch"] = found
-        self.publisher.state(f"{path}/state", state, durable=False)
-        if link.domain and link.reachable:
-            digest = digest_of(link.domain)
-            entry = self._entries[link.id][0]
-            accepted = entry.get("descriptor", {}).get("accepted-digest", digest) == digest
-            facts = {name: value for name, value in link.domain.items() if name not in ("id", "dns-zone")}
-            acquired = {"acquired-at": now, "digest": digest, "accepted": accepted, **facts}
-            before = self.publisher.read(f"{path}/descriptor/acquired") or {}
-            if before.get("digest") != digest or before.get("accepted") != accepted:
-                self.publisher.state(f"{path}/descriptor/acquired", acquired)
-        if held.get("reachable") != link.reachable:
-            told = {"partner": link.id[0], "reachable": link.reachable, "last-seen": state.get("last-seen", now)}
-            if link.error:
-                told["last-error"] = link.error
-            self.publisher.notify(OWN, "mec-federation:partner-reachability-changed", told)
-            text = f"{link.id[0]} does not answer: {link.error}"
-            self.publisher.alarm(OWN, link.id[0], "partner-unreachable-alarm", "major", text, cleared=link.reachable)
-
-    def _publish_session(self, link: Link) -> None:
-        counters = link.session.counters
-        shown: dict[str, Any] = {
-            "reference-point": "mec-types:mx3",
-            "state": f"mec-types:{counters.state}",
-            "transport": "mec-types:netconf-ssh",
-            "messages-in": str(counters.messages_in),
-            "messages-out": str(counters.messages_out),
-            "notifications-in": str(counters.notifications),
-            "notifications-lost": str(counters.lost),
-            "resyncs": str(counters.resyncs),
-            "reconnects": str(counters.reconnects),
-        }
-        if counters.established_at is not None:
-            shown["established-at"] = timestamp(counters.established_at)
-        if counters.last_error_time is not None:
-            shown |= {"last-error": counters.last_error, "last-error-time": timestamp(counters.last_error_time)}
-        path = agreement_path(*link.id) + "/session[reference-point='mec-types:mx3']"
-        before = self.publisher.read(path) or {}
-        self.publisher.state(path, shown, durable=False)
-        if before.get("state") != shown["state"]:
-            told = {"partner": link.id[0], "agreement": link.id[1], "reference-point": "mec-types:mx3"}
-            error = {"last-error": counters.last_error} if counters.last_error else {}
-            name = "mec-federation:session-state-changed"
-            self.publisher.notify(OWN, name, {**told, "state": shown["state"], **error})
 
 
 def _entries_of(subtree: Members) -> list[tuple[str, str]]:

@@ -60,8 +60,8 @@ class Federation:
         return identity.by_certificate(self._core.store, digest)
 
     def anchors(self) -> list[bytes]:
-        """Certificates (DER) that a TLS server must believe in, with VERIFY_X509_PARTIAL_CHAIN."""
-        return identity.anchors(self._core.store)
+        """Client certificates (DER) of partners: a TLS server must believe each, without its issuer."""
+        return [der for partner in identity.partners(self._core.store) for der in identity.certificates(partner)]
 
     async def close(self) -> None:
         """End all sessions with partners; agreements stay what they are."""
@@ -114,6 +114,7 @@ async def start(
         core.register("mec-federation", f"{_ORPHAN}/{action}", handler)
     watching = core.open_session(Principal("system", recovery=True), "local", "", lambda reason: None)
     core.dispatch(watching, CreateSubscription(_login(partners)))
+    await partners.start()
     administrators = frozenset(user.name for user in config.users if user.recovery)
     cert, cert_key = config.federation.cert, config.federation.cert_key
     shown = ClientCertificate(cert, cert_key) if cert is not None and cert_key is not None else None

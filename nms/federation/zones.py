@@ -79,9 +79,11 @@ class Zones:
         active = plain(entry.get("state", {}).get("federation-state", "")) == "active"
         if not active or entry.get("role") != "consumer":
             return []
-        accepted = {zone["id"] for zone in entry.get("zone", ()) if zone.get("accepted", False)}
-        shown = [zone for zone in link.subtree.get("zone", ()) if zone["id"] in accepted]
-        return [_ours(zone, link, partner, agreement) for zone in shown]
+        shown = {zone["id"]: zone for zone in link.subtree.get("zone", ())}
+        accepted = [zone["id"] for zone in entry.get("zone", ()) if zone.get("accepted", False)]
+        # After a restart the partner's zones are known by name before it has answered.
+        known = [shown.get(zone) if link.answered else {"id": zone} for zone in accepted]
+        return [_ours(zone, link, partner, agreement) for zone in known if zone is not None]
 
 
 def _ours(zone: Mapping[str, Any], link: Link, partner: str, agreement: str) -> Members:

@@ -1,187 +1,27 @@
 """Loading YANG: a search path and a list of modules in, a compiled `Schema` out.
 
 yangson parses and resolves (imports, groupings, augments, deviations, features, types, XPath); here its result is
-turned into our nodes.  Which modules are implemented and which only imported follows RFC 7950 section 5.6.5: the ones
-named, those they augment, deviate or refer to, and those that define nothing but types, groupings and identities.
+turned into our nodes.  Which modules take part is `nms.model.library`'s business.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
-import sysconfig
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import cache
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import pyang
 from yangson import DataModel
 from yangson import exceptions as yangson_errors
 from yangson import schemanode as yn
 from yangson.enumerations import DefaultDeny
-from yangson.statement import ModuleParser, Statement
 
 from nms.errors import ConfigError
+from nms.model.library import PREFIX, Library, Source, standard_path
 from nms.model.schema import Choice, Kind, Module, Must, Names, Node, Schema, When, seal
 from nms.model.types import Type, compile_type, module_resolver
 from nms.model.values import Value
-
-
-def standard_path() -> tuple[Path, ...]:
-    """Folders of the IETF and IANA modules that the pyang package installs."""
-    roots = [Path(sysconfig.get_path("data")), *Path(pyang.__file__).resolve().parents]
-    for root in roots:
-        folder = root / "share" / "yang" / "modules"
-        if folder.is_dir():
-            return (folder / "ietf", folder / "iana")
-    raise ConfigError("the standard YANG modules are missing: reinstall the package pyang")
-
-
-@dataclass(slots=True)
-class _Source:
-    """A parsed module file and how it takes part in the set."""
-
-    name: str
-    file: Path
-    statement: Statement
-    implemented: bool = False
-    features: set[str] = field(default_factory=set)
-
-    @property
-    def revision(self) -> str:
-        newest = self.statement.find1("revision")  # yangson takes the first one as the module's revision
-        return str(newest.argument) if newest else ""
-
-    def argument(self, keyword: str) -> str:
-        found = self.statement.find1(keyword)
-        return str(found.argument) if found else ""
-
-    def prefixes(self) -> dict[str, str]:
-        return {str(s.find1("prefix").argument): str(s.argument) for s in self.statement.find_all("import")}
-
-
-class _Library:
-    """The modules of a set, found on the search path and closed under import and include."""
-
-    def __init__(self, path: Sequence[Path]) -> None:
-        self.path = path
-        self.sources: dict[str, _Source] = {}
-        self.submodules: dict[str, list[_Source]] = {}
-
-    def add(self, name: str, features: Iterable[str] = (), *, implement: bool, wanted_by: str = "") -> _Source:
-        """Add a module and what it needs; `features` may be ("*",)."""
-        source = self.sources.get(name)
-        if source is None:
-            source = self.sources[name] = self._read(name, wanted_by)
-            self.submodules[name] = [self._read(n, name) for n in self._includes(source)]
-            for statement in self._statements(source):
-                for imported in statement.find_all("import"):
-                    self.add(str(imported.argument), implement=False, wanted_by=name)
-            if self._is_reusable_only(source):
-                source.implemented = True
-        declared = {str(f.argument) for s in self._statements(source) for f in s.find_all("feature")}
-        wanted = declared if "*" in (asked := set(features)) else asked
-        if unknown := wanted - declared:
-            known = ", ".join(sorted(declared)) or "it has none"
-            raise ConfigError(f"module {name} has no feature {min(unknown)!r} (features: {known})")
-        source.features |= wanted
-        if implement and not source.implemented:
-            source.implemented = True
-        if implement:
-            for target in self._touched(source):
-                if not self.sources[target].implemented:
-                    self.add(target, implement=True)
-        return source
-
-    def _read(self, name: str, wanted_by: str) -> _Source:
-        candidates = [
-            file
-            for folder in self.path
-            for file in (*sorted(folder.glob(f"{name}@*.yang"), reverse=True), folder / f"{name}.yang")
-            if file.is_file()
-        ]
-        if not candidates:
-            where = ", ".join(map(str, self.path))
-            raise ConfigError(f"YANG module {name!r}{f' (wanted by {wanted_by})' * bool(wanted_by)} is not in {where}")
-        return _Source(name, candidates[0], _parse(candidates[0]))
-
-    def _statements(self, source: _Source) -> Iterator[Statement]:
-        yield source.statement
-        for sub in self.submodules[source.name]:
-            yield sub.statement
-
-    def _includes(self, source: _Source) -> list[str]:
-        names: list[str] = []
-        queue = [str(s.argument) for s in source.statement.find_all("include")]
-        while queue:
-            name = queue.pop(0)
-            if name not in names:
-                names.append(name)
-                queue += [str(s.argument) for s in self._read(name, source.name).statement.find_all("include")]
-        return names
-
-    def _is_reusable_only(self, source: _Source) -> bool:
-        kinds = {s.keyword for statement in self._statements(source) for s in statement.substatements}
-        return not kinds & {"container", "list", "leaf", "leaf-list", "choice", "anydata", "anyxml", "rpc",
-                            "notification", "augment", "deviation", "uses"}  # fmt: skip
-
-    def _touched(self, source: _Source) -> set[str]:
-        """Modules whose data nodes this one augments, deviates or refers to."""
-        touched: set[str] = set()
-        for statement in self._statements(source):
-            prefixes = {str(s.find1("prefix").argument): str(s.argument) for s in statement.find_all("import")}
-            for expression in _expressions(statement):
-                touched |= {prefixes[p] for p in _PREFIX.findall(expression) if p in prefixes}
-            touched |= {m for m in prefixes.values() if self._has_reference_types(m)}
-        return touched - {source.name}
-
-    def _has_reference_types(self, name: str) -> bool:
-        """Does a module define leafref types, which whoever uses them needs the data of?"""
-        typedefs = (t for s in self._statements(self.sources[name]) for t in s.find_all("typedef"))
-        return any(t.find1("type").find1("path") is not None for t in typedefs)
-
-    def as_yangson(self) -> dict[str, Any]:
-        """The library in the form of RFC 7895, which yangson reads."""
-        modules = []
-        for source in self.sources.values():
-            entry: dict[str, Any] = {
-                "name": source.name,
-                "revision": source.revision,
-                "namespace": source.argument("namespace"),
-                "conformance-type": "implement" if source.implemented else "import",
-                "feature": sorted(source.features),
-            }
-            if subs := self.submodules[source.name]:
-                entry["submodule"] = [{"name": s.name, "revision": s.revision} for s in subs]
-            modules.append(entry)
-        return {"ietf-yang-library:modules-state": {"module-set-id": "nms", "module": modules}}
-
-
-_PREFIX = re.compile(r"(?<![\w.-])([A-Za-z_][\w.-]*):(?=[A-Za-z_*])")
-
-
-def _expressions(statement: Statement) -> Iterator[str]:
-    """Arguments of this statement's subtree that refer to data nodes; groupings count where they are used."""
-    for child in statement.substatements:
-        if child.keyword in ("augment", "deviation") and str(child.argument).startswith("/"):
-            yield str(child.argument)
-        if child.keyword in ("path", "must", "when"):
-            # Names in string literals (identities) are no data nodes.
-            yield re.sub(r"'[^']*'|\"[^\"]*\"", "", str(child.argument))
-        yield from _expressions(child)
-
-
-@cache
-def _parse(file: Path) -> Statement:
-    try:
-        parser = ModuleParser(file.read_text(encoding="utf-8"))
-        parser.opt_separator()
-        return parser.statement()
-    except (yangson_errors.YangsonException, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file} is not a YANG module: {error or type(error).__name__}") from None
 
 
 def load(path: Sequence[Path], modules: Sequence[str]) -> Schema:
@@ -197,7 +37,7 @@ def load(path: Sequence[Path], modules: Sequence[str]) -> Schema:
         if not folder.is_dir():
             raise ConfigError(f"[yang] path: {folder} is not a folder")
     folders = (*path, *standard_path())
-    library = _Library(folders)
+    library = Library(folders)
     for asked in modules:
         name, _, features = asked.partition(":")
         library.add(name, [f for f in features.split(",") if f], implement=True)
@@ -212,7 +52,7 @@ def load(path: Sequence[Path], modules: Sequence[str]) -> Schema:
 class _Compiler:
     """Turns yangson's schema nodes into ours."""
 
-    def __init__(self, library: _Library, model: DataModel) -> None:
+    def __init__(self, library: Library, model: DataModel) -> None:
         self.library = library
         self.data = model.schema_data
         self.model = model
@@ -249,13 +89,13 @@ class _Compiler:
             data=self.data,
         )
 
-    def _module(self, source: _Source) -> Module:
+    def _module(self, source: Source) -> Module:
         deviated_by = sorted(
             other.name
             for other in self.library.sources.values()
             if other.implemented
             for deviation in other.statement.find_all("deviation")
-            if other.prefixes().get(_PREFIX.findall(str(deviation.argument))[0]) == source.name
+            if other.prefixes().get(PREFIX.findall(str(deviation.argument))[0]) == source.name
         )
         return Module(
             name=source.name,

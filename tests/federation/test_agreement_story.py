@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -82,20 +83,31 @@ def test_an_option_that_does_not_work_yet_is_shown_and_not_activated(play: Play)
 
 
 def test_other_models_keep_an_agreement_from_becoming_active(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both domains of a test have the same models; so a compares with others than it serves."""
+
     async def story(a: Domain, b: Domain) -> None:
-        monkeypatch.setattr(a.core.schema.modules["mec-system"], "revision", "2020-01-01")
-        try:
-            # Both share one schema object here, hence only what a compares is changed.
-            found = link.mismatches(
-                a.core.schema,
-                {"module-set": [{"module": [{"name": "mec-system", "revision": "2026-11-23"}]}]},
-                ["mec-system"],
-            )
-        finally:
-            monkeypatch.undo()
-        assert found == {"mec-system": "2026-11-23"}
+        monkeypatch.setattr(link, "mismatches", lambda *given: {"mec-system": "2020-01-01"})
+        await b.add(a.card, "provider")
+        await a.add(b.card, "consumer")
+        await until("a compares", lambda: "models" in a.read(ENTRY.format("b")).get("state", {}).get("reason", ""))
+        assert a.state("b") == "negotiating"
+        shown = a.read("/partner[id='b']/state")
+        assert shown["models-agree"] is False
+        assert shown["model-mismatch"] == [{"module": "mec-system", "revision": "2020-01-01"}]
 
     play(story)
+
+
+def test_only_the_modules_of_the_option_are_compared(models: Any) -> None:
+    ours = {name: module.revision for name, module in models.modules.items()}
+    library = {"module-set": [{"module": [{"name": name, "revision": ours[name]} for name in ours]}]}
+    wanted = link.wanted_modules("option-system")
+    assert "mec-system" in wanted
+    assert "mec-order" not in wanted
+    assert link.mismatches(models, library, wanted) == {}
+    older = [{"name": name, "revision": "2020-01-01" if name == "mec-types" else ours[name]} for name in wanted[:-1]]
+    found = link.mismatches(models, {"module-set": [{"module": older}]}, wanted)
+    assert found == {"mec-types": "2020-01-01", "mec-system": ""}
 
 
 def test_a_descriptor_that_was_not_accepted_keeps_an_agreement_waiting(play: Play) -> None:

@@ -13,9 +13,11 @@ from nms.errors import RpcError
 from nms.federation.adaptor import RemoteSession
 from nms.federation.netconf_client import Client, Peer
 from nms.federation.payload import config_element
+from nms.mec import package
 from nms.mec.scope import Scope
 from nms.mec.session import RESYNC, DataEdit
 from nms.pki import ssh_key_pair
+from tests.federation.site import SAMPLE
 from tests.federation.two_domains import AGREEMENT, Domain, federate, until
 
 Play = Callable[..., None]
@@ -50,17 +52,16 @@ def test_an_edit_at_the_partner(play: Play) -> None:
 def test_a_zone_that_was_not_accepted_is_refused(play: Play) -> None:
     async def story(a: Domain, b: Domain) -> None:
         await federate(a, b)
+        info = package.build(SAMPLE, b.folder / "hello.csar")
+        with (b.folder / "hello.csar").open("rb") as content:
+            b.store.add(content)
+        wanted = {"digest": info.digest, "size": str(info.size), "source": PACKAGE["source"]}
+        await a.federation.zones.mx3("b", AGREEMENT).onboard("p", wanted)
         deployment = {"package": "p", "zone": "zone-7"}
         with pytest.raises(RpcError) as refused:
-            await session(a).edit(
-                [
-                    DataEdit("/package[id='p']", "create", PACKAGE),
-                    DataEdit("/deployment[id='d']", "create", deployment),
-                ]
-            )
-        assert refused.value.tag == "invalid-value"
+            await session(a).edit([DataEdit("/deployment[id='d']", "create", deployment)])
         assert "zone-7" in refused.value.message
-        assert b.publisher.read(SUBTREE, config=True) is None
+        assert b.publisher.read(SUBTREE + "/deployment", config=True) is None
 
     play(story)
 
@@ -71,7 +72,7 @@ def test_the_quota_is_kept(play: Play) -> None:
         at_b = session(a)
         with pytest.raises(RpcError) as refused:
             await at_b.edit([DataEdit("/package[id='big']", "create", {**PACKAGE, "size": "101"})])
-        assert refused.value.tag == "resource-denied"
+        assert refused.value.tag == "too-big"
         await at_b.edit([DataEdit("/package[id='p']", "create", PACKAGE)])
         with pytest.raises(RpcError) as refused:
             await at_b.edit([DataEdit("/package[id='q']", "create", PACKAGE)])

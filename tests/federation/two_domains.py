@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
+import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -16,11 +18,12 @@ import asyncssh
 from nms import config as configuration
 from nms import init
 from nms.config import Config
-from nms.credentials import Credentials
 from nms.daemon import own_modules
+from nms.domain import DomainCredentials
 from nms.federation import card
 from nms.federation.start import Federation
 from nms.federation.start import start as start_federation
+from nms.mec import domain as mec
 from nms.mec.package_store import PackageStore
 from nms.mec.publisher import Publisher
 from nms.mec.session import DataEdit, LocalSession, Members
@@ -29,6 +32,8 @@ from nms.notify.streams import Notification
 from nms.operations.dispatch import PROTOCOL_MODULES, Core
 from nms.transport import ssh
 from nms.transport.listener import Listener
+from restconf import server as restconf
+from restconf.server import Server
 
 T = TypeVar("T")
 DEADLINE = 20.0
@@ -80,14 +85,17 @@ class Domain:
     folder: Path
     config: Config
     core: Core
+    blocks: mec.Domain
     publisher: Publisher
     streams: LossyStreams
     federation: Federation
+    credentials: DomainCredentials
     store: PackageStore
     listener: Listener | None
     received: list[str]
     clock: Clock
     port: int = 0
+    server: Server | None = None
     sessions: list[LocalSession] = field(default_factory=list)
 
     @property
@@ -95,6 +103,8 @@ class Domain:
         """Its card, with the port that it really listens on."""
         made = card.of(self.config, self.folder)
         made["endpoint"][0]["port"] = self.port
+        if self.server is not None:
+            made["endpoint"][1]["port"] = self.server.addresses[0][1]
         return made
 
     def session(self, base: str = ROOT) -> LocalSession:
@@ -130,14 +140,14 @@ class Domain:
 
     async def listen(self) -> None:
         """Serve NETCONF over SSH."""
-        credentials = Credentials(self.config.users)
+        credentials = self.credentials
         self.listener = await ssh.listen(
             self.core,
             [("127.0.0.1", self.port)],
             [asyncssh.read_private_key(self.config.netconf.ssh.host_key)],  # type: ignore[union-attr]
             authenticate_password=credentials.authenticate_password,
-            authorized_keys=lambda user: credentials.authorized_keys(user) or self.federation.partner_keys(user),
-            principal=lambda user: credentials.principal(user) or self.federation.principal(user),
+            authorized_keys=credentials.authorized_keys,
+            principal=credentials.principal,
         )
         self.port = int(self.listener.addresses[0][1])
 
@@ -150,9 +160,15 @@ class Domain:
             self.listener = None
 
     async def close(self) -> None:
-        """End the domain."""
+        """End the domain, and what runs in it."""
         await self.federation.close()
         self.deaf()
+        if self.server is not None:
+            await self.server.close()
+        assert self.blocks.drivers is not None
+        for instance in await self.blocks.drivers.vim.list():
+            await self.blocks.drivers.vim.delete(instance.id, 0.0)
+        await self.blocks.close()
         for session in self.sessions:
             session.close()
         self.core.close()
@@ -177,10 +193,7 @@ def _threads() -> list[threading.Thread]:
 
 
 async def _domain(folder: Path, name: str, loaded: Any, **options: Any) -> Domain:
-    await asyncio.to_thread(
-        init.init, folder, now=datetime.now(UTC), domain_id=name, ports=init.Ports(ssh=0, tls=0, restconf=0, dns=0)
-    )
-    config = configuration.load(folder / init.CONFIG_NAME)
+    config = await asyncio.to_thread(_configured, folder, name)
     clock = Clock()
     core = Core.create(loaded, clock=clock)
     streams = LossyStreams(core)
@@ -189,9 +202,35 @@ async def _domain(folder: Path, name: str, loaded: Any, **options: Any) -> Domai
     store = PackageStore(folder / "packages")
     quick = {"interval": 0.5, "patience": 3.0, "farewell": 3.0, **options}
     federation = await start_federation(core, config, publisher, store, recorder=received.append, **quick)
-    domain = Domain(name, folder, config, core, publisher, streams, federation, store, None, received, clock)
+    core.files = federation.files
+    blocks = await mec.start(core, config, publisher=publisher, partners=federation.zones, source=federation.packages)
+    assert blocks.meo is not None
+    federation.zones.changed = blocks.meo.refresh
+    credentials = DomainCredentials(core, config, federation)
+    domain = Domain(
+        name, folder, config, core, blocks, publisher, streams, federation, credentials, store, None, received, clock
+    )
     await domain.listen()
+    assert config.restconf is not None
+    domain.server = await restconf.start(
+        core,
+        listen=("127.0.0.1", config.restconf.listen.port),
+        tls=config.restconf,
+        authenticate_certificate=domain.credentials.authenticate_certificate,
+    )
+    domain.credentials.believe(domain.server.trust)
     return domain
+
+
+def _configured(folder: Path, name: str) -> Config:
+    """A fresh domain's configuration; its packages' port is known before it listens, because sources name it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    block = f"127.{random.SystemRandom().randrange(82, 255)}.{random.SystemRandom().randrange(256)}.0/24"
+    ports = init.Ports(ssh=0, tls=0, restconf=port, dns=0)
+    init.init(folder, now=datetime.now(UTC), domain_id=name, ports=ports, address_block=block)
+    return configuration.load(folder / init.CONFIG_NAME)
 
 
 async def federate(a: Domain, b: Domain, **terms: Any) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from nms.errors import ConfigError
-from nms.model import load
+from nms.model import library, load
 
 STANDARD = sorted(
     file.stem
-    for folder in load.standard_path()
+    for folder in library.standard_path()
     for file in folder.glob("*.yang")
     if not file.read_text("utf-8").lstrip().startswith("submodule")
 )

@@ -1,0 +1,266 @@
+"""Two daemons, each a process of its own; B is killed at each phase of a deployment and comes back, or does not."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from nms import config as configuration
+from nms import init
+from nms.client import Client
+from nms.commands.partner import agree
+from nms.errors import RpcError
+from nms.federation import card
+from nms.mec import package
+
+T = TypeVar("T")
+DEADLINE = 40.0
+SAMPLE = Path(package.__file__).parent / "sample" / "hello-edge"
+AT_B = "mec-federation:federation/partner=a/agreement=ab/mec-system:system"
+DEPLOYMENT = "mec-system:system/deployment=web"
+
+pytestmark = pytest.mark.timeout(150)
+
+
+@dataclass
+class Daemon:
+    """One domain; `config` is of its folder."""
+
+    id: str
+    folder: Path
+    config: configuration.Config
+    client: Client
+    process: subprocess.Popen[bytes] | None = None
+    logs: list[Path] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Run the daemon until it listens."""
+        log = self.folder / f"log-{len(self.logs)}"
+        self.logs.append(log)
+        with log.open("wb") as stream:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "nms.cli", "serve", "--config", str(self.folder / init.CONFIG_NAME)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=stream,
+            )
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline(), log.read_text()
+
+    def end(self, number: int) -> None:
+        """Send the daemon a signal and wait for its end."""
+        if self.process is not None:
+            self.process.send_signal(number)
+            self.process.wait(20)
+            assert self.process.stdout is not None
+            self.process.stdout.close()
+            self.process = None
+
+    def read(self, path: str) -> dict[str, Any]:
+        """What is at an api-path, {} also while it does not listen."""
+        try:
+            return self.client.read(path)
+        except (OSError, RpcError):
+            return {}
+
+    def federation_state(self, partner: str) -> str:
+        """State of its agreement."""
+        found = self.read(f"mec-federation:federation/partner={partner}/agreement=ab/state")
+        return str(found.get("federation-state", "")).rpartition(":")[2]
+
+
+def until(what: str, check: Callable[[], T | None]) -> T:
+    """Ask until there is an answer."""
+    end = time.monotonic() + DEADLINE
+    while time.monotonic() < end:
+        found = check()
+        if found:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"it did not happen within {DEADLINE:.0f} s: {what}")
+
+
+def free_port() -> int:
+    """A port that is free for TCP and UDP."""
+    while True:
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp, contextlib.suppress(OSError):
+            tcp.bind(("127.0.0.1", 0))
+            udp.bind(("127.0.0.1", tcp.getsockname()[1]))
+            return int(tcp.getsockname()[1])
+
+
+@contextlib.contextmanager
+def running(folder: Path, name: str) -> Iterator[Daemon]:
+    """A fresh domain's daemon."""
+    block = f"127.{random.SystemRandom().randrange(82, 255)}.{random.SystemRandom().randrange(256)}.0/24"
+    ports = init.Ports(ssh=free_port(), tls=free_port(), restconf=free_port(), dns=free_port())
+    init.init(folder, now=datetime.now(UTC), domain_id=name, ports=ports, address_block=block)
+    file = folder / init.CONFIG_NAME
+    daemon = Daemon(name, folder, configuration.load(file), Client.of(file))
+    daemon.start()
+    try:
+        yield daemon
+    finally:
+        daemon.end(signal.SIGTERM)
+        _sweep(folder)
+
+
+def _sweep(folder: Path) -> None:
+    """End what a killed daemon has left running below its folder."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if Path(os.readlink(entry / "cwd")).is_relative_to(folder):
+                    os.kill(int(entry.name), signal.SIGKILL)
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[tuple[Daemon, Daemon]]:
+    """A, and B that offers its zone to A; the package is on-boarded at A."""
+    with running(tmp_path / "a", "a") as a, running(tmp_path / "b", "b") as b:
+        cards = {daemon.id: card.of(daemon.config, daemon.folder) for daemon in (a, b)}
+        agree(b.client, cards["a"], agreement="ab", role="provider", zones=["zone-1"])
+        agree(a.client, cards["b"], agreement="ab", role="consumer", zones=["zone-1"])
+        for daemon, other in ((a, "b"), (b, "a")):
+            until(f"{daemon.id} is federated", lambda d=daemon, o=other: d.federation_state(o) == "active")
+        file = tmp_path / "hello.csar"
+        info = package.build(SAMPLE, file)
+        with file.open("rb") as content:
+            a.client.upload(info.digest, content, info.size)
+        wanted = {"id": "hello", "digest": info.digest, "size": str(info.size)}
+        a.client.write("PATCH", "mec-system:system", {"mec-system:system": {"package": [wanted]}})
+        until("a has the package", lambda: _onboarded(a))
+        until("a sees b's zone", lambda: a.read("mec-system:system/zone=b.zone-1"))
+        yield a, b
+
+
+def _onboarded(a: Daemon) -> bool:
+    state = a.read("mec-system:system/package=hello").get("state", {})
+    return str(state.get("onboarding-state", "")).endswith("onboarded")
+
+
+def deploy(a: Daemon) -> None:
+    """Ask for a deployment in B's zone."""
+    wish = {"id": "web", "package": "hello", "acceptable-zone": ["b.zone-1"]}
+    a.client.write("PATCH", "mec-system:system", {"mec-system:system": {"deployment": [wish]}})
+
+
+def endpoint(a: Daemon) -> dict[str, Any] | None:
+    """Where the application is used, once it runs."""
+    state = a.read(DEPLOYMENT).get("state", {})
+    found = [each for instance in state.get("instance", ()) for each in instance.get("endpoint", ())]
+    return found[0] if found and str(state.get("operational-state", "")).endswith("started") else None
+
+
+def answers(where: dict[str, Any]) -> bool:
+    """Does the application serve HTTP?"""
+    try:
+        with urllib.request.urlopen(f"http://{where['address']}:{where['port']}/status", timeout=2) as reply:
+            return bool(reply.status == 200)
+    except OSError:
+        return False
+
+
+def waits(a: Daemon) -> dict[str, Any] | None:
+    """A's occurrence of the deployment that has failed for the time being, or for good."""
+    for each in a.read("mec-system:system").get("operation-occurrence", ()):
+        if each["subject"] == "web" and str(each["state"]).rpartition(":")[2] in ("failed-temp", "failed"):
+            return dict(each)
+    return None
+
+
+def withdraw(a: Daemon, b: Daemon) -> None:
+    """The customer cancels; nothing is left at B."""
+    a.client.write("DELETE", DEPLOYMENT)
+    until("b has nothing deployed", lambda: not b.read(AT_B).get("deployment"))
+    until("a has nothing deployed", lambda: not a.read(DEPLOYMENT))
+    until("b runs nothing", lambda: not b.read("mec-resource:infrastructure/vim=vim-1").get("compute-instance"))
+
+
+def test_the_provider_dies_before_and_comes_back(two: tuple[Daemon, Daemon]) -> None:
+    a, b = two
+    b.end(signal.SIGKILL)
+    until("a shows that b is gone", lambda: a.read("mec-federation:federation/partner=b/state")["reachable"] is False)
+    zone = until("b's zone is down", lambda: _down(a))
+    assert zone["partner"] == "b"
+    b.start()
+    until("a shows that b is back", lambda: a.read("mec-federation:federation/partner=b/state")["reachable"] is True)
+    assert a.federation_state("b") == "active"
+    deploy(a)
+    assert answers(until("it runs", lambda: endpoint(a)))
+    withdraw(a, b)
+
+
+def _down(a: Daemon) -> dict[str, Any] | None:
+    zone = a.read("mec-system:system/zone=b.zone-1")
+    return zone if str(zone.get("state", "")).endswith("down") else None
+
+
+def test_the_provider_dies_in_the_middle_and_comes_back(two: tuple[Daemon, Daemon]) -> None:
+    a, b = two
+    deploy(a)
+    until("b was asked", lambda: b.read(AT_B).get("package"))
+    b.end(signal.SIGKILL)
+    b.start()
+
+    def settled() -> bool:
+        return endpoint(a) is not None or waits(a) is not None
+
+    until("a knows how it ended", settled)
+    occurrence = waits(a)
+    if occurrence is not None and str(occurrence["state"]).endswith("failed-temp"):
+        until("a shows that b is back", lambda: a.read("mec-federation:federation/partner=b/state")["reachable"])
+        a.client.invoke(f"data/mec-system:system/operation-occurrence={occurrence['id']}/retry")
+        assert answers(until("it runs", lambda: endpoint(a)))
+    withdraw(a, b)
+
+
+def test_the_provider_dies_while_it_is_used_and_comes_back(two: tuple[Daemon, Daemon]) -> None:
+    a, b = two
+    deploy(a)
+    where = until("it runs", lambda: endpoint(a))
+    b.end(signal.SIGKILL)
+    until("a shows that b is gone", lambda: a.read("mec-federation:federation/partner=b/state")["reachable"] is False)
+    b.start()
+    until("a shows that b is back", lambda: a.read("mec-federation:federation/partner=b/state")["reachable"] is True)
+    assert answers(until("it runs again", lambda: endpoint(a))) or where
+    withdraw(a, b)
+
+
+def test_the_consumer_dies_while_it_is_used_and_comes_back(two: tuple[Daemon, Daemon]) -> None:
+    a, b = two
+    deploy(a)
+    where = until("it runs", lambda: endpoint(a))
+    a.end(signal.SIGKILL)
+    assert answers(where)
+    a.start()
+    until("a is federated again", lambda: a.read("mec-federation:federation/partner=b/state").get("reachable"))
+    assert until("a knows of it again", lambda: endpoint(a)) == where
+    withdraw(a, b)
+
+
+def test_a_provider_that_never_comes_back_is_removed(two: tuple[Daemon, Daemon]) -> None:
+    a, b = two
+    deploy(a)
+    until("it runs", lambda: endpoint(a))
+    b.end(signal.SIGKILL)
+    a.client.write("DELETE", "mec-federation:federation/partner=b")
+    orphans = until("a lists orphans", lambda: a.read("mec-federation:federation").get("orphan"))
+    assert {orphan["partner"] for orphan in orphans} == {"b"}
+    alarms = a.read("mec-system:system").get("alarm", ())
+    assert any(str(alarm["alarm-type-id"]).endswith("orphan-alarm") for alarm in alarms)
+    until("b's zone is gone", lambda: not a.read("mec-system:system/zone=b.zone-1"))

@@ -8,9 +8,10 @@ from typing import Any, Final
 import orjson
 
 from nms.model import anydata, entries
-from nms.model.codegen_source import Codec, Known, Source, collect, unpack, variable
+from nms.model.codegen_source import Codec, Known, Source, collect, is_sole_key, unpack, variable
 from nms.model.schema import Node
 from nms.model.types import module_resolver
+from nms.model.values import Scalar
 
 #: How values of built-in types come in JSON where that is one Python type.  It is looked at before a value is looked
 #: up: to a dictionary 1, 1.0 and true are the same.
@@ -59,19 +60,21 @@ def _scalar(source: Source, node: Node, name: str) -> tuple[list[str], str]:
     """Lines that check how the value in variable `name` comes, and the expression that parses it."""
     assert node.type is not None
     from_json, resolve = node.type.from_json, module_resolver(node.module)
+
+    def parse(raw: Any) -> Scalar:
+        return from_json(raw, resolve)
+
     comes_as = _COMES_AS.get(node.type.base)
-    if comes_as is None:
-        return [], f"{source.bind(f'parse_{node.index}', lambda raw: from_json(raw, resolve))}({name})"
+    if comes_as is None or is_sole_key(node):
+        return [], f"{source.bind(f'parse_{node.index}', parse)}({name})"
     check = [f"if type({name}) is not {comes_as}:", "    raise Unexpected"]
-    if node.type.unrestricted and node.parent is not None and node.parent.keys == (node,):
-        return check, name
-    return check, f"{source.bind(f'known_{node.index}', Known(lambda raw: from_json(raw, resolve)))}[{name}]"
+    return check, f"{source.bind(f'known_{node.index}', Known(parse))}[{name}]"
 
 
 def _decode_leaf(source: Source, node: Node, _: object) -> list[str]:
     name = variable(node)
     check, value = _scalar(source, node, name)
-    return check if value == name else [*check, f"{name} = {value}"]
+    return [*check, f"{name} = {value}"]
 
 
 def _decode_leaf_list(source: Source, node: Node, _: object) -> list[str]:

@@ -94,6 +94,11 @@ def variable(node: Node) -> str:
     return f"{re.sub('[^A-Za-z0-9_]', '_', node.name)}_{node.index}"
 
 
+def is_sole_key(node: Node) -> bool:
+    """Is every value of this leaf met once in its list, so that none is worth remembering?"""
+    return node.parent is not None and node.parent.keys == (node,)
+
+
 def unpack(node: Node) -> str:
     """All children's variables as a tuple, to take an instance apart or to make one."""
     names = ", ".join(map(variable, node.children))

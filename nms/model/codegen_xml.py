@@ -8,7 +8,7 @@ from typing import Final
 from lxml import etree
 
 from nms.model import anydata, entries
-from nms.model.codegen_source import Codec, Known, Source, collect, unpack, variable
+from nms.model.codegen_source import Codec, Known, Source, collect, is_sole_key, unpack, variable
 from nms.model.schema import Node
 from nms.model.types import Resolver, text_of
 from nms.model.values import Scalar
@@ -67,8 +67,6 @@ def _scalar(source: Source, node: Node) -> str:
     """The expression of the value that `child` holds."""
     assert node.type is not None
     parse = node.type.parse
-    if node.type.unrestricted and node.parent is not None and node.parent.keys == (node,):
-        return "child.text or ''"
     if node.type.base in _QUALIFIED:
 
         def qualified(element: etree._Element) -> Scalar:
@@ -76,7 +74,12 @@ def _scalar(source: Source, node: Node) -> str:
 
         return f"{source.bind(f'parse_{node.index}', qualified)}(child)"
 
-    return f"{source.bind(f'known_{node.index}', Known(lambda text: parse(text or '', _no_prefix)))}[child.text]"
+    def unqualified(text: str | None) -> Scalar:
+        return parse(text or "", _no_prefix)
+
+    if is_sole_key(node):
+        return f"{source.bind(f'parse_{node.index}', unqualified)}(child.text)"
+    return f"{source.bind(f'known_{node.index}', Known(unqualified))}[child.text]"
 
 
 def _no_prefix(prefix: str) -> str | None:

@@ -40,7 +40,6 @@ class Type:
         parse: (text, resolver) -> value; raises `InvalidValue`.
         from_json: (RFC 7951 value, resolver) -> value; raises `InvalidValue`.
         to_json: value -> RFC 7951 value.
-        unrestricted: a string without length or pattern, whose every text is a value.
         enums, bits: names -> number or position.
         identities: qualified names an identityref accepts.
         members: types of a union, in order.
@@ -58,7 +57,6 @@ class Type:
     members: Sequence[Type] = ()
     leafref: Any = None
     require_instance: bool = False
-    unrestricted: bool = False
 
 
 def text_of(value: Scalar) -> str:
@@ -140,7 +138,7 @@ def _string(source: Any, _: Any) -> Type:
     def from_json(raw: Any, resolve: Resolver) -> str:
         return parse(_expect(raw, str, "a string"), resolve)
 
-    return Type("string", "", parse, from_json, _same, unrestricted=check_length is None and not patterns)
+    return Type("string", "", parse, from_json, _same)
 
 
 _INTEGER: Final = re.compile(r"\s*([+-]?)(0[xX][0-9a-fA-F]+|\d+)\s*\Z")

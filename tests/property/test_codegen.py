@@ -147,7 +147,24 @@ def damaged_json(draw: st.DrawFn) -> Any:
         holder, at = draw(st.sampled_from(found))
         match draw(st.sampled_from(["value", "drop", "double", "qualify", "annotate"])):
             case "value":
-                junk: list[Any] = [None, 1, 1.0, 7, 300, -1, True, "1", "", "x", "red", "shapes:red", [], [None], {}]
+                junk: list[Any] = [
+                    None,
+                    1,
+                    1.0,
+                    7,
+                    300,
+                    -1,
+                    True,
+                    "1",
+                    "",
+                    "x",
+                    "\x01",
+                    "red",
+                    "shapes:red",
+                    [],
+                    [None],
+                    {},
+                ]
                 holder[at] = draw(st.sampled_from(junk))
             case "drop":
                 del holder[at]

@@ -63,7 +63,13 @@ class Client:
         """One rpc; the whole reply as it came."""
         body = f'<rpc xmlns="{BASE}" message-id="1">{operation}</rpc>'.encode()
         self.process.stdin.write(b"\n#%d\n%b\n##\n" % (len(body), body))
-        return await self.process.stdout.readuntil(END)
+        reply = bytearray()
+        while not reply.endswith(END):  # readuntil() gives up on more than the SSH window
+            part = await self.process.stdout.read(1 << 20)
+            if not part:
+                raise SystemExit("the server closed the session")
+            reply += part
+        return bytes(reply)
 
     async def change(self, operation: str) -> None:
         """One rpc that must be answered by <ok/>."""

@@ -33,12 +33,13 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Theirs:
-    """What the partner shows of the same agreement; `state` "" when it did not say yet."""
+    """What the partner shows of the same agreement; `state` "" when it did not say yet, `until` None never ends."""
 
     role: str
     option: str
     admin: str = "enabled"
     state: str = ""
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +84,15 @@ def judge(present: State, terms: Terms, known: Known, now: datetime) -> Verdict:
         if terms.grace is not None and now >= terms.until + terms.grace:
             return _ending(known, "its time is over and so is the grace period")
         return Verdict("expired", f"its time is over; {known.live} live under it" if known.live else "its time is over")
+    if known.theirs is not None and known.theirs.until is not None and now >= known.theirs.until:
+        return Verdict("expired", "its time is over for the partner")
     if terms.admin == "suspended":
         return Verdict("suspended", "halted by this side")
     if known.theirs is not None and known.theirs.admin == "suspended":
         return Verdict("suspended", "halted by the partner")
     if terms.begin is not None and now < terms.begin:
         return Verdict("negotiating" if known.theirs else "proposed", f"begins at {terms.begin.isoformat()}")
-    return _agreeing(terms, known)
+    return _agreeing(present, terms, known)
 
 
 def _theirs(known: Known, admin: str) -> bool:
@@ -104,12 +107,13 @@ def _ending(known: Known, why: str) -> Verdict:
     return Verdict("terminated", why)
 
 
-def _agreeing(terms: Terms, known: Known) -> Verdict:
+def _agreeing(present: State, terms: Terms, known: Known) -> Verdict:
     """Between proposed and active: the first thing that is missing."""
     if known.unsupported:
         return Verdict("proposed", known.unsupported)
     if not known.answered:
-        return Verdict("proposed", "the partner has not answered yet")
+        # After a restart: what was agreed stays so until the partner says otherwise.
+        return Verdict("active" if present == "active" else "proposed", "the partner has not answered yet")
     if known.theirs is None:
         return Verdict("proposed", "the partner does not know the agreement yet")
     if known.theirs.option != terms.option:

@@ -20,7 +20,6 @@ KNOWN = Known(answered=True, theirs=THEIRS, models_agree=True)
     ("terms", "known", "state", "reason"),
     [
         (TERMS, KNOWN, "active", ""),
-        (TERMS, Known(), "proposed", "not answered"),
         (TERMS, replace(KNOWN, theirs=None), "proposed", "does not know"),
         (TERMS, replace(KNOWN, unsupported="option 4 does not work"), "proposed", "option 4"),
         (TERMS, replace(KNOWN, theirs=replace(THEIRS, role="consumer")), "negotiating", "both sides"),
@@ -33,6 +32,7 @@ KNOWN = Known(answered=True, theirs=THEIRS, models_agree=True)
         (replace(TERMS, admin="suspended"), KNOWN, "suspended", "this side"),
         (TERMS, replace(KNOWN, theirs=replace(THEIRS, admin="suspended")), "suspended", "the partner"),
         (replace(TERMS, until=NOW), replace(KNOWN, live=2), "expired", "2 live"),
+        (TERMS, replace(KNOWN, theirs=replace(THEIRS, until=NOW)), "expired", "for the partner"),
         (replace(TERMS, until=NOW - HOUR, grace=HOUR), replace(KNOWN, live=1), "terminating", "grace"),
         (replace(TERMS, until=NOW - HOUR, grace=HOUR), KNOWN, "terminated", "grace"),
         (replace(TERMS, admin="terminated"), replace(KNOWN, live=1), "terminating", "this side"),
@@ -55,3 +55,10 @@ def test_the_end_is_final() -> None:
 
 def test_a_prolonged_agreement_comes_back() -> None:
     assert judge("expired", replace(TERMS, until=NOW + HOUR), KNOWN, NOW).state == "active"
+
+
+@pytest.mark.parametrize("present", ["proposed", "negotiating", "active", "suspended", "expired"])
+def test_a_partner_that_has_not_answered_since_the_start_changes_nothing_agreed(present: State) -> None:
+    verdict = judge(present, TERMS, Known(), NOW)
+    assert verdict.state == ("active" if present == "active" else "proposed")
+    assert "not answered" in verdict.reason

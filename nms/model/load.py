@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from yangson import DataModel
+from yangson import DataModel, datatype
 from yangson import exceptions as yangson_errors
 from yangson import schemanode as yn
 from yangson.enumerations import DefaultDeny
@@ -230,8 +230,21 @@ class _Compiler:
             return None
         resolve = module_resolver(source.ns)
         if isinstance(source, yn.LeafListNode):
-            return tuple(compiled.parse(source.type.canonical_string(v), resolve) for v in value)
-        return compiled.parse(source.type.canonical_string(value), resolve)
+            return tuple(compiled.parse(_canonical(source.type, v), resolve) for v in value)
+        return compiled.parse(_canonical(source.type, value), resolve)
+
+
+def _canonical(kind: Any, value: Any) -> str:
+    """The text of a default that yangson has parsed; yangson itself stumbles over members of a union."""
+    while isinstance(kind, datatype.LeafrefType):
+        kind = kind.ref_type
+    for member in kind.types if isinstance(kind, datatype.UnionType) else ():
+        try:
+            if value in member:
+                return _canonical(member, value)
+        except (TypeError, AttributeError):
+            continue  # a value of another member
+    return str(kind.canonical_string(value))
 
 
 def _flat(source: Any) -> Iterator[Any]:

@@ -12,7 +12,7 @@ from nms.model import entries
 from nms.model.constraint_plan import ChoiceRule, MustRule, Plan, Plans, UniqueRule, plans
 from nms.model.cursor import Cursor, Evaluation, exists, follow, selected
 from nms.model.path import InstancePath, format_path
-from nms.model.schema import Node, Schema
+from nms.model.schema import Node, Schema, comparable
 from nms.model.types import text_of
 from nms.model.values import Value
 from nms.model.xpath_functions import to_boolean
@@ -194,16 +194,17 @@ class Check:
         self._fail("operation-failed", message, (*parent.path(), (node, None)), app_tag)
 
     def _distinct(self, node: Node, parent: Cursor, values: tuple[Value, ...]) -> None:
-        if len(set(values)) == len(values):
+        told = [comparable(node, value) for value in values]
+        if len(set(told)) == len(values):
             return
         seen = set()
-        for value in values:
-            if value in seen:
+        for value, mark in zip(values, told, strict=True):
+            if mark in seen:
                 path = (*parent.path(), (node, value))
                 info = {"non-unique": format_path(path)}
                 message = f"{text_of(value)!r} is twice in {node.name}"
                 self._fail("operation-failed", message, path, "data-not-unique", info)
-            seen.add(value)
+            seen.add(mark)
 
     def _unique(self, rule: UniqueRule, node: Node, parent: Cursor, held: entries.Entries) -> None:
         seen: dict[tuple[Value, ...], InstancePath] = {}

@@ -288,14 +288,16 @@ def _descend(node: Node, path: Any) -> tuple[Node, ...]:
             queue[:0] = [expression.left, expression.right]
         else:
             steps.append(expression)
+    names = [step.qname[0] for step in steps]
     nodes: list[Node] = []
-    for step in steps:
-        name, module = step.qname
-        child = node.child(name, module or node.module)
-        if child is None and any(name == choice.name or name in choice.cases for choice in node.choices):
-            continue  # a schema node that no data node stands for
-        if child is None:
-            raise ConfigError(f"unique of {node.path} names {name!r}, which is no data node there")
+    while names:
+        for child in node.children:
+            above = [name for choice, case in child.cases for name in (choice.name, case)]
+            if names[: len(above) + 1] == [*above, child.name]:
+                break
+        else:
+            raise ConfigError(f"unique of {node.path} names {names[0]!r}, which is no data node there")
+        del names[: len(above) + 1]
         nodes.append(child)
         node = child
     return tuple(nodes)

@@ -43,6 +43,8 @@ class Drawer:
 
     def _members(self, node: Node) -> Data:
         found: Data = {}
+        for key in node.keys:  # first and in their order, as XML wants them (section 7.8.5)
+            self._put(key, found, 1.0)
         self._into(node, found)
         return found
 
@@ -52,6 +54,8 @@ class Drawer:
                 if child.mandatory or self.rng.random() < self.density:
                     case = self.rng.choice(cases(child))
                     self._into(case, found) if case.keyword == "case" else self._put(case, found, 1.0)
+            elif child.is_key():
+                continue
             elif child.is_data:
                 # What has conditions is rather left out, or hardly any data would be valid.
                 self._put(child, found, self.density * (0.5 if child.conditional else 1.0))
@@ -197,6 +201,20 @@ class Drawer:
             if value is not None:
                 holder[label] = value
 
+    def tidy(self, data: Data) -> Data:
+        """The data without empty non-presence containers, which say nothing (RFC 7950 section 7.5.1); to libyang they do."""
+        found: Data = {}
+        for label, held in data.items():
+            node = self.by_name.get(label.rpartition(":")[2])
+            if isinstance(held, dict):
+                held = self.tidy(held)
+                if not held and node is not None and node.keyword == "container" and not node.presence:
+                    continue
+            elif isinstance(held, list):
+                held = [self.tidy(item) if isinstance(item, dict) else item for item in held]
+            found[label] = held
+        return found
+
     def _places(self, node: Node, holder: Data) -> Any:
         yield node, holder
         for child in node.members:
@@ -231,9 +249,22 @@ def _elements(members: Data, module: str, spaces: str = "") -> str:
         prefix, _, name = label.rpartition(":")
         own = prefix or module
         for item in held if isinstance(held, list) and held != [None] else [held]:
-            inside = _elements(item, own) if isinstance(item, dict) else escape(text_of(item))
+            inside = _elements(item, own) if isinstance(item, dict) else escape(_lexical(text_of(item)))
             text += f'<{name} xmlns="urn:{own}"{spaces}>{inside}</{name}>'
     return text
+
+
+def _lexical(text: str) -> str:
+    """An instance-identifier in XML has every name qualified (RFC 7950 section 9.13.2); other values are as in JSON."""
+    module = ""
+
+    def qualify(match: re.Match[str]) -> str:
+        nonlocal module
+        if match[1] == "/":
+            module = match[2] or module
+        return f"{match[1]}{module}:{match[3]}"
+
+    return re.sub(r"([/\[])(?:(\w+):)?([a-z]\w*)(?=[/=\[]|$)", qualify, text) if text.startswith("/f") else text
 
 
 def removals(data: Data) -> Any:

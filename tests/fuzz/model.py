@@ -236,11 +236,12 @@ class Builder:
         for target in rng.sample(leafs, min(3, len(leafs))):
             steps = [n for n in reversed([target, *target.up()]) if n.is_data]
             text = ""
-            for step in steps:
-                text += f"/{step.module}:{step.name}"
+            module = ""
+            for step in steps:  # as RFC 7951 section 6.11 has it: qualified where the module changes
+                text += f"/{step.name}" if step.module == module else f"/{step.module}:{step.name}"
+                module = step.module
                 for key in step.keys:
-                    assert key.type is not None
-                    text += f"[{key.module}:{key.name}='{conditions.literal(rng, key)}']"
+                    text += f"[{key.name}='{conditions.literal(rng, key)}']"
             if target.keyword == "leaf-list" and target.type is not None:
                 text += f"[.='{conditions.literal(rng, target)}']"
             good.append(text)
@@ -255,11 +256,10 @@ class Builder:
             draw = rng.random()
             if draw < 0.4 and cases:
                 node.default_case = rng.choice(cases)
-            elif draw < 0.6 and not self._unconditional_augment(node):
+            elif draw < 0.6 and not self._unconditional_augment(node) and not _in_default(node):
                 node.mandatory = True
         if node.keyword in VALUED and not node.is_key():
             assert node.type is not None
-            in_default = any(n.default_case is not None for n in node.up())
             draw = rng.random()
             allowed = node.type.base not in ("empty", "instance-identifier") and (node.type.base != "leafref" or not node.type.require)
             if draw < 0.3 and allowed and node.type.good:
@@ -268,7 +268,7 @@ class Builder:
                 node.defaults = rng.sample(list(node.type.good), min(count, len(node.type.good)))
                 texts = {str(v) for v in node.defaults}
                 node.defaults = node.defaults if len(texts) == len(node.defaults) else node.defaults[:1]
-            elif draw < 0.42 and node.keyword == "leaf" and not in_default and not self._unconditional_augment(node):
+            elif draw < 0.42 and node.keyword == "leaf" and not _in_default(node) and not self._unconditional_augment(node):
                 node.mandatory = True
         if node.keyword == "leaf-list":
             node.user_ordered = node.config and rng.random() < 0.4
@@ -277,8 +277,7 @@ class Builder:
         rng = self.rng
         if node.keyword not in ("list", "leaf-list"):
             return
-        in_default = any(n.default_case is not None for n in node.up())
-        if rng.random() < 0.2 and not node.defaults and not in_default and not self._unconditional_augment(node):
+        if rng.random() < 0.2 and not node.defaults and not _in_default(node) and not self._unconditional_augment(node):
             node.least = rng.randint(1, 2)
         if rng.random() < 0.25:
             node.most = max(1, node.least) + rng.randint(0, 2)
@@ -329,6 +328,10 @@ def _key_like(node: Node) -> bool:
 def _demands(node: Node) -> bool:
     """Whether something below is mandatory, so that it cannot be a default case (section 7.9.3)."""
     return any(n.mandatory or n.least for n in node.walk())
+
+
+def _in_default(node: Node) -> bool:
+    return any(n.default_case is not None for n in node.up())
 
 
 def _is_default(node: Node) -> bool:

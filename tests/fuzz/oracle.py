@@ -20,6 +20,7 @@ class Oracle:
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
         self._asked = 0
+        self._loaded: dict[str, Any] = {}
 
     def close(self) -> None:
         process, self._process = self._process, None
@@ -63,7 +64,8 @@ class Oracle:
         self._asked += 1
         if self._asked % 500 == 0:
             self.close()  # its memory is its own
-        return str(self._ask({"folder": str(folder), "modules": modules}))
+        self._loaded = {"folder": str(folder), "modules": modules}
+        return str(self._ask(self._loaded))
 
     def verdict(self, text: str, *, xml: bool, state: bool) -> list[dict[str, str]]:
         """The errors in instance data; an empty list says that it is valid.
@@ -71,6 +73,8 @@ class Oracle:
         Raises:
             Crash: libyang did.
         """
+        if self._process is None:
+            self._ask(self._loaded)
         answer: list[dict[str, str]] = self._ask({"text": text, "xml": xml, "state": state})
         return answer
 

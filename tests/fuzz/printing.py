@@ -176,8 +176,8 @@ class Printer:
         for must in node.musts:
             rows.append(("must", lambda f, m=must: f"must {self.expression(m, node, f)};"))
         for unique in node.uniques:
-            paths = ["/".join(step.name for step in self.steps(leaf, node)) for leaf in unique]
-            rows.append(("unique", lambda f, p=" ".join(paths): f'unique "{p}";'))
+            routes = [self.steps(leaf, node) for leaf in unique]
+            rows.append(("unique", lambda f, r=routes: f'unique "{_routes(r, f)}";'))
         inner = []
         owner = next((n for n in node.up() if n.keyword in ("uses", "augment")), None)
         owner = owner if owner is not None and owner.keyword == "uses" else None
@@ -248,24 +248,42 @@ class Printer:
     # features and what they take away
 
     def _feature(self, wanted: bool) -> str:
-        on = [f"ft:{f}" if f in self.on else f"not ft:{f}" for f in FEATURES]
-        off = [f"not ft:{f}" if f in self.on else f"ft:{f}" for f in FEATURES]
-        if not wanted:
-            on, off = off, on
-        a, b, c = self.rng.choice(on), self.rng.choice(off), self.rng.choice(on)
-        return self.rng.choice([a, f"{a} and {c}", f"({a} or {b}) and {c}", f"not ({b} and {b})", f"{b} and {a} or {c}"]
-                               if wanted else [a, f"{a} and {b}", f"{a} or {c}", f"not ({b} or {b})", f"{a} and ({b} or {b})"])  # fmt: skip
+        """An if-feature expression that is `wanted`."""
+        while True:
+            text, value = self._expression(0)
+            if value == wanted:
+                return text
+
+    def _expression(self, depth: int, *, negated: bool = False) -> tuple[str, bool]:
+        """An expression and its value.  libyang 4.5.5 ends with a segmentation fault on `not` within `not (...)`."""
+        draw = self.rng.random()
+        if depth > 2 or draw < 0.4:
+            feature = self.rng.choice(FEATURES)
+            return f"ft:{feature}", feature in self.on
+        if draw < 0.6 and not negated:
+            text, value = self._expression(depth + 1, negated=True)
+            return f"not {text}" if text.startswith(("ft:", "(")) and " " not in text else f"not ({text})", not value
+        left, one = self._expression(depth + 1, negated=negated)
+        right, two = self._expression(depth + 1, negated=negated)
+        if draw < 0.8:
+            return f"({left}) and {right}" if " or " in left else f"{left} and ({right})", one and two
+        return f"{left} or {right}", one or two
 
     def _ghost(self, node: Node) -> str:
         """A leaf that the text has and the schema must not have."""
         name = f"x{node.number}"
         self.ghosts[node.name] = [name]
-        mandatory = "" if any(n.keyword == "augment" for n in node.up()) else "mandatory true;"
+        mandatory = "" if any(n.keyword == "augment" or n.default_case for n in node.up()) else "mandatory true;"
         if self.rng.random() < 0.5:
             return f"leaf {name} {{ if-feature {quoted(self._feature(False))}; type string; {mandatory} }}"
         path = f"{self.schema_path(node)}/{node.module}:{name}"
         self.bodies["fd"].append(f'  deviation "{path}" {{ deviate not-supported; }}')
         return f"leaf {name} {{ type string; {mandatory} }}"
+
+
+def _routes(routes: list[list[Node]], file: str) -> str:
+    """Arguments of a unique; in a deviation a name without a prefix would be the deviating module's."""
+    return " ".join("/".join(f"{n.module}:{n.name}" if file == "fd" else n.name for n in route) for route in routes)
 
 
 _REFINABLE = ("default", "mandatory", "presence", "min-elements", "max-elements", "must")

@@ -58,6 +58,7 @@ class Case:
     schema: Schema
     written: printing.Written
     state: bool
+    drawer: instances.Drawer
 
     def modules(self) -> str:
         return "\n".join(self.written.files.values())
@@ -96,18 +97,18 @@ class Run:
         written = printing.write(rng, drawn)
         folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
         try:
-            case = self._load(f"{self.seed}-{number}", folder, drawn, written)
+            case = self._load(f"{self.seed}-{number}", folder, instances.Drawer(rng, drawn, written), written)
             if case is not None:
-                self._cases(rng, case, instances.Drawer(rng, drawn, written))
+                self._cases(rng, case)
         except Crash:
             self.tally.crashes += 1
-            self._keep(f"{self.seed}-{number}-crash", written, {}, "libyang ended its process")
+            self._note(f"{self.seed}-{number}-crash", written, {}, "libyang ended its process")
         finally:
             shutil.rmtree(folder)
             library._parse.cache_clear()
             constraints.plans.cache_clear()
 
-    def _load(self, name: str, folder: Path, drawn: model.Model, written: printing.Written) -> Case | None:
+    def _load(self, name: str, folder: Path, drawer: instances.Drawer, written: printing.Written) -> Case | None:
         self.tally.models += 1
         for file, text in written.files.items():
             (folder / f"{file}.yang").write_text(text, encoding="utf-8")
@@ -130,9 +131,10 @@ class Run:
                 self._differ(name, written, {}, [], [theirs] if theirs else [], mine or f"libyang: {theirs}")
             return None
         assert schema is not None
-        return Case(name, schema, written, drawn.state)
+        return Case(name, schema, written, drawer.model.state, drawer)
 
-    def _cases(self, rng: Random, case: Case, drawer: instances.Drawer) -> None:
+    def _cases(self, rng: Random, case: Case) -> None:
+        drawer = case.drawer
         data = drawer.data()
         valid: tuple[Data, Value] | None = None
         for turn in range(CASES_PER_MODEL):
@@ -154,21 +156,30 @@ class Run:
             else:
                 for _ in range(rng.choice([1, 1, 2, 3])):
                     drawer.damage(data)
+            data = drawer.current = drawer.tidy(data)
 
     def _judge(self, name: str, case: Case, data: Data, as_xml: bool) -> tuple[list[RpcError], Value | None]:
         self.tally.cases += 1
         errors, root = ours(case, data, as_xml)
-        theirs = self._theirs(case, data, as_xml)
         self.tally.valid += not errors
+        try:
+            theirs = self._theirs(case, data, as_xml)
+        except Crash:
+            self.tally.crashes += 1
+            self._note(f"{name}-crash", case.written, data, "libyang ended its process")
+            return errors, root
         if bool(errors) != bool(theirs) or any(e.app_tag == "stumble" for e in errors):
 
             def differs(less: Data) -> bool:
                 mine = ours(case, less, as_xml)[0]
                 if any(e.app_tag == "stumble" for e in errors):
                     return any(e.app_tag == "stumble" for e in mine)
-                return bool(mine) != bool(self._theirs(case, less, as_xml))
+                try:
+                    return bool(mine) != bool(self._theirs(case, less, as_xml))
+                except Crash:
+                    return False
 
-            least = _reduced(data, differs)
+            least = _reduced(data, differs, case.drawer.tidy)
             mine = ours(case, least, as_xml)[0]
             messages = [f"{e['path']} {e['message']}" for e in self._theirs(case, least, as_xml)]
             self._differ(name, case.written, least, mine, messages, "XML" if as_xml else "JSON")
@@ -201,12 +212,16 @@ class Run:
         self._keep(name, written, data, said)
 
     def _keep(self, name: str, written: printing.Written, data: Any, said: str) -> None:
+        """An unexplained difference: note it."""
+        self.tally.unexplained.append((self.found or Path("found")) / name)
+        self._note(name, written, data, said)
+
+    def _note(self, name: str, written: printing.Written, data: Any, said: str) -> None:
         """Write what was found: the modules, the data and what was said of them."""
-        folder = (self.found or Path("found")) / name
-        self.tally.unexplained.append(folder)
-        self.say(f"{folder}: {said}")
+        self.say(f"{name}: {said}")
         if self.found is None:
             return
+        folder = self.found / name
         folder.mkdir(parents=True, exist_ok=True)
         for file, text in written.files.items():
             (folder / f"{file}.yang").write_text(text, encoding="utf-8")
@@ -243,13 +258,14 @@ def _place(error: Exception) -> str:
     return f"{Path(frame.filename).name}:{frame.lineno}"
 
 
-def _reduced(data: Data, differs: Callable[[Data], bool]) -> Data:
+def _reduced(data: Data, differs: Callable[[Data], bool], tidy: Callable[[Data], Data]) -> Data:
     """The least part of `data` on which the verdicts still differ, one removal after the other."""
     progress = True
     while progress:
         progress = False
         for less in instances.removals(data):
-            if differs(less):
+            less = tidy(less)
+            if less != data and differs(less):
                 data, progress = less, True
                 break
     return data

@@ -16,6 +16,7 @@ from yangson import DataModel, datatype
 from yangson import exceptions as yangson_errors
 from yangson import schemanode as yn
 from yangson.enumerations import DefaultDeny
+from yangson.schemadata import SchemaContext
 
 from nms.errors import ConfigError
 from nms.model.library import PREFIX, Library, Source, standard_path
@@ -43,10 +44,48 @@ def load(path: Sequence[Path], modules: Sequence[str]) -> Schema:
         library.add(name, [f for f in features.split(",") if f], implement=True)
     yang_library = library.as_yangson()
     try:
-        data_model = DataModel(json.dumps(yang_library), [str(folder) for folder in folders])
+        data_model = _Model(json.dumps(yang_library), [str(folder) for folder in folders])
     except yangson_errors.YangsonException as error:
         raise ConfigError(f"the YANG modules do not fit together: {type(error).__name__}: {error}") from error
     return _Compiler(library, data_model).schema(tuple(map(str, folders)))
+
+
+class _Model(DataModel):  # type: ignore[misc] # yangson is not typed
+    """yangson's data model, where the order of statements does not matter (RFC 7950 sections 7.17 and 9.9)."""
+
+    def _build_schema(self) -> None:
+        data = self.schema_data
+        sources = [
+            (data.modules[mid].statement, SchemaContext(data, data.namespace(mid), mid))
+            for mid in data._module_sequence
+        ]
+        for statement, context in sources:
+            self.schema._handle_substatements(statement, context)
+        pending = [(augment, context) for s, context in sources for augment in s.find_all("augment")]
+        while pending:
+            # An augment whose target another one brings has to wait for it; yangson itself would drop it.
+            ready = [(a, c) for a, c in pending if self._target(a, c)] or pending
+            for augment, context in ready:
+                self.schema._augment_stmt(augment, context)
+            pending = [both for both in pending if both not in ready]
+        for statement, context in sources:
+            for deviation in statement.find_all("deviation"):
+                self.schema._deviation_stmt(deviation, context)
+        # A leafref's default needs the type at the end of its chain, which may not have had its turn.
+        for node in _terminals(self.schema):
+            node.type._post_process(node)
+        self.schema._post_process()
+
+    def _target(self, statement: Any, context: SchemaContext) -> bool:
+        route = self.schema_data.sni2route(statement.argument, context)
+        return self.schema.get_schema_descendant(route) is not None
+
+
+def _terminals(source: Any) -> Iterator[Any]:
+    for child in getattr(source, "children", ()):
+        if isinstance(child, yn.TerminalNode):
+            yield child
+        yield from _terminals(child)
 
 
 class _Compiler:

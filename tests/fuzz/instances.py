@@ -215,6 +215,15 @@ class Drawer:
             found[label] = held
         return found
 
+    def for_libyang(self, data: Data) -> Data:
+        """The same data with the absent non-presence containers at the top written out.
+
+        They exist without being set (RFC 7950 section 7.5.1); whens and leafrefs of libyang 4.5.5 do not see the defaults
+        below one that is not set.
+        """
+        top = [n for n in self.model.root.members if n.keyword == "container" and not n.presence and not n.conditional]
+        return {**{member(n): {} for n in top if n.config or self.model.state}, **data}
+
     def _places(self, node: Node, holder: Data) -> Any:
         yield node, holder
         for child in node.members:

@@ -225,7 +225,7 @@ class Builder:
             )
         elif node.type is None:
             node.type = random_type(rng)
-            plain = [n for n in nodes if n.keyword in VALUED and not n.is_key() and n.config]
+            plain = [n for n in nodes if n.keyword in VALUED and not n.is_key() and n.config and n.type is not None]
             if plain and rng.random() < 0.06 and node.keyword == "leaf":
                 node.type = self._instance_identifier(node, plain)
 

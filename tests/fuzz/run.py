@@ -186,6 +186,7 @@ class Run:
         return errors, root
 
     def _theirs(self, case: Case, data: Data, as_xml: bool) -> list[dict[str, str]]:
+        data = case.drawer.for_libyang(data)
         text = instances.to_xml(data) if as_xml else json.dumps(data)
         return self.oracle.verdict(text, xml=as_xml, state=case.state)
 

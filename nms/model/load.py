@@ -71,14 +71,32 @@ class _Model(DataModel):  # type: ignore[misc] # yangson is not typed
         for statement, context in sources:
             for deviation in statement.find_all("deviation"):
                 self.schema._deviation_stmt(deviation, context)
+                self._delete(deviation, context)
         # A leafref's default needs the type at the end of its chain, which may not have had its turn.
         for node in _terminals(self.schema):
             node.type._post_process(node)
         self.schema._post_process()
 
-    def _target(self, statement: Any, context: SchemaContext) -> bool:
-        route = self.schema_data.sni2route(statement.argument, context)
-        return self.schema.get_schema_descendant(route) is not None
+    def _target(self, statement: Any, context: SchemaContext) -> Any:
+        return self.schema.get_schema_descendant(self.schema_data.sni2route(statement.argument, context))
+
+    def _delete(self, deviation: Any, context: SchemaContext) -> None:
+        """Uniques and a leaf-list's defaults that a deviation deletes; yangson does not find them again (section 7.20.3.2)."""
+        target = self._target(deviation, context)
+        for deviate in deviation.find_all("deviate"):
+            if deviate.argument != "delete" or not isinstance(target, yn.SequenceNode):
+                continue
+            for unique in deviate.find_all("unique"):
+                gone = _local(target._parse_unique(unique, context))
+                target.unique = [paths for paths in target.unique if _local(paths) != gone]
+            if isinstance(target, yn.LeafListNode) and target._default is not None:
+                texts = {default.argument for default in deviate.find_all("default")}
+                target._default = [text for text in target._default if text not in texts] or None
+
+
+def _local(paths: Any) -> list[str]:
+    """Paths of a unique by their local names."""
+    return [PREFIX.sub("", str(path)) for path in paths]
 
 
 def _terminals(source: Any) -> Iterator[Any]:

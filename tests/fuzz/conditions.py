@@ -9,7 +9,7 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from tests.fuzz.leaf_types import CLOSURE, text_of
+from tests.fuzz.leaf_types import CLOSURE, LeafType, text_of
 
 if TYPE_CHECKING:
     from tests.fuzz.model import Node
@@ -28,10 +28,12 @@ def _spine(node: Node) -> list[Node]:
     return [n for n in reversed([node, *node.up()]) if n.is_data]
 
 
-def _resolved(node: Node) -> Node:
+def resolved(node: Node) -> LeafType:
+    """The type at the end of a chain of leafrefs."""
     while node.type is not None and node.type.base == "leafref":
         node = node.type.target
-    return node
+    assert node.type is not None
+    return node.type
 
 
 def reference(rng: Random, node: Node, target: Node) -> str:
@@ -57,9 +59,13 @@ def reference(rng: Random, node: Node, target: Node) -> str:
 def _key_predicate(rng: Random, node: Node, entry: Node) -> str:
     """``[key = current()/../leaf]`` with a leaf beside `node`, or nothing."""
     beside = [
-        n for n in node.data_parent.members
-        if n.keyword == "leaf" and n is not node and (n.module == "fa" or node.module == "fb") and n.number < node.number
-    ]  # fmt: skip
+        n
+        for n in node.data_parent.members
+        if n.keyword == "leaf"
+        and n is not node
+        and (n.module == "fa" or node.module == "fb")
+        and n.number < node.number
+    ]
     if not beside:
         return ""
     key = entry.keys[0]
@@ -80,13 +86,18 @@ class Scope:
         self.context = node if node.is_data else node.data_parent
         root = list(node.up())[-1]
         self.seen = [
-            n for n in root.walk()
-            if n.is_data and (n.module == "fa" or node.module == "fb") and n.keyword != "anydata"
+            n
+            for n in root.walk()
+            if n.is_data
+            and (n.module == "fa" or node.module == "fb")
+            and n.keyword != "anydata"
             and (n.config or not node.config)
             and (not when or (n.number < node.number and node not in n.up()))
-        ]  # fmt: skip
+        ]
         self.when = when
-        self.leafs = [n for n in self.seen if n.keyword in ("leaf", "leaf-list")]
+        # The prefixes in the string of an instance-identifier are an implementation's own (section 9.13.2).
+        valued = [n for n in self.seen if n.keyword in ("leaf", "leaf-list")]
+        self.leafs = [n for n in valued if resolved(n).base != "instance-identifier"]
 
     def path(self, target: Node, *, context: Node | None = None, origin: bool = True) -> tuple[str, bool]:
         """A path to `target` and whether it leads to one node at most.
@@ -158,14 +169,20 @@ class Scope:
         """Leafs that are reached from the context without entering a list."""
         spine = _spine(self.context)
         return [
-            n for n in self.leafs
-            if n.keyword == "leaf" and all(s in spine for s in _spine(n) if s.keyword == "list")
+            n
+            for n in self.leafs
+            if n.keyword == "leaf"
+            and all(s in spine for s in _spine(n) if s.keyword == "list")
             and (not self.when or n is not self.node)
-        ]  # fmt: skip
+        ]
 
     def some(self) -> Node:
         """A leaf to speak of, rather a near one."""
-        near = [n for n in self.leafs if n.data_parent in (self.context, self.context.data_parent)] if self.context.keyword != "root" else []
+        near = (
+            [n for n in self.leafs if n.data_parent in (self.context, self.context.data_parent)]
+            if self.context.keyword != "root"
+            else []
+        )
         return self.rng.choice(near if near and self.rng.random() < 0.6 else self.leafs)
 
 
@@ -197,8 +214,7 @@ def _value(scope: Scope) -> str:
     rng = scope.rng
     leaf = scope.some()
     path, _ = scope.path(leaf)
-    kind = _resolved(leaf).type
-    assert kind is not None
+    kind = resolved(leaf)
     operator = rng.choice(COMPARISONS) if kind.ordered else rng.choice(["=", "!="])
     value = literal(rng, leaf)
     quoted = f"'{value}'" if not kind.ordered or rng.random() < 0.3 else value
@@ -208,16 +224,16 @@ def _value(scope: Scope) -> str:
 def _two(scope: Scope) -> str:
     rng = scope.rng
     first = scope.some()
-    kind = _resolved(first).type
-    same = [n for n in scope.leafs if (t := _resolved(n).type) is not None and kind is not None and t.base == kind.base]
+    kind = resolved(first)
+    same = [n for n in scope.leafs if (t := resolved(n)) and t.base == kind.base]
     second = rng.choice(same or [first])
-    operator = rng.choice(COMPARISONS) if kind is not None and kind.ordered else rng.choice(["=", "!="])
+    operator = rng.choice(COMPARISONS) if kind.ordered else rng.choice(["=", "!="])
     return f"{scope.path(first)[0]} {operator} {scope.path(second)[0]}"
 
 
 def _number(scope: Scope) -> str:
     rng = scope.rng
-    leafs = [n for n in scope.leafs if (t := _resolved(n).type) is not None and t.ordered and t.base != "decimal64"]
+    leafs = [n for n in scope.leafs if (t := resolved(n)) and t.ordered and t.base != "decimal64"]
     if not leafs:
         return _count(scope)
     path, single = scope.path(rng.choice(leafs))
@@ -225,9 +241,18 @@ def _number(scope: Scope) -> str:
     if not single:
         return f"sum({path}) {rng.choice(COMPARISONS)} {n}"
     return rng.choice(
-        [f"{path} + 1 > {n}", f"{path} * 2 <= {n}", f"{path} mod 2 = {n % 2}", f"-{path} < {-n}", f"floor({path} div 2) = {n}",
-         f"number({path}) >= {n}", f"round({path}) != {n}", f"{path} - {n} > -1", f"ceiling({path}) = {n}"]
-    )  # fmt: skip
+        [
+            f"{path} + 1 > {n}",
+            f"{path} * 2 <= {n}",
+            f"{path} mod 2 = {n % 2}",
+            f"-{path} < {-n}",
+            f"floor({path} div 2) = {n}",
+            f"number({path}) >= {n}",
+            f"round({path}) != {n}",
+            f"{path} - {n} > -1",
+            f"ceiling({path}) = {n}",
+        ]
+    )
 
 
 def _count(scope: Scope) -> str:
@@ -239,7 +264,9 @@ def _count(scope: Scope) -> str:
     inner = [x for x in scope.seen if x.keyword in ("container", "list")]
     if inner and not scope.when and rng.random() < 0.25:
         path = scope.path(rng.choice(inner))[0].rstrip("/")
-        tail = rng.choice(["/*", "//*", f"//{{{node.name}}}", f"/descendant::{{{node.name}}}", "/ancestor::*", "/../*", "/.."])
+        tail = rng.choice(
+            ["/*", "//*", f"//{{{node.name}}}", f"/descendant::{{{node.name}}}", "/ancestor::*", "/../*", "/.."]
+        )
         return f"count({path}{tail}) {operator} {n}"
     if not scope.when and rng.random() < 0.2:
         return f"count(//{{{node.name}}}) {operator} {n}"
@@ -251,7 +278,7 @@ def _count(scope: Scope) -> str:
 
 def _string(scope: Scope) -> str:
     rng = scope.rng
-    leafs = [n for n in scope.leafs if (t := _resolved(n).type) is not None and t.base in ("string", "enumeration", "boolean", "bits")]
+    leafs = [n for n in scope.leafs if (t := resolved(n)) and t.base in ("string", "enumeration", "boolean", "bits")]
     for _ in range(3):
         if not leafs:
             break
@@ -260,12 +287,21 @@ def _string(scope: Scope) -> str:
         if single:
             text = literal(rng, leaf)
             return rng.choice(
-                [f"string-length({path}) {rng.choice(COMPARISONS)} {len(text)}", f"starts-with({path}, '{text[:1]}')",
-                 f"contains({path}, '{text[-1:]}')", f"concat({path}, 'z') = '{text}z'", f"substring({path}, 1, 1) = '{text[:1]}'",
-                 f"normalize-space({path}) = '{text}'", f"translate({path}, 'ab', 'ba') != '{text}'",
-                 f"re-match({path}, '[a-c]+')", f"substring-before({path}, 'b') = 'a'", f"string({path}) = '{text}'",
-                 f"substring-after({path}, 'a') = 'b'", f"local-name({path}) = '{leaf.name}'"]
-            )  # fmt: skip
+                [
+                    f"string-length({path}) {rng.choice(COMPARISONS)} {len(text)}",
+                    f"starts-with({path}, '{text[:1]}')",
+                    f"contains({path}, '{text[-1:]}')",
+                    f"concat({path}, 'z') = '{text}z'",
+                    f"substring({path}, 1, 1) = '{text[:1]}'",
+                    f"normalize-space({path}) = '{text}'",
+                    f"translate({path}, 'ab', 'ba') != '{text}'",
+                    f"re-match({path}, '[a-c]+')",
+                    f"substring-before({path}, 'b') = 'a'",
+                    f"string({path}) = '{text}'",
+                    f"substring-after({path}, 'a') = 'b'",
+                    f"local-name({path}) = '{leaf.name}'",
+                ]
+            )
     return _value(scope)
 
 

@@ -216,13 +216,30 @@ class Drawer:
         return found
 
     def for_libyang(self, data: Data) -> Data:
-        """The same data with the absent non-presence containers at the top written out.
+        """The same data with what exists by default at the top written out (RFC 7950 sections 7.5.1, 7.6.1, 7.7.2).
 
-        They exist without being set (RFC 7950 section 7.5.1); whens and leafrefs of libyang 4.5.5 do not see the defaults
-        below one that is not set.
+        Whens and leafrefs of libyang 4.5.5 do not see a default of or below a node at the top that is not set.
         """
-        top = [n for n in self.model.root.members if n.keyword == "container" and not n.presence and not n.conditional]
-        return {**{member(n): {} for n in top if n.config or self.model.state}, **data}
+        found: Data = {}
+        for node in self.model.root.members:
+            if node.conditional or not (node.config or self.model.state):
+                continue
+            if node.keyword == "container" and not node.presence:
+                found[member(node)] = {}
+            elif node.defaults:
+                found[member(node)] = node.defaults[0] if node.keyword == "leaf" else node.defaults
+        return {**found, **data}
+
+    def inner_choice(self, data: Data) -> bool:
+        """Whether somewhere a case is chosen by a node of a choice within it alone, and has more to say by default."""
+        for _, holder in self._places(self.model.root, data):
+            held = {label.rpartition(":")[2] for label in holder}
+            for name in held & self.by_name.keys():
+                above = list(self.by_name[name].up())
+                inner = above[: next(i for i, n in enumerate(above) if n.is_data or n.keyword == "root")]
+                if sum(n.keyword == "choice" for n in inner) > 1:
+                    return True
+        return False
 
     def _places(self, node: Node, holder: Data) -> Any:
         yield node, holder

@@ -113,7 +113,9 @@ _BITS: Final = {"int8": 8, "uint8": 8, "int16": 16, "uint16": 16, "int32": 32, "
 
 def _integer(rng: Random) -> LeafType:
     base = rng.choice(["uint8", "uint8", *_BITS])
-    least, most = (0, 2 ** _BITS[base] - 1) if base[0] == "u" else (-(2 ** (_BITS[base] - 1)), 2 ** (_BITS[base] - 1) - 1)
+    least, most = (
+        (0, 2 ** _BITS[base] - 1) if base[0] == "u" else (-(2 ** (_BITS[base] - 1)), 2 ** (_BITS[base] - 1) - 1)
+    )
     pool = [v for v in (-2, -1, 0, 1, 2, 3, 5, 8) if least <= v]
     statement = f"type {base};"
     bad: list[Any] = [least - 1, most + 1]

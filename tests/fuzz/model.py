@@ -207,10 +207,15 @@ class Builder:
         if node.keyword not in VALUED or (node.type is not None and rng.random() < 0.9):
             return
         targets = [
-            n for n in nodes
-            if n.keyword in VALUED and n.number < node.number and n.type is not None and n.type.base != "empty"
-            and (n.config or not node.config) and (n.module == "fa" or node.module == "fb")
-        ]  # fmt: skip
+            n
+            for n in nodes
+            if n.keyword in VALUED
+            and n.number < node.number
+            and n.type is not None
+            and n.type.base != "empty"
+            and (n.config or not node.config)
+            and (n.module == "fa" or node.module == "fb")
+        ]
         if node.is_key():
             targets = [t for t in targets if not _within(t, node.parent)]
             targets = [t for t in targets if _key_like(t)]
@@ -261,14 +266,21 @@ class Builder:
         if node.keyword in VALUED and not node.is_key():
             assert node.type is not None
             draw = rng.random()
-            allowed = node.type.base not in ("empty", "instance-identifier") and (node.type.base != "leafref" or not node.type.require)
+            allowed = conditions.resolved(node).base not in ("empty", "instance-identifier") and (
+                node.type.base != "leafref" or not node.type.require
+            )
             if draw < 0.3 and allowed and node.type.good:
                 many = node.keyword == "leaf-list" and node.config
                 count = rng.randint(1, 2) if many else 1
                 node.defaults = rng.sample(list(node.type.good), min(count, len(node.type.good)))
                 texts = {str(v) for v in node.defaults}
                 node.defaults = node.defaults if len(texts) == len(node.defaults) else node.defaults[:1]
-            elif draw < 0.42 and node.keyword == "leaf" and not _in_default(node) and not self._unconditional_augment(node):
+            elif (
+                draw < 0.42
+                and node.keyword == "leaf"
+                and not _in_default(node)
+                and not self._unconditional_augment(node)
+            ):
                 node.mandatory = True
         if node.keyword == "leaf-list":
             node.user_ordered = node.config and rng.random() < 0.4
@@ -322,7 +334,11 @@ def _key_like(node: Node) -> bool:
     """Whether its values can stand in a path as text, through a chain of leafrefs."""
     while node.type is not None and node.type.base == "leafref":
         node = node.type.target
-    return node.type is not None and node.type.base in ("string", "enumeration", "boolean") or bool(node.type and "int" in node.type.base)
+    return (
+        (node.type is not None
+        and node.type.base in ("string", "enumeration", "boolean"))
+        or bool(node.type and "int" in node.type.base)
+    )
 
 
 def _demands(node: Node) -> bool:

@@ -90,7 +90,9 @@ def _serve() -> None:
         if "folder" in question:
             answer = ""
             try:
-                context = ly.Context(question["folder"], ly.ContextOptions.NoYangLibrary | ly.ContextOptions.AllImplemented)
+                context = ly.Context(
+                    question["folder"], ly.ContextOptions.NoYangLibrary | ly.ContextOptions.AllImplemented
+                )
                 for name, features in question["modules"]:
                     context.load_module(name, None, features)
             except ly.Error as error:

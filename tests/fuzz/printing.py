@@ -151,7 +151,9 @@ class Printer:
             text = node.type.statement
             default = node.defaults[0] if len(node.defaults) == 1 else None
             if "leafref" not in text and "fa:" not in text and self._maybe():
-                own_default = default is not None and "fa:" not in str(default) and not node.least and self.rng.random() < 0.5
+                own_default = (
+                    default is not None and "fa:" not in str(default) and not node.least and self.rng.random() < 0.5
+                )
                 typedef = f"t{node.number}"
                 tail = f" default {quoted(text_of(default))};" if own_default else ""
                 self.bodies["ft"].append(f"  typedef {typedef} {{ {text}{tail} }}")
@@ -201,7 +203,12 @@ class Printer:
     def _deviate(self, node: Node, kind: str, render: Callable[[str], str]) -> str:
         """Let a deviation say it; what stands in the statement itself is returned."""
         text = render("fd")
-        replaced = {"type": "type string;", "mandatory": "mandatory false;", "max-elements": "max-elements 99;", "min-elements": "min-elements 0;"}
+        replaced = {
+            "type": "type string;",
+            "mandatory": "mandatory false;",
+            "max-elements": "max-elements 99;",
+            "min-elements": "min-elements 0;",
+        }
         if kind == "type" or (kind in replaced and self.rng.random() < 0.5):
             self._deviation(node, f"deviate replace {{ {text} }}")
             return replaced[kind]

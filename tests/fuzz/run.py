@@ -182,7 +182,7 @@ class Run:
             least = _reduced(data, differs, case.drawer.tidy)
             mine = ours(case, least, as_xml)[0]
             messages = [f"{e['path']} {e['message']}" for e in self._theirs(case, least, as_xml)]
-            self._differ(name, case.written, least, mine, messages, "XML" if as_xml else "JSON")
+            self._differ(name, case.written, least, mine, messages, "XML" if as_xml else "JSON", case.drawer)
         return errors, root
 
     def _theirs(self, case: Case, data: Data, as_xml: bool) -> list[dict[str, str]]:
@@ -203,9 +203,17 @@ class Run:
             self._keep(f"{name}-edit", case.written, {"old": old[0], "new": data}, f"{partial}\n{full}")
 
     def _differ(
-        self, name: str, written: printing.Written, data: Data, mine: list[RpcError], theirs: list[str], how: str
+        self,
+        name: str,
+        written: printing.Written,
+        data: Data,
+        mine: list[RpcError],
+        theirs: list[str],
+        how: str,
+        drawer: instances.Drawer | None = None,
     ) -> None:
-        reason = known.explanation(mine, theirs, "\n".join(written.files.values()), json.dumps(data))
+        modules = "\n".join(written.files.values())
+        reason = drawer and known.explanation(known.Difference(mine, theirs, modules, drawer, data))
         if reason:
             self.tally.explained[reason] += 1
             return

@@ -1,7 +1,7 @@
 """Configuration of a daemon: the keys of its TOML file, each declared once.
 
-The file says what must be known before the daemon can listen: identity, models, listeners, users, storage, drivers,
-first partners.  What can change at run time is YANG configuration in the datastore instead.  Relative paths are
+The file says what must be known before the daemon can listen: identity, models, listeners, users, storage and
+drivers.  What can change at run time, partners too, is YANG configuration in the datastore instead.  Relative paths are
 relative to the file's folder.  This module must not know what a key is used for; it only says what a key may hold.
 """
 
@@ -126,7 +126,6 @@ FILE = path("file", test=Path.is_file)
 FOLDER = path("folder", test=Path.is_dir)
 STORE = Kind(f'the path of a file, or "{IN_MEMORY}"', _store)
 KEY_LINES = Kind("an array of public keys, or of files of them", _key_lines)
-HOST_KEY = matching('a public key, as in "ssh-ed25519 AAAA..."', lambda text: text if public_key(text) else None)
 PASSWORD_HASH = matching(
     "a hash that begins with $5$ or $6$, as `openssl passwd -6` prints",
     lambda text: text if HASH.fullmatch(text) else None,
@@ -279,30 +278,6 @@ class Federation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Partner:
-    """A partner to start with: over SSH (`client-key`, `host-key`) or over TLS (`cert`, `key`, ...)."""
-
-    id: str = setting(HOST_NAME, "Identifier of the partner's domain.")
-    address: Endpoint = setting(ENDPOINT, "Address and port of the partner's NETCONF server.")
-    user: str | None = setting(TEXT, "Name that we log in with at the partner.", default=None)
-    client_key: Path | None = setting(FILE, "Private key that we log in with (SSH).", default=None)
-    host_key: str | None = setting(HOST_KEY, "Public host key of the partner, pinned (SSH).", default=None)
-    cert: Path | None = setting(FILE, "Certificate that we show (TLS).", default=None)
-    key: Path | None = setting(FILE, "Private key of that certificate (TLS).", default=None)
-    server_certificate: str | None = setting(
-        FINGERPRINT, "Fingerprint of the partner's certificate, pinned.", default=None
-    )
-
-    def check(self) -> None:
-        ssh = (self.user, self.client_key, self.host_key)
-        tls = (self.cert, self.key, self.server_certificate)
-        if (any(ssh) and any(tls)) or not (all(ssh) or all(tls)):
-            raise ValueError(
-                "needs either user, client-key and host-key (SSH) or cert, key and server-certificate (TLS)"
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
 class Config:
     """All that a daemon is told at its start."""
 
@@ -316,7 +291,6 @@ class Config:
     drivers: Drivers = table(Drivers, "What the domain is made of.", default=Drivers())
     packages: Packages = table(Packages, "Application packages.", default=Packages())
     federation: Federation = table(Federation, "Identity towards partners.", default=Federation())
-    partners: tuple[Partner, ...] = tables(Partner, "Partners to start with.", name="partner")
 
     def check(self) -> None:
         netconf = self.netconf
@@ -324,7 +298,6 @@ class Config:
             raise ValueError("nothing listens: add [netconf.ssh], [netconf.tls], [netconf.unix] or [restconf]")
         _unique("user", "name", self.users)
         _unique("zone", "id", self.zones)
-        _unique("partner", "id", self.partners)
         owner: dict[str, str] = {}
         for user in self.users:
             for certificate in user.certificates:
@@ -332,8 +305,6 @@ class Config:
                     raise ValueError(
                         f"[[user]] {user.name}: certificates: {certificate} is {owner[certificate]}'s already"
                     )
-        if any(partner.id == self.domain.id for partner in self.partners):
-            raise ValueError(f"[[partner]] {self.domain.id}: this is the domain itself")
 
 
 def _unique(header: str, name: str, rows: tuple[Any, ...]) -> None:

@@ -12,8 +12,10 @@ import gc
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -71,7 +73,7 @@ async def run(config: Config, file: Path, pid_file: Path | None = None, *, verbo
             # The domain's packages are large: a generic server does without them.
             from nms import domain
 
-            credentials = await _domain(domain.start(core, config, stack), file)
+            credentials = await _domain(domain.start(core, _with_places(config, file.parent), stack), file)
         ticker = asyncio.create_task(_tick(core))
         stack.push_async_callback(_cancel, ticker)
         listening = [await start(core, config, credentials, stack) for start in _listeners(config)]
@@ -85,6 +87,13 @@ async def run(config: Config, file: Path, pid_file: Path | None = None, *, verbo
         await stopped.wait()
         log.info("stopping")
     return 0
+
+
+def _with_places(config: Config, folder: Path) -> Config:
+    """`config` with places beside the file for what it names none for."""
+    drivers = replace(config.drivers, state=config.drivers.state or folder / "drivers")
+    packages = replace(config.packages, path=config.packages.path or folder / "packages")
+    return replace(config, drivers=drivers, packages=packages)
 
 
 async def _domain(starting: Awaitable[Credentials], file: Path) -> Credentials:
@@ -129,6 +138,8 @@ def _startup(schema: Schema, file: Path) -> Value:
             return json.decode(schema.root, orjson.loads(text))
         parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True)
         root = etree.fromstring(text, parser)
+        if root.getroottree().docinfo.internalDTD is not None:
+            raise ConfigError(f"{file}: a document type declaration is not allowed")
         if root.tag in schema.root.by_tag:  # a single top-level container without a wrapper
             wrapper = etree.Element("config")
             wrapper.append(root)
@@ -170,7 +181,7 @@ async def _ssh(core: Core, config: Config, credentials: Credentials, stack: cont
             authorized_keys=credentials.authorized_keys,
             principal=credentials.principal,
         )
-    stack.callback(listener.close)
+    stack.push_async_callback(listener.stop)
     return _said("NETCONF over SSH on", listener.addresses)
 
 
@@ -188,7 +199,7 @@ async def _tls(core: Core, config: Config, credentials: Credentials, stack: cont
             context,
             principal=credentials.authenticate_certificate,
         )
-    stack.callback(listener.close)
+    stack.push_async_callback(listener.stop)
     credentials.believe(lambda certificate: context.load_verify_locations(cadata=certificate))
     return _said("NETCONF over TLS on", listener.addresses)
 
@@ -196,9 +207,10 @@ async def _tls(core: Core, config: Config, credentials: Credentials, stack: cont
 async def _unix(core: Core, config: Config, credentials: Credentials, stack: contextlib.AsyncExitStack) -> str:
     section = config.netconf.unix
     assert section is not None
-    with _address("netconf.unix", section.path):
+    with _address("netconf.unix", section.path, key="path"):
         listener = await unix.listen(core, section.path, principal=credentials.principal)
-    stack.callback(listener.close)
+    stack.callback(section.path.unlink, missing_ok=True)
+    stack.push_async_callback(listener.stop)
     return _said("NETCONF on", listener.addresses)
 
 
@@ -224,12 +236,15 @@ async def _restconf(core: Core, config: Config, credentials: Credentials, stack:
 
 
 @contextlib.contextmanager
-def _address(section: str, address: object) -> Any:
+def _address(section: str, address: object, key: str = "listen") -> Any:
     try:
         yield
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise ConfigError(f"[{section}] listen: cannot listen on {address}: {reason}") from None
+        # asyncio's own words repeat the address; those of the resolver have numbers of their own
+        reason = error.strerror or str(error)
+        if error.errno and not isinstance(error, socket.gaierror):
+            reason = os.strerror(error.errno)
+        raise ConfigError(f"[{section}] {key}: cannot listen on {address}: {reason}") from None
 
 
 def _said(what: str, addresses: Sequence[tuple[str, int] | str]) -> str:
@@ -245,7 +260,12 @@ async def _tick(core: Core) -> None:
         due = core.next_tick()
         wait = 1.0 if due is None else min(1.0, max(0.0, (due - datetime.now(UTC)).total_seconds()))
         await asyncio.sleep(wait)
-        core.tick(datetime.now(UTC))
+        try:
+            # waits for the writer's turn, and a confirmed commit that is over is undone with an fsync: not in the loop
+            await asyncio.to_thread(core.tick, datetime.now(UTC))
+        except Exception:  # what could not be done, the disk being full perhaps, is tried again
+            log.exception("what falls due could not be done")
+            await asyncio.sleep(1.0)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -67,6 +67,9 @@ async def start(core: Core, config: Config, stack: contextlib.AsyncExitStack) ->
     core.files = partners.files
     domain = await mec.start(core, config, publisher=publisher, partners=partners.zones, source=partners.packages)
     stack.push_async_callback(domain.close)
+    # First of all: nobody waits for a partner's answer while the blocks end.
+    stack.push_async_callback(partners.close)
+    stack.callback(domain.stop)
     if domain.meo is not None:
         partners.zones.changed = domain.meo.refresh
     return DomainCredentials(core, config, partners)

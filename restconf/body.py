@@ -22,6 +22,8 @@ from restconf.media import Encoding
 _DECLARATION: Final = re.compile(
     rb"""(?:\xef\xbb\xbf)?(?:<\?xml\s[^>]*?(?:encoding\s*=\s*["']([^"']*)["'][^>]*?)?\?>)?"""
 )
+#: XML tags, or JSON members and items, of one body: each takes some hundred bytes of memory.
+MAX_PARTS: Final = 2_500_000
 RESTCONF_NS: Final = "urn:ietf:params:xml:ns:yang:ietf-restconf"
 
 
@@ -173,7 +175,13 @@ def _expect(name: str, wanted: str) -> None:
         raise _malformed(f"the body must be {wanted}, not {name}")
 
 
+def _bound(parts: int) -> None:
+    if parts > MAX_PARTS:
+        raise RpcError("too-big", f"a body has at most {MAX_PARTS} tags or members: send it in parts", type="protocol")
+
+
 def _json(body: bytes) -> Any:
+    _bound(body.count(b",") + body.count(b"[") + body.count(b"{"))
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -182,6 +190,7 @@ def _json(body: bytes) -> Any:
 
 def _xml(body: bytes) -> etree._Element:
     """The root element of a body, inside a wrapper: there XML has no place for a document type declaration."""
+    _bound(body.count(b"<"))
     declaration = _DECLARATION.match(body)
     if declaration is not None and (declaration[1] or b"utf-8").lower() != b"utf-8":
         raise _malformed("the body must be UTF-8 (RFC 8040 section 5.2)")

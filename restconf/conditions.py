@@ -76,6 +76,6 @@ def _date(text: str) -> datetime | None:
     """None for what is no HTTP date: such a header is ignored (RFC 9110 section 13.1.4)."""
     try:
         date = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return date if date.tzinfo is not None else date.replace(tzinfo=UTC)

@@ -118,23 +118,14 @@ class _DataResource:
             depth=query.depth,
             with_defaults=query.with_defaults,
         )
-        try:
-            return self.front.dispatch(environ, wanted)
-        except RpcError as error:
-            if error.status != 404 or not path or _unwritten(path[-1][0]) is None:
-                raise
-        # a default in use is returned, and a container without presence is always there, if only its parent is
-        # (RFC 8040 section 3.5.4, RFC 7950 section 7.5.1)
-        parent = path[:-1]
-        while parent and _unwritten(parent[-1][0]) is not None:
-            parent = parent[:-1]
-        return self.front.dispatch(environ, Get(filter=PathFilter(parent), depth=1))
+        return self.front.dispatch(environ, wanted)
 
     def _found(self, root: Value, path: InstancePath) -> Value:
         """The instance in what the core found; a selection may have left nothing of it."""
         value = tree.get(root, path)
-        if value is None:
-            value = _unwritten(path[-1][0])
+        node = path[-1][0]
+        if value is None and node.kind == "container" and not node.presence:
+            return node.blank
         if value is None:
             raise _not_found(path)
         return value

@@ -56,10 +56,14 @@ class Front:
         Raises:
             RpcError: access-denied, 401: nobody that is known here.
         """
-        principal = self._authenticate(environ)
-        if principal is None:
+        if not self.knows(environ):
             raise RpcError("access-denied", "authentication is required", type="protocol", status=401)
-        environ[PRINCIPAL] = principal
+
+    def knows(self, environ: Environ) -> bool:
+        """Does a request come from somebody known here?  Notes in `environ` who that is, and looks only once."""
+        if PRINCIPAL not in environ:
+            environ[PRINCIPAL] = self._authenticate(environ)
+        return environ[PRINCIPAL] is not None
 
     def dispatch(self, environ: Environ, request: Request) -> Reply:
         """The core's reply to `request` of the user noted in `environ`."""

@@ -19,6 +19,7 @@ from email.utils import formatdate
 from functools import partial
 from hashlib import sha256
 from http import HTTPStatus
+from typing import TypeVar
 
 import httptools
 
@@ -26,6 +27,8 @@ from restconf import wsgi
 from restconf.wsgi import Answer, Application, Environ, LiveBody
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _SPARE = 0.01  # seconds that the event loop may be held by one answer
 _PIPELINE = 32  # requests of one client that may wait; above, its socket is not read
@@ -74,6 +77,7 @@ class Message:
     expects_continue: bool = False
     method: str = ""
     version: str = "1.1"
+    hosts: int = 0
     keep_alive: bool = True
 
 
@@ -83,13 +87,16 @@ class Service:
 
     Attributes:
         quick: (method, target, body size) -> answer it in the event loop?
-        knows: does this request (environ) come from an authenticated user?
+        knows: does this request (environ) come from an authenticated user?  Notes in it who that is.
+        doorman: the one thread in which passwords are checked, which is slow by design: a flood of wrong ones costs one
+            thread's share and keeps no worker.
     """
 
     application: Application
     quick: Callable[[str, bytes, int], bool]
     knows: Callable[[Environ], bool]
     pool: ThreadPoolExecutor
+    doorman: ThreadPoolExecutor
     loop: asyncio.AbstractEventLoop
     limits: Limits = field(default_factory=Limits)
     connections: set[Connection] = field(default_factory=set)
@@ -137,6 +144,7 @@ class Connection(asyncio.Protocol):
         self.live: LiveBody | None = None
         self.live_chunked = True
         self.accepted: bytes | None = None  # the Authorization (empty: none) of the last authenticated request
+        self.asking = False  # the doorman looks at the request that is being received
         self.refusal = 0
         self.lingering = False
         self.reading = True
@@ -219,6 +227,8 @@ class Connection(asyncio.Protocol):
             message.expects_continue = value.lower() == b"100-continue"
         elif lower == b"authorization":
             message.authorization = value
+        elif lower == b"host":
+            message.hosts += 1
         message.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -227,6 +237,10 @@ class Connection(asyncio.Protocol):
         message.version = self.parser.get_http_version()
         message.keep_alive = self.parser.should_keep_alive()
         self.head_done = True
+        if message.version not in ("1.0", "1.1"):
+            self._stop(505)
+        if message.hosts > 1 or (message.hosts == 0 and message.version == "1.1"):  # RFC 9112 section 3.2
+            self._stop(400)
         self._check_body(message.length)
         self._continue()
 
@@ -240,9 +254,14 @@ class Connection(asyncio.Protocol):
         self.message.expects_continue = False
         self.receiving = False
         self.waiting.append(self.message)
-        if len(self.waiting) >= _PIPELINE and self.reading:
-            self.reading = False
-            self.transport.pause_reading()
+        self._read_or_not()
+
+    def _read_or_not(self) -> None:
+        """Read from the client unless enough of its requests wait, or it is not known yet who sends so much."""
+        wanted = not self.asking and len(self.waiting) < _PIPELINE
+        if wanted != self.reading:
+            self.reading = wanted
+            (self.transport.resume_reading if wanted else self.transport.pause_reading)()
 
     def _count_head(self, size: int, status: int) -> None:
         self.head_size += size
@@ -252,10 +271,28 @@ class Connection(asyncio.Protocol):
     def _check_body(self, size: int) -> None:
         if size > self.limits.body:
             self._stop(413)
-        if size > self.limits.anonymous_body and self.accepted != self.message.authorization:
-            if not self.service.knows(self._environ(self.message, b"")):
-                self._stop(401)
-            self.accepted = self.message.authorization
+        message = self.message
+        if size <= self.limits.anonymous_body or self.accepted == message.authorization or self.asking:
+            return
+        request = self._environ(message, b"")
+        if message.authorization:
+            self.asking = True
+            self._read_or_not()
+            self._in_thread(self.service.doorman, self.service.knows, request, partial(self._recognized, message))
+        elif self.service.knows(request):
+            self.accepted = message.authorization
+        else:
+            self._stop(401)
+
+    def _recognized(self, message: Message, known: bool) -> None:
+        """The doorman has looked at the sender of a large body; one that has come whole is refused in its turn."""
+        self.asking = False
+        if known:
+            self.accepted = message.authorization
+        elif self.receiving and self.message is message:
+            self.refusal = 401
+        self._read_or_not()
+        self._advance()
 
     def _stop(self, status: int) -> None:
         self.refusal = status
@@ -272,7 +309,8 @@ class Connection(asyncio.Protocol):
 
     def _continue(self) -> None:
         """RFC 9110 section 10.1.1; only in this request's turn."""
-        if self.message.expects_continue and not self.busy and not self.waiting and self.message.version != "1.0":
+        free = not self.busy and not self.waiting and not self.asking
+        if self.message.expects_continue and free and self.message.version != "1.0":
             self.message.expects_continue = False
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -281,29 +319,54 @@ class Connection(asyncio.Protocol):
 
     def _advance(self) -> None:
         """Answer what waits, as far as the client reads and no earlier request is under way."""
-        while self.waiting and not self.busy and not self.lingering and self.stalled_since is None:
+        while self.waiting and not (self.busy or self.asking or self.lingering) and self.stalled_since is None:
             message = self.waiting.popleft()
             body = message.parts[0] if len(message.parts) == 1 else b"".join(message.parts)
             message.parts.clear()
             request = self._environ(message, body)
-            # checking a password is slow by design, so a client's first request goes to a thread
-            quick = message.authorization == self.accepted and message.method not in self.service.slow
-            if quick and self.service.quick(message.method, bytes(message.target), len(body)):
-                self._answer(message, request, self._run(request))
-            else:
+            if message.authorization and message.authorization != self.accepted:
                 self.busy = True
-                future = self.service.loop.run_in_executor(self.service.pool, self._run, request)
-                future.add_done_callback(partial(self._done, message, request))
-        if self.busy or self.lingering:
+                admitted = partial(self._admitted, message, request)
+                self._in_thread(self.service.doorman, self.service.knows, request, admitted)
+            else:
+                self._handle(message, request)
+        if self.busy or self.asking or self.lingering:
             return
         if self.refusal and not self.waiting:
             self._refuse(self.refusal)
             return
         if not self.waiting and self.receiving:
             self._continue()
-        if not self.reading and len(self.waiting) < _PIPELINE:
-            self.reading = True
-            self.transport.resume_reading()
+        self._read_or_not()
+
+    def _handle(self, message: Message, request: Environ) -> None:
+        quick = message.method not in self.service.slow
+        if quick and self.service.quick(message.method, bytes(message.target), message.size):
+            self._answer(message, request, self._run(request))
+        else:
+            self.busy = True
+            self._in_thread(self.service.pool, self._run, request, partial(self._done, message, request))
+
+    def _in_thread(
+        self, pool: ThreadPoolExecutor, work: Callable[[Environ], T], request: Environ, then: Callable[[T], None]
+    ) -> None:
+        def done(future: asyncio.Future[T]) -> None:
+            if future.cancelled():
+                return
+            if (defect := future.exception()) is not None:  # of the authenticator: nobody is let in
+                log.error("a request could not be admitted", exc_info=defect)
+                self.transport.abort()
+                return
+            then(future.result())
+
+        self.service.loop.run_in_executor(pool, work, request).add_done_callback(done)
+
+    def _admitted(self, message: Message, request: Environ, known: bool) -> None:
+        """The doorman has looked at a request, and noted in it whom it found."""
+        self.busy = False
+        if not self.transport.is_closing():
+            self._handle(message, request)
+            self._advance()
 
     def _run(self, request: Environ) -> Answer:
         started = time.perf_counter()
@@ -315,11 +378,8 @@ class Connection(asyncio.Protocol):
         finally:
             self.service.took(request["REQUEST_METHOD"], time.perf_counter() - started)
 
-    def _done(self, message: Message, request: Environ, future: asyncio.Future[Answer]) -> None:
-        if future.cancelled():
-            return
+    def _done(self, message: Message, request: Environ, answer: Answer) -> None:
         self.busy = False
-        answer = future.result()
         if self.transport.is_closing():
             if isinstance(answer.body, LiveBody):
                 answer.body.close()
@@ -329,7 +389,7 @@ class Connection(asyncio.Protocol):
 
     def _answer(self, message: Message, request: Environ, answer: Answer) -> None:
         status = answer.status
-        self.accepted = message.authorization if wsgi.PRINCIPAL in request else None
+        self.accepted = message.authorization if request.get(wsgi.PRINCIPAL) is not None else None
         lines = [f"HTTP/1.1 {status}\r\n".encode("latin-1"), self.service.date()]
         has_length = False
         for name, value in answer.headers:

@@ -25,8 +25,8 @@ from restconf.front import Core
 from restconf.http1 import Connection, Limits, Service
 from restconf.wsgi import CLIENT_FINGERPRINT, Environ
 
-#: (user, password) -> who that is, or None.  Called in worker threads and in the event loop: an implementation
-#: remembers what it has verified, so that only the first request with a password pays for the hash.
+#: (user, password) -> who that is, or None.  Called in any thread: an implementation remembers what it has verified, so
+#: that only the first request with a password pays for the hash.
 PasswordCheck = Callable[[str, str], Principal | None]
 #: SHA-256 fingerprint of the client certificate's DER (64 lower-case hex digits) -> who that is, or None.
 CertificateCheck = Callable[[str], Principal | None]
@@ -68,6 +68,7 @@ class Server:
             connection.shut()
         self._shutdown()
         await asyncio.to_thread(self._service.pool.shutdown)
+        await asyncio.to_thread(self._service.doorman.shutdown)
         for connection in list(self._service.connections):
             connection.transport.abort()
         await self._listener.wait_closed()
@@ -93,14 +94,15 @@ async def start(
     if tls is None and not _is_loopback(listen[0]):
         raise ConfigError(f"[restconf] insecure = true is for loopback addresses only, not {listen[0]!r}")
     context = _tls_context(tls) if tls is not None else None
-    authenticate = _authenticator(authenticate_password, authenticate_certificate)
-    application = create_app(core, authenticate)
+    application = create_app(core, _authenticator(authenticate_password, authenticate_certificate))
+    front = application.extensions["restconf"]
     loop = asyncio.get_running_loop()
     service = Service(
         application=application,
         quick=is_quick,
-        knows=lambda environ: authenticate(environ) is not None,
+        knows=front.knows,
         pool=ThreadPoolExecutor(_THREADS, thread_name_prefix="restconf"),
+        doorman=ThreadPoolExecutor(1, thread_name_prefix="restconf-doorman"),
         loop=loop,
         limits=limits or Limits(),
     )
@@ -117,8 +119,7 @@ async def start(
     except OSError as error:
         raise ConfigError(f"[restconf] listen: cannot listen on {listen[0]}:{listen[1]}: {error.strerror}") from None
     addresses = tuple((s.getsockname()[0], s.getsockname()[1]) for s in listener.sockets)
-    close = application.extensions["restconf"].close
-    return Server(addresses, listener, service, loop.create_task(_sweep(service)), close, context)
+    return Server(addresses, listener, service, loop.create_task(_sweep(service)), front.close, context)
 
 
 async def _sweep(service: Service) -> None:

@@ -19,7 +19,7 @@ Application: TypeAlias = Callable[[Environ, Callable[..., Any]], Iterable[bytes]
 
 #: SHA-256 of the client certificate that TLS verified, 64 lower-case hex digits; absent without one.
 CLIENT_FINGERPRINT = "restconf.client_fingerprint"
-#: Set by the application once it knows who asks.
+#: Who asks, once that has been found out; None: nobody that is known.
 PRINCIPAL = "restconf.principal"
 
 

@@ -23,7 +23,7 @@ from nms.datastore.validation import validate
 from nms.errors import RpcError
 from nms.model import tree
 from nms.model.diff import Change, diff
-from nms.model.path import InstancePath, format_path
+from nms.model.path import InstancePath, format_path, parse_path
 from nms.model.schema import Node
 from nms.model.values import Value
 
@@ -111,6 +111,10 @@ class Guard:
 
     # ------------------------------------------------------------ reading
 
+    def may_read(self, principal: Principal, path: InstancePath) -> bool:
+        """May `principal` know whether there is an instance at `path`?"""
+        return self.view(principal).may_read(path)
+
     def read(
         self,
         principal: Principal,
@@ -149,6 +153,7 @@ class Guard:
         check: Callable[[], None] | None = None,
         test: bool = False,
         validated: bool = True,
+        judged: bool = True,
     ) -> tuple[Value, Value]:
         """Change `target` to what `make` gives for its present root, all or nothing; gives the roots before and after.
 
@@ -157,6 +162,7 @@ class Guard:
             check: the precondition, tested under the writer lock.
             test: only see whether it would be accepted.
             validated: whether a change of candidate or startup must be valid as well; running always is.
+            judged: whether NACM must permit each changed node.
 
         Raises:
             RpcError, RpcErrors: access-denied, in-use, what `make` and `check` raise, violations.
@@ -169,10 +175,14 @@ class Guard:
             before = store.root(target)
             if check is not None:
                 check()
-            after = make(before)
+            try:
+                after = make(before)
+            except RpcError as error:
+                raise self.discreet(session.principal, error) from None
             changes = diff(self.schema.root, before, after)
             _refuse_state(changes)
-            self._check_write(session.principal, changes)
+            if judged:
+                self._check_write(session.principal, changes)
             if not changes:
                 return before, before
             if test or (target != "running" and validated):
@@ -190,8 +200,23 @@ class Guard:
     def _check_write(self, principal: Principal, changes: Sequence[Change]) -> None:
         denied = self.view(principal).denied_write(changes)
         if denied is not None:
-            self.denied_data_writes += 1
-            raise access_denied("the data", denied)
+            raise self._denied_write(principal, denied)
+
+    def _denied_write(self, principal: Principal, path: InstancePath) -> RpcError:
+        """The refusal; its path ends above the first entry that the principal cannot read, whose keys are data."""
+        self.denied_data_writes += 1
+        hidden = (
+            i for i, (_, key) in enumerate(path) if key is not None and not self.may_read(principal, path[: i + 1])
+        )
+        return access_denied("the data", path[: next(hidden, len(path))])
+
+    def discreet(self, principal: Principal, error: RpcError) -> RpcError:
+        """`error` of an edit, or access-denied where it would tell whether a hidden instance exists."""
+        if error.tag in ("data-exists", "data-missing") and error.path and not self.view(principal).free:
+            path = parse_path(self.schema, error.path)
+            if not self.may_read(principal, path):
+                return self._denied_write(principal, path)
+        return error
 
     def validate(self, root: Value) -> None:
         """Check the constraints of a configuration.

@@ -17,7 +17,16 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 T = TypeVar("T")
-console = Console(soft_wrap=True, highlight=False)
+
+
+class _Console(Console):
+    """A console that leaves it to `nms.cli` what becomes of a command whose reader has left (`nms get | head`)."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+console = _Console(soft_wrap=True, highlight=False)
 errors = Console(stderr=True, highlight=False)
 
 

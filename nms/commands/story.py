@@ -7,6 +7,7 @@ operator has.  The story is told step by step as it happens; a step that fails e
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import os
 import shutil
@@ -29,6 +30,7 @@ import dns.exception
 import dns.message
 import dns.query
 import dns.rdatatype
+import orjson
 
 from nms import config as configuration
 from nms import init
@@ -38,6 +40,7 @@ from nms.commands.output import local_name
 from nms.errors import RpcError
 from nms.federation import card
 from nms.mec import package as packages
+from nms.mec.domain import load_drivers
 
 _SAMPLE = Path(packages.__file__).parent / "sample" / "hello-edge"
 _DEADLINE = 30.0
@@ -104,7 +107,7 @@ def _run(args: argparse.Namespace) -> int:
                 _federate(teller, a, b)
                 _onboard(teller, a)
                 where = _order(teller, a, b)
-                _use(teller, where)
+                _use(teller, b, where)
                 _look(teller, a, b)
                 if stay:
                     _invite(a, b, where)
@@ -177,6 +180,7 @@ def _domain(folder: Path, name: str, operator: str, country: str, number: int, s
         stderr=log,
         start_new_session=True,
     )
+    stack.callback(lambda: asyncio.run(_clear(configuration.load(file))))
     stack.callback(_stop, process)
     assert process.stdout is not None
     if not process.stdout.readline():
@@ -206,6 +210,18 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
     if process.stdout is not None:
         process.stdout.close()
+
+
+async def _clear(config: configuration.Config) -> None:
+    """End what runs on a domain's infrastructure: a daemon leaves applications running, a story that ends does not."""
+    assert config.drivers.state is not None
+    vim = load_drivers(config, config.drivers.state).vim
+    await vim.open(lambda instance: None)
+    try:
+        for instance in await vim.list():
+            await vim.delete(instance.id, 1.0)
+    finally:
+        await vim.close()
 
 
 def _addresses(domain: Domain) -> str:
@@ -315,26 +331,40 @@ def _follow(a: Domain, name: str) -> Iterator[str]:
     raise Failed(f"the order was not completed within {_DEADLINE:.0f} s")
 
 
-def _use(teller: Teller, where: Place) -> None:
+def _use(teller: Teller, b: Domain, where: Place) -> None:
     teller.step("A client finds it by DNS, updated by B's platform, and uses it over HTTP")
     address = _until(f"{where.name} resolves", where.ask)
     teller.note(f"dig @{where.server[0]} -p {where.server[1]} {where.name} -> {address}")
-    url = f"http://{address}:{where.port}/"
+    url = f"http://{address}:{where.port}/status"
     with urllib.request.urlopen(url, timeout=10) as answer:
-        first = answer.read().decode(errors="replace").strip().splitlines()
-    teller.note(f"GET {url} -> {first[0] if first else '(empty)'}")
+        said = orjson.loads(answer.read())
+    teller.note(f"GET {url} -> {said['application']}, instance {said['instance']}, zone {said['zone']}")
+    vims = b.client.read("mec-resource:infrastructure").get("vim", ())
+    if said["instance"] not in [each["id"] for vim in vims for each in vim.get("compute-instance", ())]:
+        raise Failed(f"{said['instance']} does not run at {b.id}")
+    teller.note(f"{b.id}: that instance runs on this domain's infrastructure")
 
 
 def _look(teller: Teller, a: Domain, b: Domain) -> None:
-    teller.step("What crossed the boundary")
-    for entry in partner.partners(a.client):
+    teller.step("What crossed the boundary: Mx3, the package that was named there, and nothing else")
+    for domain, other in ((a, b), (b, a)):
+        entry = domain.client.read(f"mec-federation:federation/partner={other.id}")
         for agreement in entry.get("agreement", ()):
             for session in agreement.get("session", ()):
+                point = local_name(session["reference-point"])
                 teller.note(
-                    f"{local_name(session['reference-point'])} to {b.id}: {session.get('messages-out', 0)} requests, "
+                    f"{domain.id} to {other.id}, {point}: {session.get('messages-out', 0)} requests, "
                     f"{session.get('messages-in', 0)} replies, {session.get('notifications-in', 0)} notifications, "
                     f"{session.get('notifications-lost', 0)} lost, by {local_name(session.get('transport', 'NETCONF'))}"
                 )
+                if point != "mx3":
+                    raise Failed(f"{point} crossed the boundary")
+            for held in agreement.get("mec-system:system", {}).get("package", ()):
+                arrived = held.get("state", {}).get("bytes-transferred", 0)
+                teller.note(f"{domain.id} from {other.id}, package {held['id']}: {arrived} bytes by HTTPS")
+        open_ = domain.client.read("ietf-netconf-monitoring:netconf-state/sessions").get("session", ())
+        theirs = [local_name(each["transport"]) for each in open_ if each["username"] == other.id]
+        teller.note(f"{domain.id} is logged in to by {other.id}: {len(theirs)} sessions, {', '.join(set(theirs))}")
 
 
 def _invite(a: Domain, b: Domain, where: Place) -> None:

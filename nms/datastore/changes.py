@@ -1,7 +1,8 @@
 """Changes as JSON, for a journal: every path and value comes back as it was, independent of text forms of paths.
 
 A change is ``[steps, value]``: steps are ``[name, key]`` with the key leafs' RFC 7951 values (null where there is no
-key), value is `stored`, absent for a deletion; ``{"order": [keys]}`` is the order of a user-ordered list.
+key), value is `stored`, absent for a deletion; ``{"order": [keys]}`` is the order of a user-ordered list.  Entries of
+one list that come or go together are one item: their list's steps and ``{"gone": [keys], "come": [values]}``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from nms.model import entries, json, tree
-from nms.model.diff import Change
+from nms.model.diff import Change, runs
 from nms.model.path import InstancePath, Step
 from nms.model.schema import Node
 from nms.model.types import module_resolver
@@ -20,12 +21,22 @@ from nms.model.values import AnyData, Key, Value
 
 def apply(root_node: Node, root: Value, changes: Iterable[Change]) -> Value:
     """`root` after `changes`, which need not start from it."""
-    for change in changes:
-        node, key = change.path[-1]
-        reorders = node.kind == "list" and key is None
-        value = _reorder(tree.get(root, change.path), change.new) if reorders else change.new
-        root = tree.put(root_node, root, change.path, value) or root_node.blank
+    for run in runs(changes):
+        path, value = run[0].path, run[0].new
+        node, key = path[-1]
+        if len(run) > 1:
+            path = (*path[:-1], (node, None))
+            value = _update(node, tree.get(root, path), run)
+        elif node.kind == "list" and key is None and node.keys:
+            value = _reorder(tree.get(root, path), value)
+        root = tree.put(root_node, root, path, value) or root_node.blank
     return root
+
+
+def _update(node: Node, held: Value | None, run: Sequence[Change]) -> Value | None:
+    new = {change.path[-1][1]: change.new for change in run}
+    found = entries.update(held if held is not None else tree.no_entries(node), new)
+    return found if entries.size(found) else None
 
 
 def _reorder(held: Value | None, wanted: Value) -> Value | None:
@@ -38,14 +49,27 @@ def _reorder(held: Value | None, wanted: Value) -> Value | None:
 
 def to_json(changes: Iterable[Change]) -> list[Any]:
     """`changes` ready for `orjson.dumps`."""
-    return [_change(change) for change in changes]
+    return [_change(run[0]) if len(run) == 1 else _run(run) for run in runs(changes)]
+
+
+def _run(run: Sequence[Change]) -> list[Any]:
+    *above, (node, _) = run[0].path
+    gone = [_key(node, change.path[-1][1]) for change in run if change.new is None]
+    come = [stored(node, change.new) for change in run if change.new is not None]
+    return [_steps((*above, (node, None))), {"gone": gone, "come": come}]
+
+
+def _steps(path: InstancePath) -> list[Any]:
+    return [[f"{node.module}:{node.name}", _key(node, key)] for node, key in path]
 
 
 def _change(change: Change) -> list[Any]:
-    steps = [[f"{node.module}:{node.name}", _key(node, key)] for node, key in change.path]
+    steps = _steps(change.path)
     node, key = change.path[-1]
     if change.new is None:
         return [steps]
+    if node.kind == "list" and key is None and not node.keys:
+        return [steps, {"all": [stored(node, entry) for entry in entries.values(change.new)]}]
     if node.kind == "list" and key is None:
         return [steps, {"order": [_key(node, k) for k in change.new.order]}]
     return [steps, stored(node, change.new)]
@@ -76,10 +100,10 @@ def from_json(root_node: Node, items: Any) -> list[Change]:
     Raises:
         RpcError, KeyError, ValueError, TypeError: this is not what the schema knows.
     """
-    return [_read(root_node, item) for item in items]
+    return [change for item in items for change in _read(root_node, item)]
 
 
-def _read(root_node: Node, item: Any) -> Change:
+def _read(root_node: Node, item: Any) -> list[Change]:
     path: InstancePath = ()
     node = root_node
     for name, raw in item[0]:
@@ -90,12 +114,25 @@ def _read(root_node: Node, item: Any) -> Change:
         node = child
         path = (*path, _step(node, raw))
     if len(item) == 1:
-        return Change(path, None, None)
+        return [Change(path, None, None)]
     raw = item[1]
     if node.kind == "list" and path[-1][1] is None:
+        return _read_list(node, path, raw)
+    return [Change(path, None, restored(node, raw))]
+
+
+def _read_list(node: Node, path: InstancePath, raw: Any) -> list[Change]:
+    if "all" in raw:
+        return [Change(path, None, _restored_list(node, raw["all"]))]
+    if "order" in raw:
         order = tuple(_step(node, key)[1] for key in raw["order"])
-        return Change(path, None, entries.Ordered(entries.NONE, order))
-    return Change(path, None, restored(node, raw))
+        return [Change(path, None, entries.Ordered(entries.NONE, order))]
+    above = path[:-1]
+    changes = [Change((*above, _step(node, key)), None, None) for key in raw["gone"]]
+    for content in raw["come"]:
+        entry = restored(node, content)
+        changes.append(Change((*above, (node, node.key_of(entry))), None, entry))
+    return changes
 
 
 def _step(node: Node, raw: Any) -> Step:
@@ -119,7 +156,9 @@ def stored(node: Node, value: Value) -> Any:
     if node.kind in ("anydata", "anyxml"):
         return [value.xml, value.json]
     if not _holds_any(node):
-        return json.encode(node, value) if node.kind in ("list", "root") else json.encode_value(node, value)
+        if node.kind == "list":
+            return json.encode_entry(node, value)
+        return json.encode(node, value) if node.kind == "root" else json.encode_value(node, value)
     members: dict[str, Any] = {}
     for child, held in zip(node.children, value, strict=True):
         if held is not None:

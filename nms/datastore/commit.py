@@ -17,7 +17,6 @@ from nms.datastore.journal import Part
 from nms.datastore.revision import Revision
 from nms.datastore.store import Store
 from nms.datastore.transaction import Author, Transaction
-from nms.datastore.validation import validate
 from nms.errors import RpcError
 from nms.model.diff import Change, diff
 from nms.model.values import Value
@@ -45,7 +44,7 @@ def commit(
             raise RpcError("operation-failed", "a provider changes configuration inside prepare or apply")
         changes = diff(store.schema.root, store.running, new)
         if changes and not restore:
-            validate(store.schema, new)
+            store.known.validate(store.schema, store.running, new, changes)
         tx = Transaction(store.txid + 1, store.clock(), store.running, new, changes, author)
         store.committing = True
         try:
@@ -128,6 +127,7 @@ def _swap(store: Store, tx: Transaction, pending: Pending | None) -> None:
     root = store.schema.root
     store.kept = bases.forget(root, store.kept, tx.changes)
     store.operational = bases.rebase(root, store.operational, tx.old, tx.new)
+    store.known.follow(tx.old, tx.new, tx.changes)
     store.running = tx.new
     if store.candidate is tx.new:
         store.candidate = None

@@ -1,19 +1,24 @@
 """When each resource last changed, for entity-tags and Last-Modified of RFC 8040 section 3.4.1.
 
 A trie along instance paths remembers the transactions that touched something; its size follows what changed since the
-start, never what is stored.  A resource nothing touched is as old as its nearest ancestor that was written as a whole.
-After a restart everything is as new as the restart: a client fetches once more, it never misses a change.
+start, never what is stored, and is bounded per list: beyond that a list counts as written as a whole.  A resource
+nothing touched is as old as its nearest ancestor that was written as a whole.  After a restart everything is as new as
+the restart: a client fetches once more, it never misses a change.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
-from nms.model.diff import Change
+from nms.model.diff import Change, runs
 from nms.model.path import InstancePath
 from nms.model.values import Key
+
+#: Entries of one list that have marks of their own.
+_MOST: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +46,31 @@ class Revisions:
 
     def touch(self, changes: Iterable[Change], revision: Revision) -> None:
         """Remember that `revision` made `changes`."""
-        for change in changes:
-            above = mark = self._root
+        for run in runs(changes):
+            if len(run) > _MOST:
+                self._list_written(run[0].path, revision)
+            else:
+                for change in run:
+                    self._touch(change, revision)
+
+    def _touch(self, change: Change, revision: Revision) -> None:
+        above = mark = self._root
+        mark.latest = revision
+        for step in _steps(change.path):
+            if len(mark.below) >= _MOST and step not in mark.below:
+                mark.whole, mark.below = revision, {}
+            above, mark = mark, mark.below.setdefault(step, _Mark(revision))
             mark.latest = revision
-            for node, key in change.path:
-                # A whole list is the parent of its entries: (list, None) stands above (list, key).
-                for step in ((node.index, None), (node.index, key)) if key is not None else ((node.index, None),):
-                    above, mark = mark, mark.below.setdefault(step, _Mark(revision))
-                    mark.latest = revision
-            mark.whole = revision
-            mark.below = {}
-            if change.new is None:
-                # What is gone needs no mark: lists whose entries come and go would fill the memory.
-                del above.below[step]
+        mark.whole = revision
+        mark.below = {}
+        if change.new is None:
+            # What is gone needs no mark: lists whose entries come and go would fill the memory.
+            del above.below[step]
+
+    def _list_written(self, path: InstancePath, revision: Revision) -> None:
+        """So many entries of the list of the entry at `path` came or went that it counts as written as a whole."""
+        node, _ = path[-1]
+        self._touch(Change((*path[:-1], (node, None)), (), ()), revision)
 
     def reset(self, revision: Revision) -> None:
         """The whole datastore was replaced."""
@@ -65,11 +82,18 @@ class Revisions:
         whole = mark.latest
         if mark.whole is not None:
             whole = mark.whole
-        for node, key in path:
-            for step in ((node.index, None), (node.index, key)) if key is not None else ((node.index, None),):
-                below = mark.below.get(step)
-                if below is None:
-                    return whole
-                mark = below
-                whole = mark.whole or whole
+        for step in _steps(path):
+            below = mark.below.get(step)
+            if below is None:
+                return whole
+            mark = below
+            whole = mark.whole or whole
         return mark.latest
+
+
+def _steps(path: InstancePath) -> Iterator[tuple[int, Key]]:
+    """A whole list is the parent of its entries: (list, None) stands above (list, key)."""
+    for node, key in path:
+        yield node.index, None
+        if key is not None:
+            yield node.index, key

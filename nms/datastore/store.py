@@ -24,7 +24,7 @@ from nms.datastore.journal import Image, Journal, Part, Record
 from nms.datastore.lock import Locks
 from nms.datastore.revision import Revision, Revisions
 from nms.datastore.transaction import Transaction
-from nms.datastore.validation import validate
+from nms.datastore.validation import Known, validate
 from nms.errors import ConfigError, RpcError, RpcErrors
 from nms.model import edit as edits_of
 from nms.model import select, tree
@@ -54,6 +54,7 @@ class Store:
         listeners: called with each transaction after the providers, under `writer`.
         stumbles: called when a provider's `apply` raised: raise an alarm, reconcile.
         revisions: of running's and operational's resources, and one for each of the others.
+        known: what is kept to validate changes of running; its `fallbacks` say which constraints are slow.
     """
 
     schema: Schema
@@ -75,6 +76,7 @@ class Store:
     stumbles: list[Callable[[Provider, Transaction, Exception], None]] = field(default_factory=list)
     sources: list[tuple[tuple[Node, ...], Source]] = field(default_factory=list)
     committing: bool = False
+    known: Known = field(default_factory=Known)
 
     def add_provider(self, provider: Provider) -> None:
         """Ask and tell `provider` of changes from now on; what is there already it reads from `running`.

@@ -194,16 +194,16 @@ class _Udp(asyncio.DatagramProtocol):
 class EmbeddedDns:
     """The driver (`nms.drivers.api.Dns`).
 
-    Configuration: ``listen`` (``address:port``, port 0 takes a free one; default ``127.0.0.1:5353``), ``zones`` (list
-    of names), ``nameserver`` (name in NS and SOA; default ``ns1.`` and the zone), ``nameserver-address``
-    (default: the listening address, unless that is a wildcard).
+    Configuration: ``listen`` (``address:port``, port 0 takes a free one; default ``127.0.0.1:0``), ``zones`` (list of
+    names; default ``mec.test``, RFC 6761), ``nameserver`` (name in NS and SOA; default ``ns1.`` and the zone),
+    ``nameserver-address`` (default: the listening address, unless that is a wildcard).
     """
 
     def __init__(self, config: Mapping[str, object], state: Path) -> None:
         me = "dns embedded"
         strict(me, config, ("listen", "zones", "nameserver", "nameserver-address"))
-        host, _, port = setting(me, config, "listen", str, "127.0.0.1:5353").rpartition(":")
-        origins = setting(me, config, "zones", list)
+        host, _, port = setting(me, config, "listen", str, "127.0.0.1:0").rpartition(":")
+        origins = setting(me, config, "zones", list, ["mec.test"])
         try:
             self._host, self._port = str(ipaddress.ip_address(host.strip("[]"))), int(port)
             if not 0 <= self._port < 65536:

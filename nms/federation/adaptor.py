@@ -24,7 +24,7 @@ from typing import Any, Final, TypeVar
 from lxml import etree
 
 from nms.errors import RpcError
-from nms.federation.netconf_client import EVENTS, NO_ANSWER, Client, Peer, Recorder
+from nms.federation.netconf_client import EVENTS, Client, Peer, Recorder, Unanswered, unreachable
 from nms.federation.payload import action_element, config_element, filter_element, holds, members_of, tree_of
 from nms.mec.session import RESYNC, DataEdit, Members, Sink, Watch, uninterrupted
 from nms.model import json, xml
@@ -128,8 +128,8 @@ class RemoteSession:
         """See `ManagementSession.edit`.
 
         Raises:
-            RpcError: the partner's.  operation-failed, type transport: not reached, nothing was done; with app-tag
-                `NO_ANSWER` it may have been done, and asking again is harmless.
+            RpcError: the partner's.  operation-failed, type transport, app-tag "temporary": not reached, nothing was
+                done; `Unanswered`: it may have been done, and asking again is harmless.
         """
         config = config_element(self._schema, self._base, edits)
         # Before the partner hears of a package it must be allowed to fetch it.
@@ -139,7 +139,7 @@ class RemoteSession:
         try:
             await self._ask(lambda client: client.edit(config))
         except RpcError as error:
-            if error.app_tag != NO_ANSWER and error.tag != "data-exists":
+            if not isinstance(error, Unanswered) and error.tag != "data-exists":
                 raise
             if not await self._was_done(edits, error):
                 if error.tag == "data-exists":
@@ -194,7 +194,7 @@ class RemoteSession:
 
     async def _ask(self, work: Callable[[Client], T]) -> T:
         if self._closed.is_set():
-            raise RpcError("operation-failed", "the session with the partner is closed", type="transport")
+            raise unreachable("the session with the partner is closed")
         result: T = await uninterrupted(asyncio.wrap_future(self._worker.submit(self._carry_out, work)))
         return result
 
@@ -205,7 +205,7 @@ class RemoteSession:
         client = self._requests
         if client is None or not client.connected:
             why = self.counters.last_error or "no connection yet"
-            raise RpcError("operation-failed", f"{self._scope.agreement}: partner not reached: {why}", type="transport")
+            raise unreachable(f"{self._scope.agreement}: partner not reached: {why}")
         try:
             return work(client)
         except RpcError as error:
@@ -269,7 +269,7 @@ class RemoteSession:
 
     def _connect(self) -> Client:
         """Both sessions over the first endpoint that answers; gives the one that is subscribed."""
-        failure = RpcError("operation-failed", "the partner has no endpoint for NETCONF over SSH", type="transport")
+        failure = unreachable("no endpoint with a pinned key for NETCONF over SSH, or no [federation] key here")
         for peer in self._peers:
             try:
                 events = Client(peer, self._recorder)
@@ -306,9 +306,7 @@ class RemoteSession:
             if message is not None:
                 self._notified(message)
             elif requests is None or not requests.connected:
-                raise RpcError(
-                    "operation-failed", self.counters.last_error or "the session has ended", type="transport"
-                )
+                raise unreachable(self.counters.last_error or "the session has ended")
 
     def _notified(self, message: etree._Element) -> None:
         for element in message:

@@ -89,7 +89,7 @@ def judge(present: State, terms: Terms, known: Known, now: datetime) -> Verdict:
         return Verdict("suspended", "halted by the partner")
     if terms.begin is not None and now < terms.begin:
         return Verdict("negotiating" if known.theirs else "proposed", f"begins at {terms.begin.isoformat()}")
-    return _agreeing(terms, known)
+    return _agreeing(present, terms, known)
 
 
 def _theirs(known: Known, admin: str) -> bool:
@@ -104,12 +104,13 @@ def _ending(known: Known, why: str) -> Verdict:
     return Verdict("terminated", why)
 
 
-def _agreeing(terms: Terms, known: Known) -> Verdict:
+def _agreeing(present: State, terms: Terms, known: Known) -> Verdict:
     """Between proposed and active: the first thing that is missing."""
     if known.unsupported:
         return Verdict("proposed", known.unsupported)
     if not known.answered:
-        return Verdict("proposed", "the partner has not answered yet")
+        # After a restart: what was agreed stays so until the partner says otherwise.
+        return Verdict("active" if present == "active" else "proposed", "the partner has not answered yet")
     if known.theirs is None:
         return Verdict("proposed", "the partner does not know the agreement yet")
     if known.theirs.option != terms.option:

@@ -78,7 +78,8 @@ def certificates(partner: Members) -> Iterator[bytes]:
 
 
 def _principal(store: Store, partner: Members) -> Principal | None:
-    """The partner; nobody while there is no rule list for it, since NACM's defaults are not meant for partners."""
+    """The partner; nobody while no rules bind it, since what NACM permits by default is not meant for partners."""
     group = group_of(partner["id"])
-    rules = parse_path(store.schema, f"/ietf-netconf-acm:nacm/rule-list[name='{group}']")
-    return None if members_at(store.running, rules) is None else Principal(user_of(partner), frozenset({group}))
+    nacm = members_at(store.running, parse_path(store.schema, "/ietf-netconf-acm:nacm")) or {}
+    bound = nacm.get("enable-nacm", True) and any(each["name"] == group for each in nacm.get("rule-list", ()))
+    return Principal(user_of(partner), frozenset({group})) if bound else None

@@ -20,7 +20,8 @@ from nms.errors import RpcError
 from nms.federation.adaptor import RemoteSession
 from nms.federation.agreement import Known, Theirs
 from nms.federation.options import option_of
-from nms.mec.reference_points import Mx3, plain
+from nms.mec.occurrence import plain
+from nms.mec.reference_points import Mx3
 from nms.mec.session import Members
 from nms.model.schema import Schema
 

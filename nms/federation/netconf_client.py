@@ -27,13 +27,11 @@ from ncclient.transport.errors import TransportError
 from ncclient.transport.session import SessionListener
 
 from nms.errors import HTTP_STATUS, ErrorType, RpcError
+from nms.mec.occurrence import TEMPORARY
 
 BASE: Final = "urn:ietf:params:xml:ns:netconf:base:1.0"
 EVENTS: Final = "urn:ietf:params:xml:ns:netconf:notification:1.0"
 YANG: Final = "urn:ietf:params:xml:ns:yang:1"
-
-#: App-tag of an error that says: no answer came, the request may have been carried out or not.
-NO_ANSWER: Final = "no-answer"
 
 # ncclient logs whole messages and paramiko whole tracebacks of a refused connection; errors come as RpcError.
 for _name in ("ncclient", "paramiko"):
@@ -44,6 +42,10 @@ ncclient_session.TICK = 0.01
 
 #: Called with each message received, as text: what crossed the boundary (used to prove what did not).
 Recorder = Callable[[str], None]
+
+
+class Unanswered(RpcError):
+    """No answer came: the request may have been carried out or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +162,8 @@ class Client(SessionListener):  # type: ignore[misc]  # ncclient is untyped
         """Send an rpc or <action> and give the <rpc-reply>.
 
         Raises:
-            RpcError: the partner's, with its tag; or operation-failed, type transport: no answer (app-tag `NO_ANSWER`),
-                so that the request may have been carried out, or nothing was sent.
+            RpcError: the partner's, with its tag; or operation-failed, type transport; `Unanswered`: the request may
+                have been carried out.
         """
         self.messages_out += 1
         try:
@@ -169,9 +171,9 @@ class Client(SessionListener):  # type: ignore[misc]  # ncclient is untyped
         except TimeoutExpiredError as error:
             # The answer may still come and would be taken for another's: this session is over.
             self.close()
-            raise no_answer(self._peer, f"no answer within {self._peer.timeout:g} s") from error
+            raise _unanswered(self._peer, f"no answer within {self._peer.timeout:g} s") from error
         except (TransportError, OperationError, paramiko.SSHException, OSError, EOFError) as error:
-            raise no_answer(self._peer, str(error) or type(error).__name__) from error
+            raise _unanswered(self._peer, str(error) or type(error).__name__) from error
         root = etree.fromstring(reply.xml.encode(), _PARSER)
         errors = root.findall(f"{{{BASE}}}rpc-error")
         serious = [e for e in errors if e.findtext(f"{{{BASE}}}error-severity", "error").strip() == "error"]
@@ -222,10 +224,15 @@ def error_of(element: etree._Element) -> RpcError:
     return RpcError(tag, message, type=cast(ErrorType, known), path=text("error-path"), app_tag=text("error-app-tag"))
 
 
-def no_answer(peer: Peer, why: str) -> RpcError:
-    """The error for a request whose fate is not known."""
-    return RpcError("operation-failed", f"{peer.address} port {peer.port}: {why}", type="transport", app_tag=NO_ANSWER)
+def unreachable(why: str) -> RpcError:
+    """The error for a partner that was not reached; that may pass."""
+    return RpcError("operation-failed", why, type="transport", app_tag=TEMPORARY)
 
 
 def _transport(peer: Peer, why: str) -> RpcError:
-    return RpcError("operation-failed", f"{peer.address} port {peer.port}: {why}", type="transport")
+    return unreachable(f"{peer.address} port {peer.port}: {why}")
+
+
+def _unanswered(peer: Peer, why: str) -> Unanswered:
+    said = f"{peer.address} port {peer.port}: {why}"
+    return Unanswered("operation-failed", said, type="transport", app_tag=TEMPORARY)

@@ -1,7 +1,7 @@
 """The ledger of what exists, or may exist, at a partner and could not be withdrawn (paper 4.2: nothing is forgotten).
 
-An entry stays, with an alarm, until the partner gives the thing back (`retry`) or an operator vouches that nothing is
-left (`settle`).
+An entry stays, with an alarm, until the partner gives the thing back or an operator vouches that nothing is left
+(`settle`).  A partner that answers again under the same agreement is asked again and again, and at once by `retry`.
 """
 
 from __future__ import annotations
@@ -9,21 +9,27 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import re
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Final
+from urllib.parse import quote
 
 from nms.errors import RpcError
 from nms.federation.link import Link
+from nms.federation.standing import SYSTEM
 from nms.mec.publisher import Publisher
 from nms.mec.scope import Scope
-from nms.mec.session import DataEdit
+from nms.mec.session import DataEdit, Members
 from nms.operations.request import Invoke, Session
 
 log = logging.getLogger(__name__)
 
 LEDGER: Final = "/mec-federation:federation/orphan"
 _OWN: Final = Scope("/mec-system:system")
+_ALARM_KEYS: Final = "[alarm-type-id='mec-types:orphan-alarm'][alarm-type-qualifier='']"
+
+#: Seconds between two attempts, at most; the first pause is one second.
+LONGEST_PAUSE: Final = 600
 
 
 class Orphans:
@@ -34,29 +40,55 @@ class Orphans:
         self._links = links
         self._loop = asyncio.get_running_loop()
 
-    def record(self, partner: str, agreement: str, path: str, subject: str, reason: str) -> None:
-        """List one thing; doing so twice is once.
+    def start(self) -> None:
+        """Raise the alarms of what an earlier process of the daemon was about to give back when it died."""
+        for orphan in self._publisher.entries(LEDGER):
+            if self._publisher.read(f"{_OWN.base}/alarm[resource='{orphan['id']}']{_ALARM_KEYS}") is None:
+                self._raise(orphan)
+
+    def note(self, partner: str, agreement: str, name: str, subject: str, reason: str) -> Members:
+        """List one thing that is about to be given back: what dies in the middle is not forgotten.
 
         Args:
-            path: of its entry at the partner (RFC 8040 section 3.5.3), or instance-identifier below its subtree.
+            name: of the list that it is in at the partner: relocation, deployment, package.
+            subject: its identifier there.
         """
-        name = hashlib.sha256("/".join((partner, agreement, path)).encode()).hexdigest()[:16]
+        key = _id(partner, agreement, name, subject)
         now = self._publisher.now()
         orphan = {
-            "id": name,
+            "id": key,
             "partner": partner,
             "agreement": agreement,
-            "path": path,
+            "path": f"/{SYSTEM}/{name}={quote(subject, safe='')}",
             "subject": subject,
             "recorded-at": now,
             "reason": reason,
             "attempts": 1,
             "last-attempt": now,
         }
-        self._publisher.state(f"{LEDGER}[id='{name}']", orphan)
+        self._publisher.state(f"{LEDGER}[id='{key}']", orphan)
+        return orphan
+
+    def record(self, partner: str, agreement: str, name: str, subject: str, reason: str) -> None:
+        """List one thing that was not given back, with an alarm; doing so twice is once."""
+        self._raise(self.note(partner, agreement, name, subject, reason))
+
+    def returned(self, partner: str, agreement: str, name: str, subject: str) -> None:
+        """The partner has given it back, or it is wanted again; nothing if it was not listed."""
+        self._remove(_id(partner, agreement, name, subject), "the partner has given it back")
+
+    def _raise(self, orphan: Members) -> None:
         self._publisher.notify(_OWN, "mec-federation:orphan-recorded", orphan)
-        text = f"{subject} may still exist at {partner}: {reason}; retry or settle orphan {name}"
-        self._publisher.alarm(_OWN, name, "orphan-alarm", "major", text)
+        text = f"{orphan['subject']} may still exist at {orphan['partner']}: {orphan['reason']}; "
+        self._publisher.alarm(
+            _OWN, orphan["id"], "orphan-alarm", "major", f"{text}retry or settle orphan {orphan['id']}"
+        )
+
+    async def ask(self, link: Link) -> None:
+        """Ask a partner that answers again for what is listed under the agreement and due for another attempt."""
+        for orphan in list(self._publisher.entries(LEDGER)):
+            if (orphan["partner"], orphan["agreement"]) == link.id and _due(orphan, self._publisher.store.clock()):
+                await self._retry(orphan["id"], orphan, link)
 
     def retry(self, session: Session, request: Invoke) -> None:
         """The action retry: needs a session with the partner under the same agreement.
@@ -73,12 +105,12 @@ class Orphans:
             )
         asyncio.run_coroutine_threadsafe(self._retry(name, orphan, link), self._loop)
 
-    async def _retry(self, name: str, orphan: dict[str, object], link: Link) -> None:
-        kind = re.split(r"[=\[]", str(orphan["path"]).rpartition("/")[2])[0].rpartition(":")[2]
+    async def _retry(self, name: str, orphan: Members, link: Link) -> None:
+        kind = str(orphan["path"]).rpartition("/")[2].partition("=")[0]
         try:
             await link.session.edit([DataEdit(f"/{kind}[id='{orphan['subject']}']", "remove")])
         except RpcError as error:
-            tried = {**orphan, "attempts": int(str(orphan["attempts"])) + 1, "last-attempt": self._publisher.now()}
+            tried = {**orphan, "attempts": int(orphan["attempts"]) + 1, "last-attempt": self._publisher.now()}
             self._publisher.state(f"{LEDGER}[id='{name}']", {**tried, "reason": error.message})
         else:
             self._remove(name, "the partner has given it back")
@@ -90,5 +122,16 @@ class Orphans:
         self._remove(name, f"settled by {session.principal.name}")
 
     def _remove(self, name: str, how: str) -> None:
-        self._publisher.alarm(_OWN, name, "orphan-alarm", "major", how, cleared=True)
-        self._publisher.state(f"{LEDGER}[id='{name}']", None)
+        if self._publisher.read(f"{LEDGER}[id='{name}']") is not None:
+            self._publisher.alarm(_OWN, name, "orphan-alarm", "major", how, cleared=True)
+            self._publisher.state(f"{LEDGER}[id='{name}']", None)
+
+
+def _id(partner: str, agreement: str, name: str, subject: str) -> str:
+    return hashlib.sha256("/".join((partner, agreement, name, subject)).encode()).hexdigest()[:16]
+
+
+def _due(orphan: Members, now: datetime) -> bool:
+    """Is it time for another attempt?  The pause doubles with each."""
+    pause = min(2 ** min(int(orphan["attempts"]) - 1, 16), LONGEST_PAUSE)
+    return now >= datetime.fromisoformat(orphan["last-attempt"]) + timedelta(seconds=pause)

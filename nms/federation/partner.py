@@ -12,32 +12,32 @@ import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Final, cast
+from typing import cast
 
 from nms.datastore.transaction import Transaction
 from nms.errors import RpcError, RpcErrors
 from nms.federation import terms
-from nms.federation.access import PREFIX, group, rule_list
 from nms.federation.adaptor import RemoteSession
 from nms.federation.agreement import Admin, State, Terms, judge
+from nms.federation.farewell import remove_all, say_farewell
+from nms.federation.gate import Gate
 from nms.federation.identity import PARTNERS, partners, user_of
 from nms.federation.link import Link
 from nms.federation.options import activable
 from nms.federation.orphans import Orphans
 from nms.federation.standing import OWN, SYSTEM, Standing
 from nms.federation.zones import Zones
+from nms.mec.occurrence import plain
 from nms.mec.publisher import Publisher
-from nms.mec.reference_points import Mx3, plain
+from nms.mec.reference_points import Mx3
 from nms.mec.scope import agreement_path
 from nms.mec.session import RESYNC, Core, DataEdit, LocalSession, Members
 from nms.model.diff import Change
 
 log = logging.getLogger(__name__)
 
-#: Makes the session of an agreement: (partner's entry, agreement's entry) -> session; None: it cannot be reached.
-Connect = Callable[[Members, Members], RemoteSession | None]
-
-NACM: Final = "/ietf-netconf-acm:nacm"
+#: Makes the session of an agreement: (partner's entry, agreement's entry) -> session.
+Connect = Callable[[Members, Members], RemoteSession]
 
 
 class Partners:
@@ -46,13 +46,14 @@ class Partners:
     Args:
         own: identifier of this domain.
         core: this domain's own.
+        gate: keeps access rules and open sessions in step.
         local_users: names that no partner may log in as.
         packages: URI of the folder that our packages are served in; "" where none are.
         interval: seconds between two looks at a partner that tells nothing.
         farewell: seconds for which a removed partner is asked to give back what we have there.
     """
 
-    paths: tuple[str, ...] = (PARTNERS,)
+    paths: tuple[str, ...] = (PARTNERS, *Gate.paths)
 
     def __init__(
         self,
@@ -60,6 +61,7 @@ class Partners:
         own: str,
         core: Core,
         connect: Connect,
+        gate: Gate,
         local_users: frozenset[str] = frozenset(),
         packages: str = "",
         *,
@@ -73,7 +75,7 @@ class Partners:
         self._standing = Standing(publisher)
         self._own = own
         self._core = core
-        self._nacm = LocalSession(core, NACM)
+        self._gate = gate
         self._connect = connect
         self._local_users = local_users
         self._interval = interval
@@ -87,6 +89,8 @@ class Partners:
     async def start(self) -> None:
         """Begin with what is configured: every agreement has its `Mx3` when this returns, reached or not."""
         await self._follow_up()
+        self._strays()
+        self.orphans.start()
         self._task = self._loop.create_task(self._keep())
 
     # ------------------------------------------------------------ provider
@@ -168,24 +172,28 @@ class Partners:
     async def _follow(self) -> None:
         """Make rules and sessions what the configuration says."""
         configured = partners(self.publisher.store)
-        await self._grant(configured)
+        await self._gate.keep(configured)
         entries = {
             (partner["id"], agreement["id"]): (partner, agreement)
             for partner in configured
             for agreement in partner.get("agreement", ())
         }
-        for key in [key for key in self.links if key not in entries or self._moved(key, entries[key])]:
-            link = self.links.pop(key)
-            if key in entries:
-                await self._end(link)
-            else:
-                self._part(link)
+        gone = [key for key in self._entries if key not in entries]
+        moved = [key for key in self.links if key in entries and self._moved(key, entries[key])]
+        for key in gone:
+            self._part(self.links.pop(key))
+            self._standing.forget(*key, last=all(other[0] != key[0] for other in entries))
+        for key in moved:
+            await self._end(self.links.pop(key))
         self._entries = entries
+        came = [key for key in entries if key not in self.links]
         for key, entry in entries.items():
-            if key not in self.links:
+            if key in came:
                 self._join(key, *entry)
             else:
                 self.links[key].wake.set()
+        if gone or came:
+            self.zones.changed()
         self.zones.look()
 
     def _moved(self, key: tuple[str, str], entry: tuple[Members, Members]) -> bool:
@@ -196,31 +204,9 @@ class Partners:
             or agreed["boundary-option"] != wanted["boundary-option"]
         )
 
-    async def _grant(self, configured: Sequence[Members]) -> None:
-        """Make the partners' groups and rule lists what they should be."""
-        wanted = {group(partner)["name"]: (group(partner), rule_list(partner)) for partner in configured}
-        present = await self._nacm.get("", "config") or {}
-        groups = {each["name"]: each for each in present.get("groups", {}).get("group", ())}
-        lists = {each["name"]: each for each in present.get("rule-list", ())}
-        edits: list[DataEdit] = []
-        for name in {*groups, *lists}:
-            if name.startswith(PREFIX) and name not in wanted:
-                edits.append(DataEdit(f"/groups/group[name='{name}']", "remove"))
-                edits.append(DataEdit(f"/rule-list[name='{name}']", "remove"))
-        for name, (its_group, rules) in wanted.items():
-            if groups.get(name) != its_group:
-                edits.append(DataEdit(f"/groups/group[name='{name}']", "replace", its_group))
-            if lists.get(name) != rules:
-                edits.append(DataEdit(f"/rule-list[name='{name}']", "replace", rules))
-        if edits:
-            await self._nacm.edit(edits)
-
     def _join(self, key: tuple[str, str], partner: Members, agreement: Members) -> None:
         session = self._connect(partner, agreement)
         option = plain(agreement["boundary-option"])
-        if session is None:
-            self._standing.state(key, "proposed", "no endpoint of the partner can be reached with what this domain has")
-            return
         link = Link(key, self._own, option, session, Mx3(session))
         link.session.watch(lambda name, members: self._told(link, name, members))
         self.links[key] = link
@@ -272,6 +258,8 @@ class Partners:
         if verdict.state == "terminating":
             await self._withdraw(link, agreement)
         self.zones.look()
+        if link.reachable:
+            await self.orphans.ask(link)
 
     async def _note_acceptance(self, link: Link, agreement: Members) -> None:
         """Write down in the provider's entry which zones the consumer has accepted."""
@@ -311,47 +299,37 @@ class Partners:
         """Remove what the partner has here and what we have there; what resists is tried again at the next look."""
         here = LocalSession(self._core, agreement_path(*link.id) + f"/{SYSTEM}")
         try:
-            await _remove_all(here, await here.get("", "config") or {})
+            await remove_all(here, await here.get("", "config") or {})
         finally:
             here.close()
         if link.reachable:
-            await _remove_all(link.session, link.subtree)
+            await remove_all(link.session, link.subtree)
         self._loop.call_later(0.3, link.wake.set)
 
     # ------------------------------------------------------------ the end
 
     def _part(self, link: Link) -> None:
-        task = self._loop.create_task(self._say_farewell(link))
-        task.add_done_callback(lambda task: link.session.close())
+        """The agreement's entry is gone: what we have at the partner is given back, or stays listed as orphans."""
+        subjects = sorted({*self.zones.parts(*link.id), *link.held()})
+        for name, subject in subjects:
+            self.orphans.note(*link.id, name, subject, "the agreement was removed")
+        task = self._loop.create_task(self._take_leave(link, subjects))
         self._partings.add(task)
         task.add_done_callback(self._partings.discard)
 
-    async def _say_farewell(self, link: Link) -> None:
-        """The agreement's entry is gone: give back what we have at the partner, or list it as orphans."""
+    async def _take_leave(self, link: Link, subjects: Sequence[tuple[str, str]]) -> None:
         if link.task is not None:
             link.task.cancel()
-        left = {*link.held(), *self.zones.parts(*link.id)}
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._farewell):
-                while left and link.reachable:
-                    try:
-                        await _remove_all(link.session, await link.session.get("", "config") or {})
-                        left = set(_entries_of(await link.session.get("", "config") or {}))
-                    except RpcError as error:
-                        link.error = error.message
-                        if error.type == "transport":
-                            break
-                    if left:
-                        await asyncio.sleep(0.2)
-        for name, subject in sorted(left):
-            self.orphans.record(
-                *link.id,
-                f"/{SYSTEM}/{name}={subject}",
-                subject,
-                link.error or "the partner did not give it back in time",
-            )
-        await self._end(link)
-        self.zones.look()
+        try:
+            await say_farewell(link, subjects, self.orphans, self._farewell)
+        finally:
+            await self._end(link)
+
+    def _strays(self) -> None:
+        """List what we have under agreements that were removed just before an earlier process of the daemon died."""
+        for key in self.zones.carriers() - set(self._entries):
+            for name, subject in self.zones.parts(*key):
+                self.orphans.record(*key, name, subject, "the agreement was removed")
 
     async def _end(self, link: Link) -> None:
         link.session.close()
@@ -367,25 +345,7 @@ class Partners:
         await asyncio.gather(*tasks, return_exceptions=True)
         for link in list(self.links.values()):
             await self._end(link)
-        self._nacm.close()
-
-
-def _entries_of(subtree: Members) -> list[tuple[str, str]]:
-    """(list, identifier) of the intents in a system's subtree; what uses others first."""
-    return [(name, entry["id"]) for name in ("relocation", "deployment", "package") for entry in subtree.get(name, ())]
-
-
-async def _remove_all(session: RemoteSession | LocalSession, subtree: Members) -> None:
-    """Remove every intent in a system's subtree: packages once nothing uses them any more."""
-    found = _entries_of(subtree)
-    first = [each for each in found if each[0] != "package"] or found
-    for name, subject in first:
-        try:
-            await session.edit([DataEdit(f"/{name}[id='{subject}']", "remove")])
-        except (RpcError, RpcErrors) as error:
-            if isinstance(error, RpcError) and error.type == "transport":
-                raise
-            log.info("%s %s cannot be withdrawn yet: %s", name, subject, error)
+        self._gate.close()
 
 
 def _time(text: str | None) -> datetime | None:

@@ -8,18 +8,20 @@ it ended (RFC 9110 section 14) as long as it comes forward.  What the bytes are,
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import http.client
 import re
 import ssl
+import threading
 from collections.abc import AsyncIterator, Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from nms.errors import RpcError
-from nms.mec.reference_points import TEMPORARY
+from nms.mec.occurrence import TEMPORARY
 from nms.mec.session import Members
 
 CHUNK: Final = 256 * 1024
@@ -50,7 +52,7 @@ class ClientCertificate:
 
 
 class Pull:
-    """`nms.mec.content.PackageSource` over HTTPS.
+    """`nms.mec.transfer.PackageSource` over HTTPS.
 
     Args:
         certificate: ours; without one nothing can be fetched.
@@ -73,8 +75,9 @@ class Pull:
         while True:
             begun = offset
             chunks = _rest(origin, self._certificate, offset)
+            turn = threading.Lock()  # who gives up does not wait for the thread, but the generator's end does
             try:
-                while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
+                while (chunk := await _aside(turn, lambda chunks=chunks: next(chunks, None))) is not None:  # type: ignore[misc]
                     offset += len(chunk)
                     yield chunk
                 return
@@ -84,7 +87,36 @@ class Pull:
                     why = f"{origin.address} port {origin.port}: {error or type(error).__name__} at byte {offset}"
                     raise RpcError("operation-failed", why, type="transport", app_tag=TEMPORARY) from error
             finally:
-                await asyncio.to_thread(chunks.close)
+                _start(turn, chunks.close)
+
+
+async def _aside(turn: threading.Lock, work: Callable[[], bytes | None]) -> bytes | None:
+    """What `work` gives, done in a thread that nobody waits for when the daemon ends while a partner is silent."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[bytes | None] = loop.create_future()
+
+    def tell(settle: Callable[[Any], None], outcome: object) -> None:
+        if not done.done():
+            settle(outcome)
+
+    def run() -> None:
+        try:
+            settle, outcome = done.set_result, work()
+        except Exception as error:  # noqa: BLE001 - it is raised where the result is awaited
+            settle, outcome = done.set_exception, error  # type: ignore[assignment]
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the daemon has ended
+            loop.call_soon_threadsafe(tell, settle, outcome)
+
+    _start(turn, run)
+    return await done
+
+
+def _start(turn: threading.Lock, work: Callable[[], None]) -> None:
+    def run() -> None:
+        with turn:
+            work()
+
+    threading.Thread(target=run, name="pull", daemon=True).start()
 
 
 def origin_of(partner: Members, source: str) -> Origin:

@@ -10,8 +10,8 @@ from typing import Any, Final, cast
 from nms.federation.agreement import State
 from nms.federation.identity import PARTNERS
 from nms.federation.link import Link, digest_of
+from nms.mec.occurrence import plain
 from nms.mec.publisher import Publisher, timestamp
-from nms.mec.reference_points import plain
 from nms.mec.scope import Scope, agreement_path
 from nms.mec.session import Members
 
@@ -85,6 +85,14 @@ class Standing:
             self._publisher.notify(OWN, "mec-federation:partner-reachability-changed", told)
             text = f"{link.id[0]} does not answer: {link.error}"
             self._publisher.alarm(OWN, link.id[0], "partner-unreachable-alarm", "major", text, cleared=link.reachable)
+
+    def forget(self, partner: str, agreement: str, *, last: bool) -> None:
+        """An agreement's entry is gone: nobody waits for what it was about; nor for the partner if it was the last."""
+        over = "the agreement was removed"
+        self._publisher.alarm(OWN, f"{partner}/{agreement}", "agreement-expired-alarm", "major", over, cleared=True)
+        if last:
+            self._publisher.alarm(OWN, partner, "partner-unreachable-alarm", "major", over, cleared=True)
+            self._publisher.state(f"{PARTNERS}[id='{partner}']/state", None, durable=False)
 
     def session(self, link: Link) -> None:
         """Show the counters of the agreement's session; tell of its changes."""

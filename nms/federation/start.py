@@ -15,6 +15,7 @@ from nms.federation import identity
 from nms.federation.adaptor import RemoteSession
 from nms.federation.adaptor import Scope as EventScope
 from nms.federation.files import PackageFiles
+from nms.federation.gate import Gate
 from nms.federation.netconf_client import Peer, Recorder
 from nms.federation.options import OPTIONS
 from nms.federation.partner import Partners
@@ -98,17 +99,16 @@ async def start(
     await _describe(core, config)
     own = config.domain.id
 
-    def connect(partner: Members, agreement: Members) -> RemoteSession | None:
+    def connect(partner: Members, agreement: Members) -> RemoteSession:
         peers = peers_of(partner, own, key, patience)
-        if not peers:
-            return None
         base = f"/mec-federation:federation/partner[id='{own}']/agreement[id='{agreement['id']}']/mec-system:system"
         scope = EventScope(own, agreement["id"])
         return RemoteSession(core.schema, peers, base, scope, core.store.clock, lambda: partners.wake(), recorder)
 
     users = frozenset(user.name for user in config.users)
     served = _served(config)
-    partners = Partners(publisher, own, core, connect, users, served, interval=interval, farewell=farewell)
+    gate = Gate(core, core.context.sessions.values)
+    partners = Partners(publisher, own, core, connect, gate, users, served, interval=interval, farewell=farewell)
     core.store.add_provider(partners)
     for action, handler in (("retry", partners.orphans.retry), ("settle", partners.orphans.settle)):
         core.register("mec-federation", f"{_ORPHAN}/{action}", handler)

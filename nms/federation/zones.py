@@ -6,14 +6,15 @@ as down, never as ready.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from nms.errors import RpcError
 from nms.federation.link import Link
 from nms.federation.orphans import Orphans
+from nms.mec.occurrence import plain
 from nms.mec.publisher import Publisher
-from nms.mec.reference_points import Mx3, plain
+from nms.mec.reference_points import Mx3
 from nms.mec.scope import agreement_path
 from nms.mec.session import Members
 
@@ -53,18 +54,33 @@ class Zones:
             raise RpcError("operation-not-supported", "packages are served by [restconf] with TLS, which is not there")
         return f"{self._packages}/{digest}"
 
-    def orphan(self, partner: str, agreement: str, path: str, subject: str, reason: str) -> None:
+    def orphan(self, partner: str, agreement: str, name: str, subject: str, reason: str) -> None:
         """See `nms.mec.partners.Partners.orphan`."""
-        self._orphans.record(partner, agreement, path, subject, reason)
+        self._orphans.record(partner, agreement, name, subject, reason)
+
+    def reclaim(self, partner: str, agreement: str, name: str, subject: str) -> None:
+        """See `nms.mec.partners.Partners.reclaim`."""
+        self._orphans.returned(partner, agreement, name, subject)
 
     def parts(self, partner: str, agreement: str) -> list[tuple[str, str]]:
-        """("deployment", identifier there) of what our deployments have at a partner, as far as is recorded."""
+        """(list, identifier there) of what our deployments have at a partner, as far as is recorded."""
         return [
-            ("deployment", part["reference"])
-            for deployment in self._publisher.entries("/mec-system:system/deployment")
-            for part in deployment.get("state", {}).get("part", ())
-            if (part.get("domain"), part.get("agreement")) == (partner, agreement) and "reference" in part
+            subject
+            for package, part in self._recorded()
+            if (part["domain"], part["agreement"]) == (partner, agreement)
+            for subject in (("deployment", part["reference"]), ("package", package))
         ]
+
+    def carriers(self) -> set[tuple[str, str]]:
+        """(partner, agreement) of all that carry a part of our deployments, as far as is recorded."""
+        return {(part["domain"], part["agreement"]) for _, part in self._recorded()}
+
+    def _recorded(self) -> Iterator[tuple[str, Members]]:
+        """(package, part) for each part at a partner of a deployment that has not come to its end."""
+        for deployment in self._publisher.entries("/mec-system:system/deployment"):
+            for part in deployment.get("state", {}).get("part", ()):
+                if "agreement" in part and "reference" in part and plain(part["state"]) != "failed":
+                    yield deployment["package"], part
 
     def look(self) -> None:
         """Tell the orchestrator if the list has changed."""

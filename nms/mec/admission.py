@@ -14,9 +14,9 @@ from nms.drivers.api import Resources
 from nms.errors import RpcError
 from nms.mec import capacity
 from nms.mec.lifecycle import LifeCycle
+from nms.mec.occurrence import plain
 from nms.mec.onboarding import Onboarding, usable
 from nms.mec.publisher import Publisher
-from nms.mec.reference_points import plain
 from nms.mec.scope import Intent, Scope
 from nms.mec.session import Members, members_at
 from nms.mec.zones import OWN, Zones

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from nms.drivers.api import Resources
-from nms.mec.reference_points import plain
+from nms.mec.occurrence import plain
 from nms.mec.session import Members
 
 

@@ -108,6 +108,12 @@ class Domain:
     mm2: Mm2 | None = None
     stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
+    def stop(self) -> None:
+        """Begin nothing more: what breaks from now on, since others end too, is no result."""
+        for block in (self.oss, self.meo):
+            if block is not None:
+                block.stop()
+
     async def close(self) -> None:
         """End the blocks, the highest first; what runs runs on and is found again."""
         await self.stack.aclose()

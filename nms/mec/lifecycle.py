@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from nms.errors import RpcError, RpcErrors
+from nms.mec.occurrence import OCCURRENCE_CHANGED, TEMPORARY, Occurrence, plain
 from nms.mec.publisher import Publisher
-from nms.mec.reference_points import OCCURRENCE_CHANGED, TEMPORARY, Occurrence, plain
 from nms.mec.scope import Intent, Scope
 from nms.mec.session import Members
 
@@ -194,9 +194,13 @@ class LifeCycle:
         run.progress, run.step, run.reasons = entry.get("progress", 0), entry.get("step", ""), entry.get("reason", [])
         return run
 
+    def stop(self) -> None:
+        """From now on nothing begins, and what breaks stays unfinished, to be resumed."""
+        self._closing = True
+
     async def close(self) -> None:
         """Stop working; what is unfinished stays so, to be resumed."""
-        self._closing = True
+        self.stop()
         tasks = [run.task for run in self._runs.values() if run.task is not None]
         for task in tasks:
             task.cancel()
@@ -267,6 +271,8 @@ class LifeCycle:
                 raise
             await self._give_up(run, begun, {})
         except (RpcError, RpcErrors) as error:
+            if self._closing:
+                return
             failure = _failure_of(error)
             if isinstance(error, RpcError) and error.app_tag == TEMPORARY:
                 self._set(run, "failed-temp", failure)

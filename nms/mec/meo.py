@@ -19,13 +19,14 @@ from nms.mec import capacity
 from nms.mec.admission import Admission, requirement
 from nms.mec.lifecycle import LifeCycle, Run, Step, reverse
 from nms.mec.observation import Observation
+from nms.mec.occurrence import plain
 from nms.mec.onboarding import Onboarding, descriptor_of
 from nms.mec.partners import Partners
 from nms.mec.parts import Part, Parts, reference
 from nms.mec.placement import Demand, Place, choose
 from nms.mec.provisioning import Provisioning
 from nms.mec.publisher import Publisher, timestamp
-from nms.mec.reference_points import Mm3, Mm4, plain
+from nms.mec.reference_points import Mm3, Mm4
 from nms.mec.relocation import Relocation
 from nms.mec.scope import Duty, Intent, IntentProvider, Scope
 from nms.mec.session import Members
@@ -133,6 +134,10 @@ class Meo:
                     self._arm(scope, entry["id"], entry["state"]["prepared-until"])
         await self.observation.start()
 
+    def stop(self) -> None:
+        """Begin nothing more."""
+        self.lifecycle.stop()
+
     async def close(self) -> None:
         """Stop; what runs runs on."""
         for watch in self._watches:
@@ -148,6 +153,7 @@ class Meo:
     def refresh(self) -> None:
         """Partners, their zones or their agreements have changed.  Called in the event loop."""
         self._wake()
+        self.observation.refresh()
 
     def _wake(self) -> None:
         self._loop.call_soon_threadsafe(self._refresh)
@@ -212,7 +218,7 @@ class Meo:
             "instance": instances,
         }
         if run.scope.own:
-            state["part"] = [self._shown(part, "processing") for part in self._of(run.scope, run.subject, instances)]
+            state["part"] = [self._shown(part, "processing") for part in self._of(run.scope, run.subject, state)]
         self._publisher.state(f"{run.entry}/state", state)
 
     async def _reserve(self, run: Run) -> None:
@@ -279,14 +285,19 @@ class Meo:
 
     def parts_of(self, scope: Scope, deployment: str) -> list[Part]:
         """The parts of a deployment, as its state shows them."""
-        state = self._publisher.read(f"{scope.base}/{DEPLOYMENT}[id='{deployment}']/state") or {}
-        return self._of(scope, deployment, state.get("instance", ()))
+        return self._of(
+            scope, deployment, self._publisher.read(f"{scope.base}/{DEPLOYMENT}[id='{deployment}']/state") or {}
+        )
 
-    def _of(self, scope: Scope, deployment: str, instances: Sequence[Members]) -> list[Part]:
+    def _of(self, scope: Scope, deployment: str, state: Members) -> list[Part]:
+        """What is recorded of a part tells where it is; a zone may have gone since, and its partner too."""
+        recorded = {part["id"]: part for part in state.get("part", ())}
         parts = []
-        for each in instances:
-            zone = self.zones.find(each["zone"])
+        for each in state.get("instance", ()):
+            zone, held = self.zones.find(each["zone"]), recorded.get(each["id"], {})
             at = (zone.partner, zone.agreement, zone.remote_zone) if zone is not None else ("", "", "")
+            if held.get("domain", self._domain) != self._domain:
+                at = (held["domain"], held["agreement"], at[2])
             name = reference(scope, deployment, each["id"], at[0])
             parts.append(Part(scope, deployment, each["id"], each["zone"], name, *at))
         return parts
@@ -300,10 +311,12 @@ class Meo:
         if parts := self.parts_of(run.scope, run.subject):
             return parts
         if run.held:
-            return self._of(run.scope, run.subject, run.held.get("state", {}).get("instance", ()))
+            return self._of(run.scope, run.subject, run.held.get("state", {}))
         candidates = self._publisher.entries(f"{OWN.base}/zone")
         places = [(str(number), zone["id"]) for zone in candidates for number in range(1, 4)]
-        found = self._of(run.scope, run.subject, [{"id": number, "zone": zone} for number, zone in places])
+        found = self._of(
+            run.scope, run.subject, {"instance": [{"id": number, "zone": zone} for number, zone in places]}
+        )
         return [part for part in found if await self._parts.state(part)]
 
     def _shown(self, part: Part, state: str) -> Members:
@@ -344,9 +357,14 @@ class Meo:
                 self.observation.gone(run.scope, run.subject, {})
             if run.held or run.wanted:
                 self._use(run.scope, (run.wanted or run.held)["package"])
+        if not run.scope.own:
+            self._publisher.state(
+                f"{run.scope.agreement_path}/state/used", self.admission.used(run.scope), durable=False
+            )
+            self._wake()
 
     def _use(self, scope: Scope, package: str) -> None:
-        """Show whether a package has instances, and what an agreement has used up."""
+        """Show whether a package has instances."""
         deployments = self._publisher.entries(f"{scope.base}/{DEPLOYMENT}")
         used = any(
             each["package"] == package and plain(each.get("state", {}).get("instantiation-state", "")) == "instantiated"
@@ -355,8 +373,6 @@ class Meo:
         path = f"{scope.base}/{PACKAGE}[id='{package}']/state"
         if self._publisher.read(path) is not None:
             self._publisher.state(f"{path}/usage-state", f"mec-types:{'in-use' if used else 'not-in-use'}")
-        if not scope.own:
-            self._publisher.state(f"{scope.agreement_path}/state/used", self.admission.used(scope), durable=False)
         self._wake()
 
 

@@ -17,8 +17,8 @@ from typing import Any
 from nms.datastore.transaction import Transaction
 from nms.drivers import api
 from nms.errors import RpcError
+from nms.mec.occurrence import plain
 from nms.mec.publisher import Publisher
-from nms.mec.reference_points import plain
 from nms.mec.scope import Duty, Intent, IntentProvider
 from nms.mec.session import Members
 

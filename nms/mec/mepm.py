@@ -17,9 +17,10 @@ from nms.datastore.transaction import Transaction
 from nms.errors import RpcError
 from nms.mec import capacity
 from nms.mec.lifecycle import LifeCycle, Run, Step, reverse
+from nms.mec.occurrence import plain
 from nms.mec.onboarding import Onboarding, descriptor_of, usable
 from nms.mec.publisher import Publisher
-from nms.mec.reference_points import Mm5, Mm6, plain
+from nms.mec.reference_points import Mm5, Mm6
 from nms.mec.scope import Duty, Intent, IntentProvider, Scope
 from nms.mec.session import RESYNC, Members, members_at
 from nms.mec.vim import CHANGED as RESOURCE_CHANGED

@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nms.errors import RpcError
+from nms.mec.occurrence import plain
 from nms.mec.partners import Partners
 from nms.mec.parts import SAID, Part, Parts
 from nms.mec.publisher import ALARM, Publisher
-from nms.mec.reference_points import Mm3, ReferencePoint, plain
+from nms.mec.reference_points import Mm3, ReferencePoint
 from nms.mec.scope import Scope
 from nms.mec.session import RESYNC, Members, Watch
 from nms.mec.zones import OWN, UNDER_AGREEMENT
@@ -50,7 +51,7 @@ class Observation:
         self._manager = manager
         self._partners = partners
         self._loop = asyncio.get_running_loop()
-        self._watches: dict[tuple[str, str], Watch] = {}
+        self._watches: dict[tuple[str, str], tuple[ReferencePoint, Watch]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -63,7 +64,7 @@ class Observation:
 
     async def close(self) -> None:
         """Listen no longer."""
-        for watch in self._watches.values():
+        for _, watch in self._watches.values():
             watch.close()
         for task in self._tasks:
             task.cancel()
@@ -71,15 +72,35 @@ class Observation:
 
     # -- listening
 
-    def _attend(self, part: Part) -> None:
+    def refresh(self) -> None:
+        """Agreements may have come or gone, or their sessions been replaced: what runs there is looked at."""
+        for part in self._all():
+            if part.partner and self._attend(part):
+                self._spawn(self._follow(part))
+
+    def _attend(self, part: Part) -> bool:
+        """Listen where the part is; whether there is somebody, or nobody, new."""
         key = (part.partner, part.agreement)
-        if part.partner and key not in self._watches:
-            with contextlib.suppress(RpcError):  # the agreement is gone: its parts are orphans
-                self._listen(*key, self._partners.mx3(*key))
+        if not part.partner:
+            return False
+        held = self._watches.get(key)
+        try:
+            point = self._partners.mx3(*key)
+        except RpcError:
+            if held is not None:
+                held[1].close()
+                del self._watches[key]
+            return True
+        if held is not None and held[0] is point:
+            return False
+        self._listen(*key, point)
+        return True
 
     def _listen(self, partner: str, agreement: str, point: ReferencePoint) -> None:
         key = (partner, agreement)
-        self._watches[key] = point.watch(lambda name, members: self._told(key, name, members))
+        if (held := self._watches.get(key)) is not None:
+            held[1].close()
+        self._watches[key] = (point, point.watch(lambda name, members: self._told(key, name, members)))
 
     def _told(self, key: tuple[str, str], name: str, members: Members) -> None:
         if name in (INSTANCE_CHANGED, CHANGED):
@@ -127,6 +148,7 @@ class Observation:
         instances: list[Members] = []
         shown: list[Members] = []
         failure: Members = {}
+        left = False
         names = {each["id"]: each for each in held.get("part", ())}
         for part in self._parts_of(scope, deployment):
             self._attend(part)
@@ -141,7 +163,9 @@ class Observation:
             if "endpoint" in state:
                 instance["endpoint"] = state["endpoint"]
             instances.append(instance)
-            error = state.get("error", {})
+            there = plain(state.get("instantiation-state", "")) == "instantiated"
+            left = left or there
+            error = state.get("error", {}) if there else state.get("error") or self._parts.lost(part)
             if error:
                 failure = dict(error) if scope.own else _said(error)
             if part.id in names:
@@ -149,7 +173,7 @@ class Observation:
                 shown.append({**carried, **({"error": error} if error else {})})
         running = all(plain(each["operational-state"]) == "started" for each in instances)
         state = {
-            "instantiation-state": "mec-types:instantiated",
+            "instantiation-state": f"mec-types:{'instantiated' if left else 'not-instantiated'}",
             "operational-state": f"mec-types:{'started' if running else 'stopped'}",
             "instance": instances,
         }

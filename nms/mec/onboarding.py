@@ -15,8 +15,8 @@ from typing import Any
 from nms.errors import RpcError
 from nms.mec import package
 from nms.mec.lifecycle import Run
+from nms.mec.occurrence import plain
 from nms.mec.publisher import Publisher
-from nms.mec.reference_points import plain
 from nms.mec.scope import Intent
 from nms.mec.session import Members
 from nms.mec.transfer import Transfers, file_of

@@ -14,8 +14,9 @@ from typing import Any
 
 from nms.datastore.transaction import Transaction
 from nms.errors import RpcError, RpcErrors
+from nms.mec.occurrence import Occurrence, plain
 from nms.mec.publisher import Publisher
-from nms.mec.reference_points import Mm1, Occurrence, plain
+from nms.mec.reference_points import Mm1
 from nms.mec.scope import Duty, Intent, IntentProvider, Scope
 from nms.mec.session import Members
 
@@ -50,6 +51,13 @@ class Oss:
         for deployment in await self._mm1.deployments():
             if "order" in deployment and deployment["order"] not in orders:
                 self._spawn(deployment["order"], self._withdraw([deployment["id"]]))
+            else:
+                self._told(DEPLOYMENT_CHANGED, {"deployment": deployment["id"], **deployment.get("state", {})})
+
+    def stop(self) -> None:
+        """Begin nothing more: an order that is being delivered is taken up again."""
+        for task in self._work.values():
+            task.cancel()
 
     async def close(self) -> None:
         """Stop; what was delivered stays."""
@@ -188,6 +196,7 @@ class Oss:
         if left:
             failure["detail"] += f"; not withdrawn: {'; '.join(left)}"
         self._show(order, {"error": failure})
+        self._trail(order, "order", order, f"failed: {failure['detail']}")
         self._enter(order, "failed", failure)
 
     async def _cancel(self, order: str) -> None:
@@ -228,8 +237,17 @@ class Oss:
             for item in order.get("state", {}).get("item", ()):
                 if item.get("deployment") == members["deployment"] and plain(item["state"]) == "completed":
                     instance: Members = next(iter(members.get("instance", ())), {})
-                    seen = {"endpoint": instance.get("endpoint", []), "error": members.get("error", {})}
-                    self._item(order["id"], item["id"], **seen)
+                    error = members.get("error", {})
+                    self._item(order["id"], item["id"], endpoint=instance.get("endpoint", []), error=error)
+                    if error and plain(members.get("instantiation-state", "")) == "not-instantiated":
+                        self._lost(order["id"], item["id"], members["deployment"], error)
+
+    def _lost(self, order: str, item: str, deployment: str, error: Members) -> None:
+        """What was delivered does not exist any more, though the customer has not cancelled it."""
+        self._item(order, item, state="mec-types:failed")
+        self._trail(order, "deployment", deployment, f"lost: {error.get('detail', '')}", item)
+        self._show(order, {"error": error})
+        self._enter(order, "failed", error)
 
     def _state(self, order: str) -> Members:
         return self._publisher.read(f"{ORDERS.base}/order[id='{order}']/state") or {}

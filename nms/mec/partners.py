@@ -29,8 +29,16 @@ class Partners(Protocol):
     def source(self, partner: str, agreement: str, digest: str) -> str:
         """URI where that partner can pull a package of ours.  Raises `RpcError`."""
 
-    def orphan(self, partner: str, agreement: str, path: str, subject: str, reason: str) -> None:
-        """List what exists at a partner and could not be withdrawn; the federation tries on."""
+    def orphan(self, partner: str, agreement: str, name: str, subject: str, reason: str) -> None:
+        """List what exists at a partner and could not be withdrawn; the federation tries on.
+
+        Args:
+            name: of the list that it is in there: package, deployment.
+            subject: its identifier there.
+        """
+
+    def reclaim(self, partner: str, agreement: str, name: str, subject: str) -> None:
+        """It is wanted again: no orphan any more."""
 
 
 class NoPartners:
@@ -48,5 +56,8 @@ class NoPartners:
         """There is none."""
         raise RpcError("data-missing", f"there is no partner {partner}")
 
-    def orphan(self, partner: str, agreement: str, path: str, subject: str, reason: str) -> None:
+    def orphan(self, partner: str, agreement: str, name: str, subject: str, reason: str) -> None:
         """Nothing can be left at nobody."""
+
+    def reclaim(self, partner: str, agreement: str, name: str, subject: str) -> None:
+        """Nothing was left at nobody."""

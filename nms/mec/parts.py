@@ -14,8 +14,9 @@ from typing import Any
 from nms.drivers.api import Resources
 from nms.errors import RpcError
 from nms.mec import capacity
+from nms.mec.occurrence import TEMPORARY, Occurrence
 from nms.mec.partners import Partners
-from nms.mec.reference_points import TEMPORARY, Mm3, Mm4, Occurrence
+from nms.mec.reference_points import Mm3, Mm4, Mx3
 from nms.mec.scope import Scope
 from nms.mec.session import Members
 
@@ -105,8 +106,10 @@ class Parts:
             names = ("name", "digest", "signature")
             wish = {name: package[name] for name in names if name in package}
             wish["size"] = package["state"]["bytes-transferred"]
+            name = self.package_id(part, package)
+            self._partners.reclaim(part.partner, part.agreement, "package", name)
             with abstract(part.scope):
-                await mx3.onboard(self.package_id(part, package), {**wish, "source": source}, within)
+                await mx3.onboard(name, {**wish, "source": source}, within)
 
     def package_id(self, part: Part, package: Mapping[str, Any]) -> str:
         """Identifier of a package where the part is: of one's own the same, of a partner's its digest."""
@@ -117,6 +120,7 @@ class Parts:
         if part.partner:
             mx3 = self._partners.mx3(part.partner, part.agreement)
             wish = {**self._wish(part, wanted, package), "phase": "prepared"}
+            self._partners.reclaim(part.partner, part.agreement, "deployment", part.reference)
             with abstract(part.scope):
                 await mx3.instantiate(part.reference, wish, within)
 
@@ -127,6 +131,7 @@ class Parts:
         with abstract(part.scope):
             if part.partner:
                 mx3 = self._partners.mx3(part.partner, part.agreement)
+                self._partners.reclaim(part.partner, part.agreement, "deployment", part.reference)
                 await mx3.instantiate(part.reference, self._wish(part, wanted, package), within)
                 return
             await self._vim_of(part.zone).confirm(part.reference)
@@ -141,17 +146,20 @@ class Parts:
                 await self._mm3().operate(part.reference, desired_state, within)
 
     async def terminate(self, part: Part, within: Within | None = None) -> None:
-        """Withdraw it; at a partner that does not answer it becomes an orphan."""
+        """Withdraw it; at a partner that does not answer it becomes an orphan, and an agreement that is gone has taken
+        it along.
+        """
         with abstract(part.scope):
             if not part.partner:
                 await self._mm3().terminate(part.reference, within)
                 return
+            if (mx3 := self._agreed(part)) is None:
+                return
             try:
-                await self._partners.mx3(part.partner, part.agreement).terminate(part.reference, within)
+                await mx3.terminate(part.reference, within)
             except RpcError as error:
-                path = f"/deployment[id='{part.reference}']"
                 if error.app_tag == TEMPORARY:
-                    self._partners.orphan(part.partner, part.agreement, path, part.reference, error.message)
+                    self._partners.orphan(part.partner, part.agreement, "deployment", part.reference, error.message)
                 else:
                     raise
 
@@ -160,8 +168,28 @@ class Parts:
         if not part.partner:
             found = await self._mm3().app_instance(part.reference)
             return (found or {}).get("state", {})  # type: ignore[no-any-return]
-        found = await self._partners.mx3(part.partner, part.agreement).deployment(part.reference)
-        return whole((found or {}).get("state", {}))
+        if (mx3 := self._agreed(part)) is None:
+            return {}
+        return whole((await mx3.deployment(part.reference) or {}).get("state", {}))
+
+    def lost(self, part: Part) -> Members:
+        """The error of a part that runs no more though nobody here has ended it."""
+        if not part.partner:
+            why = "it does not exist any more"
+        elif self._agreed(part) is None:
+            why = f"the agreement {part.agreement} with {part.partner} is gone"
+        else:
+            why = f"{part.partner} has withdrawn it"
+        return {"error-tag": "data-missing", "detail": why}
+
+    def _agreed(self, part: Part) -> Mx3 | None:
+        """The partner's orchestrator; None when there is no agreement with it any more."""
+        try:
+            return self._partners.mx3(part.partner, part.agreement)
+        except RpcError as error:
+            if error.tag != "data-missing":
+                raise
+            return None
 
     def _mm3(self) -> Mm3:
         if self._manager is None:

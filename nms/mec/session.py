@@ -74,7 +74,7 @@ class ManagementSession(Protocol):
     """The session.
 
     Every method raises `RpcError`: the other side's, or, when that side cannot be reached, one of its own with the
-    app_tag "temporary" (`nms.mec.reference_points.TEMPORARY`), after which nobody knows whether it was carried out.
+    app_tag "temporary" (`nms.mec.occurrence.TEMPORARY`), after which nobody knows whether it was carried out.
     """
 
     async def edit(self, edits: Sequence[DataEdit]) -> None:

@@ -18,8 +18,8 @@ from nms.drivers.api import Resources
 from nms.errors import RpcError
 from nms.mec import capacity
 from nms.mec.lifecycle import LifeCycle, Run, Step
+from nms.mec.occurrence import plain
 from nms.mec.publisher import Publisher, timestamp
-from nms.mec.reference_points import plain
 from nms.mec.scope import Duty, Intent, IntentProvider, Scope
 from nms.mec.session import DataEdit, ManagementSession, Members, members_at
 from nms.mec.transfer import Transfers

@@ -10,11 +10,13 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from nms.drivers.api import Resources
+from nms.errors import RpcError
 from nms.mec import capacity
+from nms.mec.occurrence import plain
 from nms.mec.partners import Partners
 from nms.mec.placement import Candidate, Place
 from nms.mec.publisher import Publisher
-from nms.mec.reference_points import Mm4, plain
+from nms.mec.reference_points import Mm4
 from nms.mec.scope import Scope
 from nms.mec.session import Members
 
@@ -33,7 +35,9 @@ class Zones:
         self._vim_of: dict[str, str] = {}
 
     def vim_of(self, zone: str) -> str:
-        """The infrastructure manager of a zone of one's own."""
+        """The infrastructure manager of a zone of one's own.  Raises `RpcError`: data-missing (it is none)."""
+        if zone not in self._vim_of:
+            raise RpcError("data-missing", f"{zone} is no zone of this domain")
         return self._vim_of[zone]
 
     async def refresh(self) -> None:

@@ -152,11 +152,11 @@ class Plans:
         kind = node.type
         if kind is None:
             return (), None
-        members = _members(kind)
-        if not any(member.require_instance for member in members):
+        kinds = members(kind)
+        if not any(member.require_instance for member in kinds):
             return (), None
-        rows = [(member, self._reference(node, member)) for member in members]
-        leafrefs = [member for member in members if member.require_instance and member.leafref is not None]
+        rows = [(member, self._reference(node, member)) for member in kinds]
+        leafrefs = [member for member in kinds if member.require_instance and member.leafref is not None]
         programs = tuple(self.expressions.refers(node, member) for member in leafrefs)
         if len(rows) == 1:
             return programs, rows[0][1]
@@ -191,9 +191,10 @@ class Plans:
         return refers
 
 
-def _members(kind: Type) -> list[Type]:
-    plain = kind.leafref is not None or not kind.members  # a leafref shows its target's members
-    return [kind] if plain else [inner for member in kind.members for inner in _members(member)]
+def members(kind: Type) -> list[Type]:
+    """The types that a value may have: those of a union, else the one; a leafref stays one whatever it refers to."""
+    plain = kind.leafref is not None or not kind.members
+    return [kind] if plain else [inner for member in kind.members for inner in members(member)]
 
 
 def _is_key(node: Node) -> bool:

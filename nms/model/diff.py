@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from nms.model import entries
 from nms.model.path import InstancePath
 from nms.model.schema import Node
-from nms.model.values import Value
+from nms.model.values import Key, Value, alike
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One changed instance.
 
     Attributes:
@@ -52,7 +51,7 @@ def _child(node: Node, old: Value | None, new: Value | None, path: InstancePath)
         yield from _list(node, old, new, path)
     elif node.kind == "container" and (not node.presence or (old is not None and new is not None)):
         yield from _children(node, old, new, (*path, (node, None)))
-    elif old != new:
+    elif not alike(old, new):
         yield Change((*path, (node, None)), old, new)
 
 
@@ -77,6 +76,37 @@ def _list(node: Node, old: Value | None, new: Value | None, path: InstancePath) 
             yield from _children(node, was, entry, (*path, (node, key)))
     if isinstance(before, entries.Ordered) and isinstance(after, entries.Ordered) and _moved(before, after):
         yield Change((*path, (node, None)), before, after)
+
+
+def runs(changes: Iterable[Change]) -> Iterator[list[Change]]:
+    """`changes` in their order, where those that create or delete entries of one list one after another stand together.
+
+    No key comes twice in a run, so its order only matters among new entries of a user-ordered list.
+    """
+    run: list[Change] = []
+    keys: set[Key] = set()
+    for change in changes:
+        if run and _continues(run[0], change) and change.path[-1][1] not in keys:
+            run.append(change)
+        else:
+            if run:
+                yield run
+            run = [change]
+            keys.clear()
+        keys.add(change.path[-1][1])
+    if run:
+        yield run
+
+
+def _continues(first: Change, change: Change) -> bool:
+    node, key = change.path[-1]
+    return (
+        node.kind == "list"
+        and key is not None
+        and first.path[-1][0] is node
+        and first.path[-1][1] is not None
+        and first.path[:-1] == change.path[:-1]
+    )
 
 
 def _moved(before: entries.Ordered, after: entries.Ordered) -> bool:

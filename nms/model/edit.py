@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import is_
 from typing import Literal
 
 from nms.errors import RpcError
 from nms.model import entries, tree
 from nms.model.path import InstancePath, format_path
 from nms.model.schema import Node
-from nms.model.values import Key, Value
+from nms.model.values import Key, Value, alike
 
 Op = Literal["merge", "replace", "create", "delete", "remove", "none"]
 
@@ -239,7 +240,9 @@ _EDITORS = {
 
 
 def merge(node: Node, old: Value, new: Value) -> Value:
-    """`new` merged into `old`, both instances of the container or list entry `node`."""
+    """`new` merged into `old`, both instances of the container or list entry `node`; `old` if nothing changes."""
+    if alike(old, new):
+        return old
     slots = list(old)
     for child, value in zip(node.children, new, strict=True):
         if value is None:
@@ -255,7 +258,7 @@ def merge(node: Node, old: Value, new: Value) -> Value:
             slots[child.index] = merge_entries(child, held, value)
         else:
             slots[child.index] = held + tuple(v for v in value if v not in held)
-    return tuple(slots)
+    return old if all(map(is_, slots, old)) else tuple(slots)
 
 
 def merge_entries(node: Node, old: entries.Entries, new: entries.Entries) -> entries.Entries:
@@ -263,5 +266,7 @@ def merge_entries(node: Node, old: entries.Entries, new: entries.Entries) -> ent
     changes: dict[Key, Value | None] = {}
     for key, entry in entries.items(new):
         held = entries.get(old, key)
-        changes[key] = entry if held is None else merge(node, held, entry)
+        merged = entry if held is None else merge(node, held, entry)
+        if merged is not held:
+            changes[key] = merged
     return entries.update(old, changes)

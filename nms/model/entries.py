@@ -12,7 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from typing import Final, TypeAlias
 
-from nms.model.values import Key, Value
+from nms.model.values import Key, Value, alike
 
 FANOUT: Final = 64
 _FILL: Final = 48  # entries a leaf gets from a bulk build: room for a third more before it splits
@@ -194,8 +194,14 @@ def values(entries: Entries) -> Iterator[Value]:
 
 def differences(old: Entries, new: Entries) -> tuple[dict[Key, Value], dict[Key, Value]]:
     """Entries that differ, as (those of `old`, those of `new`); shared subtrees are not entered."""
-    left: list[Tree] = [old.tree if isinstance(old, Ordered) else old]
-    right: list[Tree] = [new.tree if isinstance(new, Ordered) else new]
+    one, two = _where_they_part(
+        old.tree if isinstance(old, Ordered) else old, new.tree if isinstance(new, Ordered) else new
+    )
+    if isinstance(one, Leaf) and isinstance(two, Leaf) and one.keys is two.keys:
+        changed = [i for i, was in enumerate(one.values) if was is not two.values[i] and not alike(was, two.values[i])]
+        return {one.keys[i]: one.values[i] for i in changed}, {two.keys[i]: two.values[i] for i in changed}
+    left: list[Tree] = [one]
+    right: list[Tree] = [two]
     while True:
         in_left = {id(tree) for tree in left}
         in_right = {id(tree) for tree in right}
@@ -216,9 +222,19 @@ def differences(old: Entries, new: Entries) -> tuple[dict[Key, Value], dict[Key,
     for tree in right:
         assert isinstance(tree, Leaf)
         come.update(zip(tree.keys, tree.values, strict=True))
-    for key in [k for k, v in come.items() if k in gone and (gone[k] is v or gone[k] == v)]:
+    for key in [k for k, v in come.items() if k in gone and alike(gone[k], v)]:
         del gone[key], come[key]
     return gone, come
+
+
+def _where_they_part(one: Tree, two: Tree) -> tuple[Tree, Tree]:
+    """The subtrees that hold all differences, as far down as it is one pair: an edit of one entry leads to its leaf."""
+    while isinstance(one, Inner) and isinstance(two, Inner) and one.separators is two.separators:
+        pairs = [pair for pair in zip(one.children, two.children, strict=True) if pair[0] is not pair[1]]
+        if len(pairs) != 1:
+            break
+        one, two = pairs[0]
+    return one, two
 
 
 def _children(level: list[Tree]) -> list[Tree]:

@@ -10,7 +10,9 @@ from typing import Any, Final
 
 import orjson
 
-from nms.model import anydata, entries
+from nms.model import anydata, codegen, codegen_json, entries
+from nms.model.codegen_json import member_name as member_name
+from nms.model.codegen_source import Unexpected
 from nms.model.fault import Fault, invalid, missing_key, twice, unknown
 from nms.model.path import InstancePath
 from nms.model.schema import Node
@@ -47,15 +49,7 @@ def encode_value(node: Node, value: Value) -> Any:
 
 def encode_entry(node: Node, entry: Value) -> dict[str, Any]:
     """One entry of list `node`."""
-    return encode(node, entry)
-
-
-def member_name(node: Node) -> str:
-    """Name of a member, qualified where its module is not its parent's (RFC 7951 section 4)."""
-    parent = node.parent
-    if parent is None or parent.module != node.module:
-        return f"{node.module}:{node.name}"
-    return node.name
+    return codegen.of(node).encode_json(entry)
 
 
 def _leaf(node: Node, value: Value) -> Any:
@@ -69,14 +63,8 @@ def _leaf_list(node: Node, values: Value) -> Any:
 
 def _list(node: Node, held: entries.Entries) -> Any:
     if isinstance(held, entries.Ordered):
-        return [encode(node, entry) for entry in entries.values(held)]
-    parts: list[bytes] = []
-    for leaf in entries.leaves(held):
-        if leaf.json is None:
-            leaf.json = orjson.dumps([encode(node, entry) for entry in leaf.values])[1:-1]
-        if leaf.json:
-            parts.append(leaf.json)
-    return orjson.Fragment(b"[" + b",".join(parts) + b"]")
+        return list(map(codegen.of(node).encode_json, entries.values(held)))
+    return codegen_json.remembered(codegen.of(node), held)
 
 
 def _any(node: Node, value: Value) -> Any:
@@ -103,7 +91,7 @@ def decode(node: Node, members: Any, base: InstancePath = ()) -> Value:
         RpcError: unknown-element, missing-element, bad-element, invalid-value; with the path.
     """
     try:
-        return _decode(node, members)
+        return _decode_entry(node, members) if node.kind == "list" else _decode(node, members)
     except Fault as fault:
         raise fault.error(base) from None
 
@@ -164,7 +152,7 @@ def _decode_value(node: Node, value: Any) -> Value | None:
     held: dict[Key, Value] = {}
     for item in value:
         try:
-            entry = _decode(node, item)
+            entry = _decode_entry(node, item)
         except Fault as fault:
             raise fault.at(node, _key_if_any(node, item)) from None
         key = node.key_of(entry) if node.keys else len(held)
@@ -172,6 +160,13 @@ def _decode_value(node: Node, value: Any) -> Value | None:
             raise twice(node.name).at(node, key)
         held[key] = entry
     return entries.from_values(held.items(), ordered=node.user_ordered) if held else None
+
+
+def _decode_entry(node: Node, item: Any) -> Value:
+    try:
+        return codegen.of(node).decode_json(item)
+    except (Unexpected, InvalidValue):  # what it is, and whether it is an error, is found out by interpreting
+        return _decode(node, item)
 
 
 def _key_if_any(node: Node, item: Any) -> Key | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -108,6 +109,7 @@ class Node:
     key_of: Callable[[Value], Key] = field(default=lambda entry: None)
     blank: tuple[None, ...] = ()
     holds_state: bool = False  # some node below is config false
+    codec: Any = None  # what `nms.model.codegen` wrote for it
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.path or '/'}>"
@@ -165,12 +167,8 @@ def seal(node: Node) -> None:
 def _key_function(node: Node) -> Callable[[Value], Key]:
     keys = node.keys
     plain = all(key.type is not None and key.type.base != "union" for key in keys)
-    if len(keys) == 1 and plain:
-        index = keys[0].index
-        return lambda entry: entry[index]
-    if plain:
-        indexes = [key.index for key in keys]
-        return lambda entry: tuple([entry[i] for i in indexes])
+    if keys and plain:
+        return itemgetter(*[key.index for key in keys])
     return lambda entry: node.make_key([entry[key.index] for key in keys])
 
 

@@ -117,11 +117,17 @@ def _length_check(source: Any) -> Callable[[int], None] | None:
     return check
 
 
+#: What is no character of a YANG string (RFC 7950 section 9.4, rule yang-char); XML could not carry most of it.
+_EXCLUDED: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufdcf\ufdf0-\ufffd\U00010000-\U0010fffd]")
+
+
 def _string(source: Any, _: Any) -> Type:
     check_length = _length_check(source)
     patterns = [(p.regex.match, p.invert_match, p) for p in source.patterns]
 
     def parse(text: str, _: Resolver) -> str:
+        if not text.isprintable() and (excluded := _EXCLUDED.search(text)):
+            raise InvalidValue(f"a string cannot hold the character U+{ord(excluded[0]):04X}")
         if check_length is not None:
             check_length(len(text))
         for match, inverted, pattern in patterns:

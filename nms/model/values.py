@@ -48,6 +48,15 @@ EMPTY: Final = Empty()
 Scalar: TypeAlias = str | int | bool | Decimal | Empty
 
 
+def alike(one: Value, other: Value) -> bool:
+    """Are two values of one node the same?  Python takes 1 for true and an identity for its text."""
+    if one is other:
+        return True
+    if type(one) is not type(other) or one != other:
+        return False
+    return type(one) is not tuple or all(map(alike, one, other))
+
+
 @dataclass(frozen=True, slots=True)
 class AnyData:
     """Content of an anydata or anyxml node (RFC 7950 sections 7.10, 7.11) in the encoding it came in.

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from lxml import etree
 
 from nms.errors import RpcError
-from nms.model import anydata, entries
+from nms.model import anydata, codegen, codegen_xml, entries
+from nms.model.codegen_source import Unexpected
+from nms.model.codegen_xml import resolver
 from nms.model.edit import Edit, Insert, Op
 from nms.model.fault import Fault, invalid, missing_key, twice, unknown
 from nms.model.path import InstancePath, parse_path
 from nms.model.schema import Node, Schema
-from nms.model.types import InvalidValue, Resolver, text_of
-from nms.model.values import Identity, InstanceId, Key, Scalar, Value
+from nms.model.types import InvalidValue
+from nms.model.values import Key, Scalar, Value
+from nms.model.xml_text import end, leaf, start
+from nms.model.xml_text import escape as escape
 
 NETCONF_NS: Final = "urn:ietf:params:xml:ns:netconf:base:1.0"
 YANG_NS: Final = "urn:ietf:params:xml:ns:yang:1"
@@ -31,14 +35,6 @@ _OPERATIONS: Final = frozenset({"merge", "replace", "create", "delete", "remove"
 _BELOW: Final[Mapping[str, Op]] = {"replace": "merge", "create": "merge"}
 
 # ---------------------------------------------------------------- encoding
-
-_SPECIAL: Final = re.compile(r"[&<>\r]")
-_ESCAPES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"}
-
-
-def escape(text: str) -> str:
-    """Character data; carriage returns survive the receiver's line-end normalisation."""
-    return _SPECIAL.sub(lambda match: _ESCAPES[match[0]], text) if _SPECIAL.search(text) else text
 
 
 def encode(node: Node, value: Value | None) -> bytes:
@@ -54,88 +50,57 @@ def encode_instance(path: InstancePath, value: Value) -> bytes:
     node, key = path[-1]
     out: list[bytes] = []
     if key is not None and node.kind == "list":
-        out.append(_entry(node, value))
+        _encode_container(node, value, out)
     elif key is not None:
-        out.append(_leaf(node, value))
+        _encode_leaf(node, value, out)
     else:
         _ENCODERS[node.kind](node, value, out)
     inner = b"".join(out)
     for node, key in reversed(path[:-1]):
         keys = (
-            b"".join(_leaf(leaf, v) for leaf, v in zip(node.keys, node.key_values(key), strict=True))
+            "".join(leaf(key_leaf, v) for key_leaf, v in zip(node.keys, node.key_values(key), strict=True))
             if node.keys
-            else b""
+            else ""
         )
-        inner = _open(node) + keys + inner + _close(node)
+        inner = (start(node) + keys).encode() + inner + end(node).encode()
     return inner
-
-
-def _open(node: Node) -> bytes:
-    parent = node.parent
-    if parent is None or parent.namespace != node.namespace or parent.kind in ("input", "output"):
-        return f'<{node.name} xmlns="{escape(node.namespace)}">'.encode()
-    return f"<{node.name}>".encode()
-
-
-def _close(node: Node) -> bytes:
-    return f"</{node.name}>".encode()
 
 
 def _children(node: Node, value: Value, out: list[bytes]) -> None:
     for key in node.keys:
-        out.append(_leaf(key, value[key.index]))
+        _encode_leaf(key, value[key.index], out)
     for child, held in zip(node.children, value, strict=True):
         if held is not None and child not in node.keys:
             _ENCODERS[child.kind](child, held, out)
 
 
-def _leaf(node: Node, value: Scalar) -> bytes:
-    text = escape(text_of(value))
-    start = _open(node).decode()
-    if isinstance(value, Identity | InstanceId):
-        modules = dict.fromkeys(_MODULE.findall(value))
-        names = "".join(
-            f' xmlns:{m}="{escape(node.names.namespaces[m])}"' for m in modules if m in node.names.namespaces
-        )
-        start = f"{start[:-1]}{names}>"
-    return f"{start}{text}</{node.name}>".encode()
-
-
-_MODULE: Final = re.compile(r"(?:^|[/\[])([A-Za-z_][\w.-]*):")
-
-
 def _encode_leaf(node: Node, value: Value, out: list[bytes]) -> None:
-    out.append(_leaf(node, value))
+    out.append(leaf(node, value).encode())
 
 
 def _encode_leaf_list(node: Node, values: Value, out: list[bytes]) -> None:
-    out.extend(_leaf(node, value) for value in values)
+    out.extend(leaf(node, value).encode() for value in values)
 
 
 def _encode_container(node: Node, value: Value, out: list[bytes]) -> None:
-    out.append(_open(node))
+    out.append(start(node).encode())
     _children(node, value, out)
-    out.append(_close(node))
-
-
-def _entry(node: Node, entry: Value) -> bytes:
-    out: list[bytes] = []
-    _encode_container(node, entry, out)
-    return b"".join(out)
+    out.append(end(node).encode())
 
 
 def _encode_list(node: Node, held: entries.Entries, out: list[bytes]) -> None:
+    codec = codegen.of(node)
     if isinstance(held, entries.Ordered):
-        out.extend(_entry(node, entry) for entry in entries.values(held))
-        return
-    for leaf in entries.leaves(held):
-        if leaf.xml is None:
-            leaf.xml = b"".join([_entry(node, entry) for entry in leaf.values])
-        out.append(leaf.xml)
+        text: list[str] = []
+        for entry in entries.values(held):
+            codec.write_xml(entry, text.append)
+        out.append("".join(text).encode())
+    else:
+        out.extend(codegen_xml.remembered(codec, part) for part in entries.leaves(held))
 
 
 def _encode_any(node: Node, value: Value, out: list[bytes]) -> None:
-    out += (_open(node), anydata.to_xml(value, node.names).encode(), _close(node))
+    out.append(f"{start(node)}{anydata.to_xml(value, node.names)}{end(node)}".encode())
 
 
 _ENCODERS: Final = {
@@ -178,15 +143,17 @@ def decode_edit(schema: Schema, element: etree._Element, default_operation: Op =
         raise fault.error() from None
 
 
+_ATTRIBUTES: Final = etree.XPath("descendant-or-self::*/@*", smart_strings=True)
+
+
 def _marked(element: etree._Element) -> set[etree._Element]:
     """Elements with an operation or insert of their own or below them."""
     marked: set[etree._Element] = set()
-    for found in element.iter(etree.Element):
-        if found.attrib and any(name in found.attrib for name in (_OPERATION, _INSERT)):
-            up: etree._Element | None = found
-            while up is not None and up not in marked:
-                marked.add(up)
-                up = up.getparent()
+    for attribute in cast(list[Any], _ATTRIBUTES(element)):
+        up: etree._Element | None = attribute.getparent() if attribute.attrname in (_OPERATION, _INSERT) else None
+        while up is not None and up not in marked:
+            marked.add(up)
+            up = up.getparent()
     return marked
 
 
@@ -246,22 +213,26 @@ def _decode_children(node: Node, element: etree._Element) -> Value:
 
 def _decode_entry(node: Node, element: etree._Element) -> Value:
     try:
+        return codegen.of(node).decode_xml(element)
+    except (Unexpected, InvalidValue):  # what it is, and whether it is an error, is found out below
+        pass
+    try:
         entry = _decode_children(node, element)
     except Fault as fault:
         raise fault.at(node, _key_if_any(node, element)) from None
-    for leaf in node.keys:
-        if entry[leaf.index] is None:
-            raise missing_key(node, leaf)
+    for key in node.keys:
+        if entry[key.index] is None:
+            raise missing_key(node, key)
     return entry
 
 
 def _decode_key(node: Node, element: etree._Element) -> Key:
     values = []
-    for leaf in node.keys:
-        found = element.find(leaf.tag)
+    for key in node.keys:
+        found = element.find(key.tag)
         if found is None:
-            raise missing_key(node, leaf)
-        values.append(_decode_leaf(leaf, found))
+            raise missing_key(node, key)
+        values.append(_decode_leaf(key, found))
     return node.make_key(values)
 
 
@@ -281,17 +252,9 @@ def _decode_leaf(node: Node, element: etree._Element) -> Scalar:
     if len(element):  # comments split the text
         text = "".join(cast(list[str], element.xpath("text()")))
     try:
-        return node.type.parse(text, _resolver(node, element))
+        return node.type.parse(text, resolver(node, element))
     except InvalidValue as error:
         raise invalid(error) from None
-
-
-def _resolver(node: Node, element: etree._Element) -> Resolver:
-    def resolve(prefix: str) -> str | None:
-        uri = element.nsmap.get(prefix or None)
-        return node.names.modules.get(uri) if uri is not None else None
-
-    return resolve
 
 
 def _decode_edits(
@@ -385,7 +348,7 @@ def _insert(node: Node, element: etree._Element, schema: Schema) -> Insert | Non
 
 def _anchor(node: Node, element: etree._Element, text: str, schema: Schema) -> Key:
     """The key that `yang:key` names by predicates, or the value of `yang:value`."""
-    resolve = _resolver(node, element)
+    resolve = resolver(node, element)
     if node.kind == "leaf-list":
         assert node.type is not None
         try:

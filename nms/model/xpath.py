@@ -14,7 +14,7 @@ Defaults in use count as present, with their whens decided on the spot.  What an
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache, partial
+from functools import lru_cache, partial, reduce
 from typing import Any, Final
 
 from yangson import xpathast as ast
@@ -39,11 +39,11 @@ class Program:
 
     Attributes:
         context: schema node of the context node.
-        touched: schema nodes whose instances it may look at, its defaults' conditions not included.
-        highest: the uppermost schema node it looks below.
+        touched: schema nodes whose instances it may look at, its defaults' conditions not included, each with its
+            scope: the uppermost schema node on the way there, below whose instance all those instances lie.
     """
 
-    __slots__ = ("context", "run", "kind", "nodes", "touched", "highest", "_reach", "expressions")
+    __slots__ = ("context", "run", "kind", "nodes", "touched", "_scopes", "expressions")
 
     def __init__(self, expressions: Expressions, context: Node, part: Part, compiler: Compiler) -> None:
         self.expressions = expressions
@@ -51,15 +51,19 @@ class Program:
         self.run = part.run
         self.kind: Kind = part.kind
         self.nodes = part.nodes
-        self.touched = frozenset(compiler.touched)
-        self.highest = compiler.highest
-        self._reach: tuple[frozenset[Node], Node] | None = None
+        self.touched: Mapping[Node, Node] = compiler.touched
+        self._scopes: Mapping[Node, Node] | None = None
 
-    def reach(self) -> tuple[frozenset[Node], Node]:
-        """`touched` and `highest`, with what decides whether the defaults among them are in use."""
-        if self._reach is None:
-            self._reach = self.expressions.reach(self)
-        return self._reach
+    @property
+    def highest(self) -> Node:
+        """The uppermost of the scopes in `touched`."""
+        return reduce(self.expressions.higher, self.touched.values(), self.context)
+
+    def scopes(self) -> Mapping[Node, Node]:
+        """`touched`, with what decides whether the defaults among them are in use."""
+        if self._scopes is None:
+            self._scopes = self.expressions.scopes(self.touched)
+        return self._scopes
 
 
 class Compiled:
@@ -79,12 +83,13 @@ class Compiled:
     @property
     def depends(self) -> frozenset[Node]:
         """The schema nodes whose instances can change the result; the schema's root among them means any."""
-        return self.program.reach()[0]
+        return frozenset(self.program.scopes())
 
     @property
     def scope(self) -> Node | None:
         """The schema node above the context node below whose instance all that matters lies; None: anywhere."""
-        highest = self.program.reach()[1]
+        program = self.program
+        highest = reduce(program.expressions.higher, program.scopes().values(), program.context)
         return highest if highest.kind != "root" else None
 
     def evaluate(self, cursor: Cursor, evaluation: Evaluation | None = None) -> object:
@@ -271,30 +276,33 @@ class Expressions:
 
     # Dependencies
 
-    def reach(self, program: Program) -> tuple[frozenset[Node], Node]:
-        """See `Program.reach`."""
+    def higher(self, one: Node, other: Node) -> Node:
+        """The upper of two schema nodes, one of which is above the other."""
         root = self.schema.root
-        touched: set[Node] = set()
-        highest = program.highest
-        queue = list(program.touched)
+        return one if len(lineage(one, root)) <= len(lineage(other, root)) else other
+
+    def scopes(self, touched: Mapping[Node, Node]) -> Mapping[Node, Node]:
+        """Schema nodes with their scopes, and with them all that decides whether the defaults among them are in use."""
+        found: dict[Node, Node] = {}
+        queue = list(touched.items())
         while queue:
-            node = queue.pop()
-            if node in touched:
+            node, scope = queue.pop()
+            known = found.get(node)
+            if known is not None and self.higher(known, scope) is known:
                 continue
-            touched.add(node)
-            if not _implicit(node):
+            found[node] = scope
+            if not implicit(node) or node.kind == "root":
                 continue
+            beside = self.higher(scope, parent_of(node, self.schema.root) or self.schema.root)
             for choice, _ in node.cases:
-                queue += [member for case in choice.cases.values() for member in case]
+                queue += [(member, beside) for case in choice.cases.values() for member in case]
             for when in node.whens:
-                inner = self.when(when, node)
-                queue += inner.touched
-                if len(lineage(inner.highest, root)) < len(lineage(highest, root)):
-                    highest = inner.highest
-        return frozenset(touched), highest
+                inner = self.when(when, node).touched
+                queue += [(member, self.higher(beside, above)) for member, above in inner.items()]
+        return found
 
 
-def _implicit(node: Node) -> bool:
+def implicit(node: Node) -> bool:
     """Whether instances of `node` can be in use without being set."""
     return (node.kind == "container" and not node.presence) or node.default is not None
 

@@ -2,13 +2,14 @@
 
 Types are static in XPath without variables, so conversions are chosen while compiling.  Every node-set closure gives
 document order without duplicates; its `shape` says what makes sorting unnecessary.  Noted on the way: the schema nodes
-the expression can touch and how far up it goes.  What belongs to the whole schema (leafref paths, whens, prefixes) is
-asked of `nms.model.xpath.Expressions`.
+the expression can touch, each with how far up the way to it goes.  What belongs to the whole schema (leafref paths,
+whens, prefixes) is asked of `nms.model.xpath.Expressions`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
 from typing import TYPE_CHECKING, Any, Final
 
 from yangson import exceptions as yangson_errors
@@ -73,8 +74,9 @@ class Compiler:
     """Compiles one expression; the attributes are read when it is done.
 
     Attributes:
-        touched: schema nodes whose instances the expression may look at; the root among them means any.
-        highest: the uppermost schema node it looks below.
+        touched: schema nodes whose instances the expression may look at, each with its scope: the uppermost schema node
+            on the way from the context node, below whose instance all those instances lie.  The root means any node.
+        scope: of the nodes that the expression at work is evaluated at.
     """
 
     def __init__(self, expressions: Expressions, context: Node, alias: Callable[[str], str | None], cut: bool) -> None:
@@ -83,8 +85,9 @@ class Compiler:
         self.context = context
         self.alias = alias
         self.cut = cut
-        self.touched: set[Node] = set()
-        self.highest = context
+        self.touched: dict[Node, Node] = {}
+        self.higher = expressions.higher
+        self.scope = context
         self.operation = next((n for n in lineage(context, self.root) if n.kind in OPERATIONS), None)
         self.focus = False
         self.current = False
@@ -124,7 +127,7 @@ class Compiler:
         """Note that the text of `part` is used: the string-value of an inner node depends on all below it."""
         for node in part.nodes:
             if node.children:
-                self.touched.update(node.walk())
+                self.touch(node.walk(), part.scope)
 
     def _convert(self, part: Part, kind: Kind, e: Any) -> Run:
         if kind == "nodes":
@@ -189,13 +192,14 @@ class Compiler:
             lambda c, v: document_order([x for run in runs for x in run(c, v)], v),
             "nodes",
             frozenset().union(*(part.nodes for part in parts)),
+            scope=reduce(self.higher, [part.scope or self.root for part in parts]),
         )
 
     # Functions
 
     def _function(self, function: Function, e: Any, at: frozenset[Node]) -> Part:
         parts = [
-            Part(here, "nodes", at, "single") if argument is None else self.compile(argument, at)
+            Part(here, "nodes", at, "single", scope=self.scope) if argument is None else self.compile(argument, at)
             for argument in function.arguments(e)
         ]
         kinds = function.kinds * len(parts) if len(function.kinds) == 1 else function.kinds
@@ -234,43 +238,52 @@ class Compiler:
         part = self.compile(e.expr, at)
         nodes = self._convert(part, "nodes", e)
         targets: set[Node] = set()
+        scope = part.scope or self.root
         for node in part.nodes:
             if node.type is None:
                 continue
             if node.type.leafref is not None:
                 program = self.expressions.leafref(node)
                 targets |= program.nodes
-                self.touched |= program.touched
-                self._rise(program.highest)
+                for touched, above in program.touched.items():
+                    self.touch([touched], self.higher(above, scope))
+                scope = self.higher(scope, program.highest)
             elif any(t.base in ("instance-identifier", "union") for t in (node.type, *node.type.members)):
                 targets |= set(self.root.walk())
-                self.touched.add(self.root)
-                self._rise(self.root)
+                self.touch([self.root], self.root)
+                scope = self.root
         follow = self.expressions.dereference
-        return Part(lambda c, v: follow(found[0], v) if (found := nodes(c, v)) else [], "nodes", frozenset(targets))
+
+        def run(c: Cursor, v: Evaluation) -> list[Cursor]:
+            found = nodes(c, v)
+            return follow(found[0], v) if found else []
+
+        return Part(run, "nodes", frozenset(targets), scope=scope)
 
     # Paths
 
     def root_node(self, e: ast.Root, at: frozenset[Node]) -> Part:
-        self._rise(self.root)
-        return Part(lambda c, v: [c.root()], "nodes", frozenset((self.root,)), "single")
+        return Part(lambda c, v: [c.root()], "nodes", frozenset((self.root,)), "single", scope=self.root)
 
     def current_node(self, e: ast.FuncCurrent, at: frozenset[Node]) -> Part:
         self.current = True
-        return Part(lambda c, v: [v.origin], "nodes", frozenset((self.context,)), "single")
+        return Part(lambda c, v: [v.origin], "nodes", frozenset((self.context,)), "single", scope=self.context)
 
     def filter(self, e: ast.FilterExpr, at: frozenset[Node]) -> Part:
         part = self.compile(e.primary, at)
         if not e.predicates:
             return part
         run = self._convert(part, "nodes", e)
-        return Part(self.filtered(run, e.predicates, part.nodes), "nodes", part.nodes, part.shape)
+        outer, self.scope = self.scope, part.scope or self.root
+        found = self.filtered(run, e.predicates, part.nodes)
+        self.scope = outer
+        return Part(found, "nodes", part.nodes, part.shape, scope=part.scope)
 
     def path(self, e: Any, at: frozenset[Node]) -> Part:
         """A location path, as an anchor of at most one node (root, current, parents) and the steps down from it."""
         start, steps = flatten(e)
         if start is None:
-            anchor = Part(here, "nodes", at, "single")
+            anchor = Part(here, "nodes", at, "single", scope=self.scope)
         else:
             anchor = self.compile(start, at)
             self._convert(anchor, "nodes", e)
@@ -282,7 +295,7 @@ class Compiler:
                 anchor = self._step(anchor, steps[split])
                 split += 1
         outer, self.current = self.current, False
-        below = Part(here, "nodes", anchor.nodes, "single")
+        below = Part(here, "nodes", anchor.nodes, "single", scope=anchor.scope)
         if anchor.shape != "single":
             below = anchor
         for step in steps[split:]:
@@ -291,7 +304,8 @@ class Compiler:
         self.current = outer or self.current
         if anchor.shape != "single" or (anchor.run is here and below.shape == "single"):
             return below
-        return joined(anchor, below, memoise=same_for_all and below.shape != "single")
+        whole = joined(anchor, below, memoise=same_for_all and below.shape != "single")
+        return whole._replace(scope=below.scope)
 
     def _climb(self, anchor: Part, steps: Sequence[Any]) -> tuple[Part, int]:
         """Leading ``..`` steps at once, and their number."""
@@ -302,10 +316,9 @@ class Compiler:
             levels += 1
         if not levels:
             return anchor, 0
-        self.touched |= nodes - {self.root}
-        for node in nodes or (self.root,):
-            self._rise(node)
-        return Part(climb(anchor.run, levels), "nodes", nodes, "single"), levels
+        scope = reduce(self.higher, nodes or (self.root,), anchor.scope or self.root)
+        self.touch(nodes - {self.root}, scope)
+        return Part(climb(anchor.run, levels), "nodes", nodes, "single", scope=scope), levels
 
     def _merge_descendants(self, steps: Sequence[Any]) -> list[Any]:
         """``//x`` as descendant::x, unless a predicate counts positions among the children of one parent."""
@@ -325,6 +338,7 @@ class Compiler:
 
     def _step(self, source: Part, step: Any) -> Part:
         axis = axis_of(step)
+        scope = source.scope or self.root
         if step.qname is TEXT:
             if axis != "child":
                 raise RpcError("invalid-value", f"XPath: text() on the axis {axis.replace('_', '-')} is not supported")
@@ -334,18 +348,20 @@ class Compiler:
             test = node_test(step.qname)
             nodes = frozenset(filter(test, reach(axis, source.nodes, self.root, self.operation)))
             select = self._select(axis, test, source, nodes)
-            self.touched |= nodes - {self.root}
-        if axis in UPWARD:
-            for node in source.nodes:
-                self._rise(self.root if axis in ("following", "preceding") else parent_of(node, self.root) or self.root)
-            for node in nodes:
-                self._rise(node)
+            if axis in ("following", "preceding"):
+                scope = self.root
+            elif axis in UPWARD:
+                scope = reduce(self.higher, [parent_of(node, self.root) or self.root for node in source.nodes], scope)
+                scope = reduce(self.higher, nodes, scope)
+            self.touch(nodes - {self.root}, scope)
+        outer, self.scope = self.scope, scope
         found = look_up(self, step, nodes, select) if axis == "child" else None
         select = found or self.filtered(select, step.predicates, nodes)
+        self.scope = outer
         if axis in REVERSE:
             backward = select
             select = lambda c, v: backward(c, v)[::-1]  # noqa: E731 - a closure like the others
-        return composed(source, select, nodes, axis)
+        return composed(source, select, nodes, axis)._replace(scope=scope)
 
     def _select(self, axis: str, test: Test, source: Part, nodes: frozenset[Node]) -> Getter:
         """An axis; a step to one child that every context node has is direct."""
@@ -355,9 +371,14 @@ class Compiler:
                 return getter(node)
         return AXES[axis](test, self.operation)
 
-    def _rise(self, node: Node) -> None:
-        if len(lineage(node, self.root)) < len(lineage(self.highest, self.root)):
-            self.highest = node
+    # Dependencies
+
+    def touch(self, nodes: Iterable[Node], scope: Node | None) -> None:
+        """Note that instances of `nodes` below that of `scope` are looked at."""
+        scope = scope or self.root
+        for node in nodes:
+            known = self.touched.get(node)
+            self.touched[node] = scope if known is None else self.higher(known, scope)
 
     # Predicates
 

@@ -30,6 +30,7 @@ class Part(NamedTuple):
         shape: of a node-set.
         values: the string-values of a node-set as a set that is computed once per instance the path starts from.
         constant: a literal number.
+        scope: the uppermost schema node on the way from the context node to a node-set; None: anything.
     """
 
     run: Run
@@ -38,6 +39,7 @@ class Part(NamedTuple):
     shape: Shape = "mixed"
     values: Callable[[Cursor, Evaluation], frozenset[str]] | None = None
     constant: float | None = None
+    scope: Node | None = None
 
 
 def here(c: Cursor, evaluation: Evaluation) -> list[Cursor]:

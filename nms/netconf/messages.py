@@ -23,6 +23,9 @@ NMDA: Final = "urn:ietf:params:xml:ns:yang:ietf-netconf-nmda"
 DATASTORES: Final = "urn:ietf:params:xml:ns:yang:ietf-datastores"
 YANG: Final = "urn:ietf:params:xml:ns:yang:1"
 
+#: Tags of one message.  An element takes some hundred bytes of memory, however few it has in the message.
+MAX_TAGS: Final = 2_500_000
+
 _XML: Final = "http://www.w3.org/XML/1998/namespace"
 
 
@@ -33,8 +36,10 @@ def parse(message: bytes) -> etree._Element:
     (256 levels, 10 MB a text node).  Comments and processing instructions mean nothing in NETCONF and are dropped.
 
     Raises:
-        RpcError: malformed-message (RFC 6241 section 3).
+        RpcError: malformed-message (RFC 6241 section 3), too-big.
     """
+    if message.count(b"<") > MAX_TAGS:
+        raise RpcError("too-big", f"a message has at most {MAX_TAGS} tags: send it in parts", type="rpc")
     parser = etree.XMLParser(
         encoding="utf-8",
         resolve_entities=False,
@@ -130,7 +135,9 @@ def operation_of(rpc: etree._Element) -> etree._Element:
             missing-element or bad-element for no operation or several.
     """
     if rpc.tag != f"{{{NETCONF}}}rpc":
-        raise RpcError("malformed-message", f"<{etree.QName(rpc).localname}> is not an <rpc>", type="rpc")
+        found = etree.QName(rpc)
+        where = f"of namespace {found.namespace}" if found.namespace else "without namespace"
+        raise RpcError("malformed-message", f"<{found.localname}> {where} is not NETCONF's <rpc>", type="rpc")
     if rpc.get("message-id") is None:
         raise RpcError(
             "missing-attribute",

@@ -164,7 +164,8 @@ def _identity(element: etree._Element) -> Datastore:
 
 def _source(context: Context, element: etree._Element) -> Datastore | list[Edit]:
     """A <source>: a datastore or an inline <config>."""
-    if len(element) == 1 and element[0].tag == f"{{{NETCONF}}}config":
+    # without namespace too: see `Parameters`
+    if len(element) == 1 and element[0].tag in (f"{{{NETCONF}}}config", "config"):
         check_attributes(element[0])
         return xml.decode_edit(context.schema, element[0], "merge")
     return _datastore(context, element)
@@ -219,6 +220,7 @@ def _get_config(context: Context, given: Parameters) -> Request:
         filter=_filter(given.get("filter")),
         content="config",
         with_defaults=_with_defaults(given),
+        rpc=("ietf-netconf", "get-config"),
     )
 
 
@@ -352,6 +354,7 @@ def _get_data(_: Context, given: Parameters) -> Request:
         content=content,
         depth=None if depth in (None, "unbounded") else number(given["max-depth"], 1, 65535),
         with_defaults=_with_defaults(given, "with-defaults"),
+        rpc=("ietf-netconf-nmda", "get-data"),
     )
 
 
@@ -360,7 +363,8 @@ def _edit_data(context: Context, given: Parameters) -> Request:
     target = _identity(given["datastore"])
     if target not in _EDITABLE:
         raise RpcError("invalid-value", f"{target} is not writable", type="protocol", info={"bad-element": "datastore"})
-    return EditConfig(target, xml.decode_edit(context.schema, given["config"], _default_operation(given)))
+    edits = xml.decode_edit(context.schema, given["config"], _default_operation(given))
+    return EditConfig(target, edits, rpc=("ietf-netconf-nmda", "edit-data"))
 
 
 # RFC 7950 section 7.15

@@ -2,8 +2,8 @@
 
 Transport-agnostic: SSH, TLS and Unix sockets feed it bytes and give it a `Transport`.  Rpcs are answered in their order
 (RFC 6241 section 4.5), one per turn of the loop, so that a client that pipelines does not starve the others; what may
-take long (a large message, a commit with its fsync) runs in a thread.  A client that does not read is not read from; a
-subscriber that never reads is closed.
+take long (a large message, a whole datastore, a replay, a commit with its fsync) runs in a thread.  A client that does
+not read is not read from; a subscriber that never reads is closed.
 """
 
 from __future__ import annotations
@@ -20,16 +20,23 @@ from nms.netconf.exchange import Call, Core, Exchange
 from nms.netconf.framing import Buffer
 from nms.netconf.messages import hello, read_hello
 from nms.netconf.replies import notification
-from nms.operations.request import CloseSession, CreateSubscription, Get, GetSchema, Principal
+from nms.operations.request import (
+    CloseSession,
+    CreateSubscription,
+    Get,
+    GetSchema,
+    Principal,
+    Request,
+    SubtreeFilter,
+)
 
 log = logging.getLogger(__name__)
 
 #: A message of more bytes is parsed and executed in a thread.
 LARGE_MESSAGE: Final = 256 * 1024
 
-#: Requests that only read: they wait for nobody and are executed at once.  All others wait for the writer's turn, the
-#: disk or model-defined code, and are executed in a thread.
-READS: Final = frozenset((Get, GetSchema, CreateSubscription))
+#: Seconds that the event loop may be held by one read.
+SPARE: Final = 0.01
 
 #: Rpcs that wait for their turn before the transport is no longer read.
 MAX_WAITING: Final = 64
@@ -77,6 +84,8 @@ class NetconfSession:
         self._turn_due = False
         self._greeted = False
         self._busy = False  # a thread works for this session
+        self._subscribing = False  # its replay must not overtake the reply
+        self._slow = False  # the last read took longer than the loop can spare: so will the next, perhaps
         self._writable = True
         self._reading = True
         self._input_ended = False
@@ -144,15 +153,29 @@ class NetconfSession:
             self._in_thread(message)
             return
         call = self._exchange.read(message)
-        if type(call.request) in READS or isinstance(call.request, Exception):
-            self._answer(call, self._exchange.execute(call))
+        if self._is_quick(call.request):
+            self._answer(call, self._timed(call))
         else:
             self._in_thread(call)
+
+    def _is_quick(self, request: Request | Exception) -> bool:
+        """Is a request answered at once?  Only reads of a part are: others wait for the writer, the disk or others."""
+        if isinstance(request, Get):
+            return isinstance(request.filter, SubtreeFilter) and not self._slow
+        return isinstance(request, GetSchema | Exception)
+
+    def _timed(self, call: Call) -> bytes:
+        started = self._loop.time()
+        reply = self._exchange.execute(call)
+        if isinstance(call.request, Get):
+            self._slow = self._loop.time() - started > SPARE
+        return reply
 
     def _in_thread(self, work: bytes | Call) -> None:
         def execute() -> tuple[Call, bytes]:
             call = self._exchange.read(work) if isinstance(work, bytes) else work
-            return call, self._exchange.execute(call)
+            self._subscribing = isinstance(call.request, CreateSubscription)
+            return call, self._timed(call)
 
         self._busy = True
         self._loop.run_in_executor(None, execute).add_done_callback(self._executed)
@@ -163,6 +186,9 @@ class NetconfSession:
             self._release()
         elif not done.cancelled():
             self._answer(*done.result())
+            if self._subscribing:
+                self._subscribing = False
+                self._flush()
 
     def _answer(self, call: Call, reply: bytes) -> None:
         if self._ended:  # the rpc ended its own session
@@ -182,6 +208,8 @@ class NetconfSession:
 
     def _flush(self) -> None:
         self._flush_due = False
+        if self._subscribing:
+            return
         while self._notifications and self._writable and not self._ended:
             event = self._notifications.popleft()
             message = notification(event.node, event.path, event.value, event.time)

@@ -69,6 +69,11 @@ class Subscription:
     stop_time: datetime | None
     stream: Stream
 
+    @property
+    def active(self) -> bool:
+        """Whether events still come; no longer after its stop-time, `cancel`, or a sink that failed."""
+        return self.stream.holds(self)
+
     def cancel(self) -> None:
         """End the subscription; harmless when it has ended."""
         self.stream.drop(self)
@@ -123,6 +128,11 @@ class Stream:
                 if subscription.stop_time is not None and now >= subscription.stop_time:
                     self._deliver(subscription, Notification(NOTIFICATION_COMPLETE, (), (), now), mark=True)
                     self._subscriptions.remove(subscription)
+
+    def holds(self, subscription: Subscription) -> bool:
+        """Is this one of the present subscribers?"""
+        with self._lock:
+            return subscription in self._subscriptions
 
     def drop(self, subscription: Subscription) -> None:
         """Remove a subscriber."""

@@ -132,10 +132,7 @@ class Core:
             return wanted.node, wanted.path
         if isinstance(wanted, request.Get | request.EditConfig) and not monitor.is_netconf(session):
             return None, ()
-        module, name = wanted.rpc
-        if isinstance(wanted, request.Get) and wanted.datastore != "operational":
-            name = "get-config"
-        return self.schema.rpcs.get((module, name)), ()
+        return self.schema.rpcs.get(wanted.rpc), ()
 
     # ------------------------------------------------------------ sessions
 

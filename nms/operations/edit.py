@@ -37,12 +37,12 @@ def edit_config(context: Context, session: Session, request: EditConfig) -> Repl
             try:
                 root = edits_of.apply(root_node, root, [edit])
             except RpcError as error:
-                failures.append(error)
+                failures.append(guard.discreet(session.principal, error))
         return root
 
     def check() -> None:
         if request.precondition is not None:
-            _check_precondition(context, request.target, target, request.precondition)
+            _check_precondition(context, session, request.target, target, request.precondition)
 
     before, after = guard.change(
         session,
@@ -70,10 +70,12 @@ def _target(edits: Sequence[Edit]) -> InstancePath:
     return path
 
 
-def _check_precondition(context: Context, datastore: Datastore, path: InstancePath, wanted: Precondition) -> None:
-    """RFC 9110 section 13.2.2, in its order."""
+def _check_precondition(
+    context: Context, session: Session, datastore: Datastore, path: InstancePath, wanted: Precondition
+) -> None:
+    """RFC 9110 section 13.2.2, in its order; what is hidden from the session does not exist for it."""
     etag, changed = context.guard.version(datastore, path)
-    exists = context.guard.exists(datastore, path)
+    exists = context.guard.exists(datastore, path) and context.guard.may_read(session.principal, path)
     if wanted.if_match:
         holds = exists and ("*" in wanted.if_match or etag in map(_opaque, wanted.if_match))
     elif wanted.if_unmodified_since is not None:
@@ -94,13 +96,18 @@ def _opaque(tag: str) -> str:
 def copy_config(context: Context, session: Session, request: CopyConfig) -> Reply:
     """Replace a whole datastore by another one or by a given configuration.
 
-    What the session may not read of a source datastore it cannot copy (RFC 8341 section 3.2.6).
+    What the session may not read of a source datastore it cannot copy; only to save running to startup nothing but the
+    right to copy-config is needed (RFC 8341 section 3.2.6).
     """
+    guard = context.guard
     if request.source == request.target:
         raise RpcError("invalid-value", "source and target are the same datastore", type="protocol")
+    if (request.source, request.target) == ("running", "startup"):
+        guard.change(session, "startup", lambda root: guard.store.running, "copy-config", validated=False, judged=False)
+        return OK
     new = configuration(context, session, request.source)
     validated = request.target != "candidate"
-    context.guard.change(session, request.target, lambda root: new, "copy-config", validated=validated)
+    guard.change(session, request.target, lambda root: new, "copy-config", validated=validated)
     return OK
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nms.errors import RpcError
+from nms.operations import monitor
 from nms.operations.context import OK, Context
 from nms.operations.request import CloseSession, KillSession, Lock, Reply, Session, Unlock
 
@@ -40,7 +41,7 @@ def kill_session(context: Context, session: Session, request: KillSession) -> Re
         RpcError: invalid-value; there is no such session, or it is the asking one.
     """
     victim = context.sessions.get(request.session_id)
-    if victim is None or victim is session:
+    if victim is None or victim is session or not monitor.is_netconf(victim):
         which = "this very session" if victim is session else "no session"
         raise RpcError("invalid-value", f"{request.session_id} is {which}: it cannot be killed", type="protocol")
     context.end(victim, "killed", session.id)

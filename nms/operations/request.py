@@ -17,6 +17,7 @@ from nms.model.edit import Edit
 from nms.model.path import InstancePath
 from nms.model.schema import Node
 from nms.model.values import Value
+from nms.notify.streams import Subscription
 
 Datastore: TypeAlias = Literal["running", "candidate", "startup", "operational", "intended"]
 Content: TypeAlias = Literal["all", "config", "nonconfig"]
@@ -42,6 +43,7 @@ class Session:
         protocol: identity name of ietf-netconf-monitoring's transport, e.g. "netconf-ssh", or "restconf".
         close: ends the session from outside (kill-session); called in any thread.
         on_close: what the core releases when the session ends (locks, subscriptions, confirmed commit).
+        subscription: the last one of <create-subscription>; a session has one at a time.
     """
 
     id: int
@@ -55,6 +57,7 @@ class Session:
     out_rpc_errors: int = 0
     out_notifications: int = 0
     on_close: list[Callable[[], None]] = field(default_factory=list)
+    subscription: Subscription | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,27 +100,30 @@ class Get:
     """<get> (datastore operational), <get-config>, <get-data>, RESTCONF GET.
 
     A PathFilter to an instance that does not exist is an RpcError invalid-value with status 404.
+
+    Attributes:
+        rpc: which of them NETCONF's client called: NACM judges each by its own name.
     """
 
-    rpc: ClassVar[RpcName] = ("ietf-netconf", "get")
     datastore: Datastore = "operational"
     filter: Filter | None = None
     content: Content = "all"
     depth: int | None = None
     with_defaults: WithDefaults | None = None
+    rpc: RpcName = ("ietf-netconf", "get")
 
 
 @dataclass(frozen=True, slots=True)
 class EditConfig:
-    """<edit-config>, <edit-data>, RESTCONF POST, PUT, PATCH, DELETE."""
+    """<edit-config>, <edit-data>, RESTCONF POST, PUT, PATCH, DELETE; `rpc` as in `Get`."""
 
-    rpc: ClassVar[RpcName] = ("ietf-netconf", "edit-config")
     target: Datastore
     edits: Sequence[Edit]
     test_option: Literal["test-then-set", "set", "test-only"] = "test-then-set"
     error_option: Literal["stop-on-error", "continue-on-error", "rollback-on-error"] = "stop-on-error"
     precondition: Precondition | None = None
     dry_run: bool = False
+    rpc: RpcName = ("ietf-netconf", "edit-config")
 
 
 @dataclass(frozen=True, slots=True)

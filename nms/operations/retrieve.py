@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from nms.errors import RpcError
-from nms.model import defaults, entries, select, tree
+from nms.model import defaults, entries, select, tree, xpath
 from nms.model.path import InstancePath, format_path
 from nms.model.schema import Node
 from nms.model.values import Value
@@ -23,7 +23,8 @@ def get(context: Context, session: Session, request: Get) -> Reply:
     Depth counts from the instance of a PathFilter, else from the root, which is level 1.
 
     Raises:
-        RpcError: invalid-value with status 404; the instance of a PathFilter does not exist (or is hidden).
+        RpcError: invalid-value with status 404; the instance of a PathFilter does not exist (or is hidden).  The
+            default in use of a leaf exists, and so does a container without presence below a parent that exists.
     """
     schema, guard = context.schema, context.guard
     path = request.filter.path if isinstance(request.filter, PathFilter) else ()
@@ -39,8 +40,7 @@ def get(context: Context, session: Session, request: Get) -> Reply:
 
     root = guard.read(session.principal, request.datastore, _wanted(request.filter), shape)
     if path and tree.get(root, path) is None:
-        where = format_path(path)
-        raise RpcError("invalid-value", "there is no such instance", type="protocol", path=where, status=404)
+        root = _unwritten(context, session, request.datastore, path, root)
     if request.content != "all":
         root = select.content(schema.root, root, request.content)
     root = _filter(context, root, request.filter)
@@ -48,6 +48,21 @@ def get(context: Context, session: Session, request: Get) -> Reply:
         levels = request.depth
         root = _within(schema.root, root, path, lambda node, value: select.depth(node, value, levels))
     return Reply(schema.root, root, etag=etag, last_modified=changed)
+
+
+def _unwritten(context: Context, session: Session, datastore: str, path: InstancePath, root: Value) -> Value:
+    """`root` with the default in use at `path` (RFC 8040 section 3.5.4); an empty container in use is there as it is.
+
+    What is in use without being written is what XPath sees (RFC 7950 section 6.4.1), choices and `when` included.
+    """
+    schema, guard = context.schema, context.guard
+    node, where = path[-1][0], format_path(path)
+    prefixes = {module.name: module.namespace for module in schema.modules.values()}
+    if guard.may_read(session.principal, path) and node.kind in ("container", "leaf", "leaf-list"):
+        seen = xpath.compile_text(schema, where, prefixes).nodeset(guard.store.root(datastore))
+        if path[-1][1] is None and any(found[:-1] == path[:-1] for found in seen):
+            return root if node.kind == "container" else tree.put(schema.root, root, path, node.default)
+    raise RpcError("invalid-value", "there is no such instance", type="protocol", path=where, status=404)
 
 
 def _filter(context: Context, root: Value, wanted: Filter | None) -> Value:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nms.errors import RpcError
 from nms.model import select, tree
 from nms.model.schema import Schema
 from nms.model.values import Value
@@ -14,8 +15,12 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
     """Send the wanted events to the request's sink until the session ends; replayed ones before this returns.
 
     Raises:
-        RpcError: invalid-value; unknown stream or bad filter.  bad-element, missing-element; the times make no sense.
+        RpcError: operation-failed; the session has a subscription.  invalid-value; unknown stream or bad filter.
+            bad-element, missing-element; the times make no sense.
     """
+    if session.subscription is not None and session.subscription.active:
+        message = "this session has a subscription already, and a session has one at a time"
+        raise RpcError("operation-failed", message, type="protocol")
     stream = context.streams[request.stream]
     wanted = request.filter
     if wanted is not None:
@@ -35,6 +40,7 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
         request.sink(notification)
 
     subscription = stream.subscribe(sink, accepts, request.start_time, request.stop_time, context.clock())
+    session.subscription = subscription
     session.on_close.append(subscription.cancel)
     return OK
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -45,3 +47,11 @@ class Listener:
             server.close()
         for connection in list(self.connections):
             connection.close()
+
+    async def stop(self, within: float = 1.0) -> None:
+        """`close`, and wait until the connections have ended, at most `within` seconds."""
+        self.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while self.connections:  # noqa: ASYNC110 - each removes itself; no event says that all have
+                    await asyncio.sleep(0.01)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, cast
 
 import asyncssh
@@ -63,9 +64,15 @@ async def listen(
     """
 
     opened = Listener("netconf-ssh")
+    # One thread of its own: a flood of wrong passwords keeps no worker, and costs one thread's share.
+    doorman = ThreadPoolExecutor(1, thread_name_prefix="ssh-doorman")
+
+    async def validate(user: str, password: str) -> bool:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(doorman, authenticate_password, user, password) is not None
 
     def accept() -> _Server:
-        return _Server(core, opened, authenticate_password, authorized_keys, principal)
+        return _Server(core, opened, validate, authorized_keys, principal)
 
     try:
         for host, port in addresses:
@@ -98,14 +105,14 @@ class _Server(asyncssh.SSHServer):
         self,
         core: Core,
         owner: Listener,
-        authenticate_password: AuthenticatePassword,
+        validate_password: Callable[[str, str], Awaitable[bool]],
         authorized_keys: AuthorizedKeys,
         principal: PrincipalOf,
     ) -> None:
         self.core = core
         self.channels = 0
         self._listener = owner
-        self._authenticate_password = authenticate_password
+        self._validate_password = validate_password
         self._authorized_keys = authorized_keys
         self._principal_of = principal
         self._principal: Principal | None = None
@@ -126,7 +133,7 @@ class _Server(asyncssh.SSHServer):
         return True
 
     async def validate_password(self, username: str, password: str) -> bool:
-        return await asyncio.to_thread(self._authenticate_password, username, password) is not None
+        return await self._validate_password(username, password)
 
     def public_key_auth_supported(self) -> bool:
         return True

@@ -53,7 +53,9 @@ class StreamSession(asyncio.Protocol):
         if self._session is None:
             return False
         self._session.eof()
-        return True  # half open: what was asked is still answered (TLS closes nevertheless)
+        assert self._transport is not None
+        # half open: what was asked is still answered; TLS has no such state in asyncio
+        return self._transport.get_extra_info("ssl_object") is None
 
     def pause_writing(self) -> None:
         if self._session is not None:

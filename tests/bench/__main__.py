@@ -1,8 +1,9 @@
 """`make bench`: how long NETCONF operations take against the size of the datastore.
 
 Starts `nms serve` on a model of its own, with its journal on disk, and speaks NETCONF over SSH to it in raw frames, so
-that what is timed is the server.  Prints a table of medians and, with `--json FILE`, writes the figures.  Machines are
-noisy: compare columns of one run, not runs.
+that what is timed is the server.  Prints a table and, with `--json FILE`, writes the figures.  Machines are noisy:
+compare columns of one run, not runs.  `--peer HOST:PORT` measures another NETCONF server instead, one that serves
+models/inventory.yang, with the same client.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import platform
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,24 @@ HELLO = (
     "</hello>]]>]]>"
 ).encode()
 END = b"\n##\n"
+SESSIONS = 8
+SECONDS = 1.0  # of each measurement of operations a second
+CONFIGURATION = """
+[domain]
+id = "bench"
+[yang]
+path = ["{models}"]
+modules = ["inventory"]
+[store]
+path = "store.db"
+[netconf.ssh]
+listen = "127.0.0.1:0"
+host-key = "host_key"
+[[user]]
+name = "bench"
+authorized-keys = ["id.pub"]
+recovery = true
+"""
 
 
 class Client:
@@ -42,7 +63,13 @@ class Client:
         """One rpc; the whole reply as it came."""
         body = f'<rpc xmlns="{BASE}" message-id="1">{operation}</rpc>'.encode()
         self.process.stdin.write(b"\n#%d\n%b\n##\n" % (len(body), body))
-        return await self.process.stdout.readuntil(END)
+        reply = bytearray()
+        while not reply.endswith(END):  # readuntil() gives up on more than the SSH window
+            part = await self.process.stdout.read(1 << 20)
+            if not part:
+                raise SystemExit("the server closed the session")
+            reply += part
+        return bytes(reply)
 
     async def change(self, operation: str) -> None:
         """One rpc that must be answered by <ok/>."""
@@ -104,59 +131,134 @@ async def measure(client: Client, size: int, count: int) -> dict[str, float]:
     return found
 
 
-async def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Start a server and measure every size."""
-    with tempfile.TemporaryDirectory(prefix="mec-nms-bench-") as name:
-        folder = Path(name)
-        host, user = ssh_key_pair("host"), ssh_key_pair("bench")
-        (folder / "host_key").write_bytes(host.private)
-        (folder / "id.pub").write_text(user.public + "\n")
-        (folder / "nms.toml").write_text(
-            f"""
-[domain]
-id = "bench"
-[yang]
-path = ["{Path(__file__).parent / "models"}"]
-modules = ["inventory"]
-[store]
-path = "store.db"
-[netconf.ssh]
-listen = "127.0.0.1:0"
-host-key = "host_key"
-[[user]]
-name = "bench"
-authorized-keys = ["id.pub"]
-recovery = true
-"""
+async def rate(clients: list[Client], seconds: float, act: Callable[[Client, int], Awaitable[object]]) -> float:
+    """Operations a second that the clients make together, each waiting for its replies."""
+    began = time.perf_counter()
+
+    async def work(client: Client, first: int) -> int:
+        number = first
+        while time.perf_counter() - began < seconds:
+            await act(client, number)
+            number += len(clients)
+        return (number - first) // len(clients)
+
+    made = await asyncio.gather(*(work(client, first) for first, client in enumerate(clients)))
+    return sum(made) / (time.perf_counter() - began)
+
+
+def resident(pid: int) -> float:
+    """Megabytes of memory a process holds (Linux)."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+class Server:
+    """`nms serve` on a configuration in `folder`; the journal survives a restart."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.host, self.user = ssh_key_pair("host"), ssh_key_pair("bench")
+        (folder / "host_key").write_bytes(self.host.private)
+        (folder / "id.pub").write_text(self.user.public + "\n")
+        (folder / "nms.toml").write_text(CONFIGURATION.format(models=Path(__file__).parent / "models"))
+
+    async def start(self) -> float:
+        """Start it; the seconds until it listens."""
+        began = time.perf_counter()
+        command = [sys.executable, "-m", "nms.cli", "serve", "--config", str(self.folder / "nms.toml")]
+        self.process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+        assert self.process.stdout is not None
+        line = (await self.process.stdout.readline()).decode()
+        self.port = int(line.rsplit(":", 1)[1])
+        return time.perf_counter() - began
+
+    async def stop(self) -> None:
+        """End it if it runs, and wait until it has."""
+        if self.process.returncode is None:
+            self.process.terminate()
+        await self.process.wait()
+
+    def connect(self) -> Any:
+        """An SSH connection to it, as an asynchronous context."""
+        return asyncssh.connect(
+            "127.0.0.1",
+            self.port,
+            username="bench",
+            client_keys=[asyncssh.import_private_key(self.user.private)],
+            known_hosts=([asyncssh.import_public_key(self.host.public)], [], []),
         )
-        command = [sys.executable, "-m", "nms.cli", "serve", "--config", str(folder / "nms.toml")]
-        server = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-        try:
-            assert server.stdout is not None
-            line = (await server.stdout.readline()).decode()
-            async with asyncssh.connect(
-                "127.0.0.1",
-                int(line.rsplit(":", 1)[1]),
-                username="bench",
-                client_keys=[asyncssh.import_private_key(user.private)],
-                known_hosts=([asyncssh.import_public_key(host.public)], [], []),
-            ) as connection:
-                process = await connection.create_process(subsystem="netconf", encoding=None)
-                process.stdin.write(HELLO)
-                await process.stdout.readuntil(b"]]>]]>")
-                client = Client(process)
-                return {str(size): await measure(client, size, args.count) for size in args.sizes}
-        finally:
-            server.terminate()
-            await server.wait()
+
+
+async def session(connection: asyncssh.SSHClientConnection) -> Client:
+    """A NETCONF session on a connection."""
+    process = await connection.create_process(subsystem="netconf", encoding=None)
+    process.stdin.write(HELLO)
+    await process.stdout.readuntil(b"]]>]]>")
+    return Client(process)
+
+
+async def rates(connections: Sequence[asyncssh.SSHClientConnection], size: int) -> dict[str, float]:
+    """Operations a second over one session and over all, one to a connection."""
+    clients = [await session(connection) for connection in connections]
+
+    def read(client: Client, number: int) -> Awaitable[object]:
+        return client.call(get(f"<app><name>app-{number * 7919 % size:07d}</name></app>"))
+
+    def write(client: Client, number: int) -> Awaitable[object]:
+        return client.change(edit("running", app(number * 7919 % size, number + 9000)))
+
+    found: dict[str, float] = {}
+    for some in (clients[:1], clients):
+        found[f"get one /s, {len(some)}"] = await rate(some, SECONDS, read)
+        found[f"edit one /s, {len(some)}"] = await rate(some, SECONDS, write)
+    return found
+
+
+async def measure_peer(args: argparse.Namespace) -> dict[str, Any]:
+    """The same client against a server that runs already."""
+    host, _, port = args.peer.rpartition(":")
+    async with AsyncExitStack() as stack:
+        connections = [
+            await stack.enter_async_context(
+                asyncssh.connect(host, int(port), username=args.user, client_keys=[str(args.key)], known_hosts=None)
+            )
+            for _ in range(SESSIONS)
+        ]
+        found = {}
+        for size in args.sizes:
+            row = await measure(await session(connections[0]), size, args.count)
+            found[str(size)] = row | await rates(connections, size)
+        return found
+
+
+async def measure_ours(args: argparse.Namespace) -> dict[str, Any]:
+    """A fresh server for every size, so that memory is that size's own."""
+    found = {}
+    for size in args.sizes:
+        with tempfile.TemporaryDirectory(prefix="mec-nms-bench-") as name:
+            server = Server(Path(name))
+            await server.start()
+            try:
+                async with AsyncExitStack() as stack:
+                    connections = [await stack.enter_async_context(server.connect()) for _ in range(SESSIONS)]
+                    row = await measure(await session(connections[0]), size, args.count)
+                    row |= await rates(connections, size)
+                    row["memory MB"] = resident(server.process.pid)
+                await server.stop()
+                row["restart s"] = await server.start()
+                row["memory MB after restart"] = resident(server.process.pid)
+            finally:
+                await server.stop()
+            found[str(size)] = row
+    return found
 
 
 def show(found: dict[str, dict[str, float]]) -> None:
     """The table: an operation a row, a size a column."""
     sizes = list(found)
-    sys.stdout.write(f"{'median ms':<20}" + "".join(f"{int(size):>14,}" for size in sizes) + "\n")
+    sys.stdout.write(f"{'ms, or as said':<26}" + "".join(f"{int(size):>14,}" for size in sizes) + "\n")
     for row in found[sizes[0]]:
-        sys.stdout.write(f"{row:<20}" + "".join(f"{found[size][row]:>14.2f}" for size in sizes) + "\n")
+        sys.stdout.write(f"{row:<26}" + "".join(f"{found[size][row]:>14.2f}" for size in sizes) + "\n")
 
 
 def main() -> None:
@@ -165,12 +267,15 @@ def main() -> None:
     parser.add_argument("--sizes", type=lambda text: [int(n) for n in text.split(",")], default=[100, 1_000, 10_000])
     parser.add_argument("--count", type=int, default=50, help="runs of each operation")
     parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument("--peer", metavar="HOST:PORT", help="measure this server, which serves models/inventory.yang")
+    parser.add_argument("--user", default="bench", help="of the peer")
+    parser.add_argument("--key", type=Path, help="private SSH key for the peer")
     args = parser.parse_args()
-    found = asyncio.run(run(args))
+    found = asyncio.run(measure_peer(args) if args.peer else measure_ours(args))
     show(found)
     if args.json:
         about = {"machine": platform.platform(), "python": platform.python_version(), "when": time.strftime("%F %T")}
-        args.json.write_text(json.dumps({**about, "medians": found}, indent=1) + "\n")
+        args.json.write_text(json.dumps({**about, "figures": found}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from nms.errors import RpcError
-from nms.federation.netconf_client import NO_ANSWER
+from nms.federation.netconf_client import Unanswered
+from nms.mec.occurrence import TEMPORARY
 from nms.mec.session import DataEdit
 from tests.federation.test_remote_session import PACKAGE, SUBTREE, session
 from tests.federation.two_domains import AGREEMENT, Domain, federate, until
@@ -110,10 +111,10 @@ def test_an_answer_that_never_comes_says_that_the_outcome_is_unknown(play: Play)
             await federate_over(relay, a, b)
             await idle(a)
             relay.blocked = True
-            with pytest.raises(RpcError) as error:
+            with pytest.raises(Unanswered) as error:
                 await session(a).edit([DataEdit("/package[id='p']", "create", PACKAGE)])
             assert (error.value.tag, error.value.type) == ("operation-failed", "transport")
-            assert error.value.app_tag == NO_ANSWER
+            assert error.value.app_tag == TEMPORARY
             assert session(a).established is False
 
     play(story, patience=0.5)
@@ -129,7 +130,7 @@ def test_a_partner_that_is_gone_and_comes_back(play: Play) -> None:
         assert alarms["b"]["is-cleared"] is False
         with pytest.raises(RpcError) as error:
             await session(a).get()
-        assert error.value.type == "transport"
+        assert (error.value.type, error.value.app_tag) == ("transport", TEMPORARY)
         await b.listen()
         await until("a shows that b is back", lambda: a.read("/partner[id='b']")["state"]["reachable"] is True)
         assert a.state("b") == "active"
@@ -144,12 +145,14 @@ def test_a_dead_partner_is_removed_and_what_it_holds_is_listed(play: Play) -> No
         await session(a).edit([DataEdit("/package[id='p']", "create", PACKAGE)])
         await until("a has seen it", lambda: a.federation.partners.links["b", AGREEMENT].held())
         b.deaf()
+        await until("a shows that b is gone", lambda: a.read("/partner[id='b']")["state"]["reachable"] is False)
         await a.change("/partner[id='b']", "remove")
         orphans = await until("a lists an orphan", lambda: a.read("").get("orphan"))
         assert [(each["partner"], each["agreement"], each["subject"]) for each in orphans] == [("b", AGREEMENT, "p")]
         alarm = next(each for each in a.publisher.entries(ALARMS) if each["resource"] == orphans[0]["id"])
         assert alarm["alarm-type-id"] == "mec-types:orphan-alarm"
         assert "partner" not in a.read("")
+        assert next(each for each in a.publisher.entries(ALARMS) if each["resource"] == "b")["is-cleared"] is True
         await a.session().invoke(f"/orphan[id='{orphans[0]['id']}']", "settle", {"note": "b was shut down"})
         assert "orphan" not in a.read("")
 
@@ -164,7 +167,7 @@ def test_removing_a_partner_gives_back_what_we_have_there(play: Play) -> None:
         await a.change("/partner[id='b']", "remove")
         await until("b has nothing of a", lambda: b.publisher.read(SUBTREE + "/package[id='p']", config=True) is None)
         await until("a has no session left", lambda: not a.federation.partners.links)
-        assert "orphan" not in a.read("")
+        await until("a's ledger is empty", lambda: "orphan" not in a.read(""))
 
     play(story)
 

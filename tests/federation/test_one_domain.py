@@ -10,7 +10,8 @@ import pytest
 
 from nms.errors import RpcError
 from nms.mec import mepm
-from nms.mec.reference_points import Mm1, Occurrence
+from nms.mec.occurrence import Occurrence
+from nms.mec.reference_points import Mm1
 from tests.federation.site import DNS_ZONE, Site
 
 DEPLOYMENT = "/mec-system:system/deployment[id='o1.web']"

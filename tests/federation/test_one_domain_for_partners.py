@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from nms.errors import RpcError
-from nms.mec.reference_points import TEMPORARY, Mm1, Mx3
+from nms.mec.occurrence import TEMPORARY
+from nms.mec.reference_points import Mm1, Mx3
 from nms.mec.session import LocalSession, Members
 from nms.model import json as codec
 from nms.operations.request import CreateSubscription, Principal
@@ -320,8 +321,12 @@ class Elsewhere:
     def source(self, partner: str, agreement: str, digest: str) -> str:
         return f"test:{digest}"
 
-    def orphan(self, partner: str, agreement: str, path: str, subject: str, reason: str) -> None:
+    def orphan(self, partner: str, agreement: str, name: str, subject: str, reason: str) -> None:
         self.orphans.append(subject)
+
+    def reclaim(self, partner: str, agreement: str, name: str, subject: str) -> None:
+        if subject in self.orphans:
+            self.orphans.remove(subject)
 
 
 def test_an_order_is_delivered_at_a_partner_and_the_customer_cannot_tell(tmp_path: Path) -> None:

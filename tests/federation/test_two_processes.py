@@ -61,14 +61,18 @@ class Daemon:
         assert self.process.stdout is not None
         assert self.process.stdout.readline(), log.read_text()
 
-    def end(self, number: int) -> None:
-        """Send the daemon a signal and wait for its end."""
-        if self.process is not None:
-            self.process.send_signal(number)
-            self.process.wait(20)
-            assert self.process.stdout is not None
-            self.process.stdout.close()
-            self.process = None
+    def end(self, number: int, patience: float = 20) -> int | None:
+        """Send the daemon a signal and wait for its end; its exit code."""
+        if self.process is None:
+            return None
+        process, self.process = self.process, None
+        process.send_signal(number)
+        try:
+            return process.wait(patience)
+        finally:
+            process.kill()
+            assert process.stdout is not None
+            process.stdout.close()
 
     def read(self, path: str) -> dict[str, Any]:
         """What is at an api-path, {} also while it does not listen."""
@@ -264,3 +268,28 @@ def test_a_provider_that_never_comes_back_is_removed(two: tuple[Daemon, Daemon])
     alarms = a.read("mec-system:system").get("alarm", ())
     assert any(str(alarm["alarm-type-id"]).endswith("orphan-alarm") for alarm in alarms)
     until("b's zone is gone", lambda: not a.read("mec-system:system/zone=b.zone-1"))
+
+
+def test_a_daemon_ends_at_once_whatever_its_partner_does(two: tuple[Daemon, Daemon]) -> None:
+    a, b = two
+    assert b.process is not None
+    b.process.send_signal(signal.SIGSTOP)
+    try:
+        deploy(a)
+        until("it is under way", lambda: a.read("mec-system:system").get("operation-occurrence"))
+        # Less than the ten seconds for which A would wait for B's answer.
+        assert a.end(signal.SIGTERM, patience=5) == 0
+    finally:
+        b.process.send_signal(signal.SIGCONT)
+    a.start()
+    until("it runs, taken up where it was", lambda: endpoint(a))
+    a.process.send_signal(signal.SIGSTOP)  # type: ignore[union-attr]
+    try:
+        assert b.end(signal.SIGTERM, patience=5) == 0
+    finally:
+        a.process.send_signal(signal.SIGCONT)  # type: ignore[union-attr]
+    b.start()
+    until("a shows that b is back", lambda: a.read("mec-federation:federation/partner=b/state").get("reachable"))
+    withdraw(a, b)
+    for log in (*a.logs, *b.logs):
+        assert "Traceback" not in log.read_text()

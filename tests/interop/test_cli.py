@@ -15,6 +15,7 @@ import pytest
 
 from nms import init
 from nms.mec import package
+from nms.pki import ssh_key_pair
 
 SAMPLE = Path(package.__file__).parent / "sample" / "hello-edge"
 NMS = [sys.executable, "-m", "nms.cli"]
@@ -167,3 +168,23 @@ def test_a_daemon_that_is_not_there_is_named(tmp_path: Path) -> None:
     done = subprocess.run([*NMS, "get", "--config", str(file)], capture_output=True, text=True, timeout=50, check=False)
     assert done.returncode == 1
     assert "is the daemon running?" in done.stderr
+
+
+def test_a_file_with_the_least_keys_serves_our_own_models(tmp_path: Path) -> None:
+    key = ssh_key_pair("host")
+    (tmp_path / "host_key").write_bytes(key.private)
+    (tmp_path / "nms.toml").write_text(
+        '[domain]\nid = "least"\n[store]\npath = ":memory:"\n'
+        '[netconf.ssh]\nlisten = "127.0.0.1:0"\nhost-key = "host_key"\n'
+    )
+    pid = tmp_path / "pid"
+    command = [*NMS, "serve", "--config", str(tmp_path / "nms.toml"), "--pid-file", str(pid)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as daemon:
+        try:
+            assert daemon.stdout is not None
+            assert b"least listens: NETCONF over SSH on 127.0.0.1:" in daemon.stdout.readline()
+            assert int(pid.read_text()) == daemon.pid
+        finally:
+            daemon.terminate()
+            assert daemon.wait(20) == 0
+    assert not pid.exists()

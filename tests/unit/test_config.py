@@ -139,20 +139,13 @@ def test_a_domain(folder: Path) -> None:
             [drivers.dns]
             name = "bind"
             ttl = 10
-            [[partner]]
-            id = "b.example"
-            address = "b.example:6513"
-            cert = "cert.pem"
-            key = "key.pem"
-            server-certificate = "SHA256:{}"
-            """.format(":".join(["AB"] * 32)),
+            """,
         )
     )
     assert config.zones == (Zone(id="north", geography="47.9,1.9"),)
     assert config.drivers.vim.name == "embedded"
     assert config.drivers.vim.options == {"address-block": "127.81.0.0/16", "hosts": [{"name": "h1", "cpu": 4}]}
     assert (config.drivers.dns.name, config.drivers.dns.options) == ("bind", {"ttl": 10})
-    assert config.partners[0].server_certificate == "sha256:" + "ab" * 32
 
 
 @pytest.mark.parametrize(
@@ -204,7 +197,7 @@ def test_an_unknown_key_near_none_lists_them_all(folder: Path) -> None:
         ("[drivers.dns]\nname = 1979-05-27", "[drivers.dns] name: found 1979-05-27 (date or time)"),
         ("[domain.id]", "not TOML"),
         ("[packages]\nrequire-signature = true", "without trusted-keys"),
-        ("[[partner]]\nid = 'b'\naddress = 'b:830'\nuser = 'a'", "[[partner]] b: needs either user, client-key"),
+        ("[[partner]]\nid = 'b'", "unknown key"),
     ],
 )
 def test_a_wrong_value(folder: Path, extra: str, expected: str) -> None:
@@ -253,11 +246,6 @@ def test_a_password_hash_is_not_shown(folder: Path) -> None:
 def test_a_certificate_is_one_users(folder: Path) -> None:
     users = "".join(f"[[user]]\nname = '{name}'\ncertificates = ['sha256:{'0' * 64}']\n" for name in "ab")
     assert "[[user]] b: certificates: " in refusal(folder, LEAST + users)
-
-
-def test_nobody_is_a_partner_of_oneself(folder: Path) -> None:
-    partner = "[[partner]]\nid = 'a.example'\naddress = 'b:1'\ncert = 'cert.pem'\nkey = 'key.pem'"
-    assert "the domain itself" in refusal(folder, LEAST + partner + f"\nserver-certificate = 'sha256:{'0' * 64}'")
 
 
 @pytest.mark.parametrize("missing", ["domain", "store"])

@@ -54,14 +54,15 @@ T = TypeVar("T")
 class ProcessVim:
     """The driver.
 
-    Configuration: ``hosts`` (tables of name, zone, cpu, memory, storage), ``addresses`` (loopback block of the
+    Configuration: ``hosts`` (tables of name, zone, cpu, memory, storage; none: no room),
+    ``addresses`` (loopback block of the
     instances, default ``127.81.0.0/16``; two domains on one machine need two), ``start-timeout`` (seconds until an
     instance must answer, default 10), ``stop-timeout`` (seconds of grace by default, 5).
     """
 
     def __init__(self, config: Mapping[str, object], state: Path) -> None:
         strict(ME, config, ("hosts", "addresses", "start-timeout", "stop-timeout"))
-        self._hosts = hosts.read(ME, setting(ME, config, "hosts", list))
+        self._hosts = hosts.read(ME, setting(ME, config, "hosts", list)) if "hosts" in config else {}
         self._addresses = Addresses(ME, setting(ME, config, "addresses", str, "127.81.0.0/16"))
         self._start_timeout = setting(ME, config, "start-timeout", float, 10.0)
         self._stop_timeout = setting(ME, config, "stop-timeout", float, 5.0)

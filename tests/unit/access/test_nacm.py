@@ -9,7 +9,18 @@ import pytest
 from nms.errors import RpcError
 from nms.model import json
 from nms.notify.streams import Notification
-from nms.operations.request import CopyConfig, Get, Invoke, KillSession, Lock, PathFilter, Session
+from nms.operations.request import (
+    CopyConfig,
+    EditConfig,
+    Get,
+    Invoke,
+    KillSession,
+    Lock,
+    PathFilter,
+    Precondition,
+    Request,
+    Session,
+)
 from tests.unit.operations.shop_server import Server, at, path, schema, tree
 
 STOCK = {
@@ -159,8 +170,66 @@ def test_commit_judges_the_difference_again() -> None:
 
 def test_copying_does_not_carry_what_cannot_be_read() -> None:
     bench = server({"action": "deny", "access-operations": "read", "path": "/shop:private"}, {"module-name": "*"})
+    bench.do(CopyConfig("running", "candidate"), bench.open("ann"))
+    assert "shop:private" not in bench.get("candidate")
+
+
+def test_saving_running_to_startup_needs_no_right_to_the_data() -> None:
+    bench = server({"action": "deny", "path": "/s:private"})
     bench.do(CopyConfig("running", "startup"), bench.open("ann"))
-    assert "shop:private" not in bench.get("startup")
+    assert bench.get("startup") == bench.get("running")
+    with pytest.raises(RpcError, match="access-denied"):
+        bench.do(CopyConfig("running", "candidate"), bench.open("ann"))
+
+
+HIDDEN_ITEMS = ({"action": "deny", "path": "/s:shop/s:item"}, {"module-name": "*"})
+
+
+@pytest.mark.parametrize("item", ["a", "none"])
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda where: at(where, op="delete"),
+        lambda where: at(where, ("x", 1, None, None), "create"),
+        lambda where: at(f"{where}/price", op="delete"),
+    ],
+)
+def test_a_refused_edit_does_not_tell_whether_there_is_a_hidden_entry(item: str, edit: Any) -> None:
+    bench = server(*HIDDEN_ITEMS)
+    with pytest.raises(RpcError) as caught:
+        bench.edit(edit(f"/shop:shop/item[id='{item}']"), session=bench.open("ann"))
+    assert (caught.value.tag, caught.value.path) == ("access-denied", "/shop:shop")
+
+
+def test_a_refused_edit_does_not_name_the_hidden_entries_that_it_touches() -> None:
+    bench = server(*HIDDEN_ITEMS)
+    with pytest.raises(RpcError) as caught:
+        bench.edit(at("/shop:shop", op="delete"), session=bench.open("ann"))
+    assert (caught.value.tag, caught.value.path) == ("access-denied", "/shop:shop")
+
+
+def test_a_precondition_does_not_tell_whether_there_is_a_hidden_entry() -> None:
+    bench = server(*HIDDEN_ITEMS)
+    for item in ("a", "none"):
+        with pytest.raises(RpcError) as caught:
+            bench.edit(
+                at(f"/shop:shop/item[id='{item}']/price", 7),
+                session=bench.open("ann"),
+                precondition=Precondition(if_match=("*",)),
+            )
+        assert caught.value.status == 412
+
+
+@pytest.mark.parametrize(
+    ("where", "shown"), [("/shop:shop/open", {"shop:shop": {"open": True}}), ("/shop:shop/status", {})]
+)
+def test_what_is_in_use_without_being_written_is_hidden_too(where: str, shown: dict[str, Any]) -> None:
+    open_to_all = server()
+    assert open_to_all.read(where, open_to_all.open("ann")) == shown
+    bench = server({"action": "deny", "path": where})
+    with pytest.raises(RpcError) as caught:
+        bench.read(where, bench.open("ann"))
+    assert caught.value.status == 404
 
 
 def test_operations_and_their_rules() -> None:
@@ -177,10 +246,32 @@ def test_operations_and_their_rules() -> None:
 def test_get_config_and_get_are_rpcs_of_their_own_on_netconf_and_none_on_restconf() -> None:
     bench = server({"action": "deny", "module-name": "ietf-netconf", "rpc-name": "get-config"})
     ann = bench.open("ann")
+    get_config = Get("running", rpc=("ietf-netconf", "get-config"))
     bench.do(Get("operational"), ann)
     with pytest.raises(RpcError, match="access-denied"):
-        bench.do(Get("running"), ann)
-    bench.do(Get("running"), bench.open("ann", protocol="restconf"))
+        bench.do(get_config, ann)
+    bench.do(get_config, bench.open("ann", protocol="restconf"))
+
+
+@pytest.mark.parametrize(
+    ("rpc", "request_"),
+    [
+        ("get-data", Get("running", rpc=("ietf-netconf-nmda", "get-data"))),
+        ("edit-data", EditConfig("candidate", [], rpc=("ietf-netconf-nmda", "edit-data"))),
+    ],
+)
+def test_the_operations_of_nmda_are_judged_under_their_own_names(rpc: str, request_: Request) -> None:
+    bench = server({"action": "deny", "module-name": "ietf-netconf-nmda", "rpc-name": rpc}, {"module-name": "*"})
+    bench.do(Get("running"), bench.open("ann"))
+    with pytest.raises(RpcError, match=rf"access-denied.*{rpc}"):
+        bench.do(request_, bench.open("ann"))
+
+
+def test_a_client_of_restconf_is_no_session_to_kill() -> None:
+    bench = server()
+    other = bench.open("ann", protocol="restconf")
+    with pytest.raises(RpcError, match="no session"):
+        bench.do(KillSession(other.id))
 
 
 def test_notifications_are_filtered() -> None:

@@ -20,7 +20,6 @@ KNOWN = Known(answered=True, theirs=THEIRS, models_agree=True)
     ("terms", "known", "state", "reason"),
     [
         (TERMS, KNOWN, "active", ""),
-        (TERMS, Known(), "proposed", "not answered"),
         (TERMS, replace(KNOWN, theirs=None), "proposed", "does not know"),
         (TERMS, replace(KNOWN, unsupported="option 4 does not work"), "proposed", "option 4"),
         (TERMS, replace(KNOWN, theirs=replace(THEIRS, role="consumer")), "negotiating", "both sides"),
@@ -55,3 +54,10 @@ def test_the_end_is_final() -> None:
 
 def test_a_prolonged_agreement_comes_back() -> None:
     assert judge("expired", replace(TERMS, until=NOW + HOUR), KNOWN, NOW).state == "active"
+
+
+@pytest.mark.parametrize("present", ["proposed", "negotiating", "active", "suspended", "expired"])
+def test_a_partner_that_has_not_answered_since_the_start_changes_nothing_agreed(present: State) -> None:
+    verdict = judge(present, TERMS, Known(), NOW)
+    assert verdict.state == ("active" if present == "active" else "proposed")
+    assert "not answered" in verdict.reason

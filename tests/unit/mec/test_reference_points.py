@@ -8,7 +8,8 @@ import pytest
 
 from nms.errors import RpcError
 from nms.mec import reference_points
-from nms.mec.reference_points import OCCURRENCE_CHANGED, TEMPORARY, Mx3
+from nms.mec.occurrence import OCCURRENCE_CHANGED, TEMPORARY
+from nms.mec.reference_points import Mx3
 from nms.mec.session import RESYNC, DataEdit, Members, Sink
 
 

@@ -10,6 +10,7 @@ from lxml import etree
 
 from nms.errors import RpcError
 from nms.model import json, load, xml
+from nms.model.path import parse_key
 
 SCHEMA = load.load([Path(__file__).parent / "modules"], ["shapes"])
 S = 'xmlns:s="urn:shapes"'
@@ -93,3 +94,18 @@ def test_json_types_are_strict(leaf: str, value: Any) -> None:
         json.decode(SCHEMA.root, {"shapes:top": {leaf: value}})
     assert caught.value.tag == "invalid-value"
     assert caught.value.path.startswith(f"/shapes:top/shapes:{leaf}")
+
+
+@pytest.mark.parametrize("text", ["\x00", "a\x1bb", "\ud800", "\ufffe", "\uffff"])
+def test_what_yang_excludes_from_strings_is_refused_in_json_and_in_keys(text: str) -> None:
+    with pytest.raises(RpcError) as caught:
+        json.decode(SCHEMA.root, {"shapes:top": {"text": text}})
+    assert caught.value.tag == "invalid-value"
+    with pytest.raises(RpcError):
+        parse_key(SCHEMA.find("/shapes:top/item"), [text])
+
+
+def test_other_characters_are_welcome() -> None:
+    text = "\t\r\n\x7f é 中 \U0001f600"
+    value = json.decode(SCHEMA.root, {"shapes:top": {"text": text}})
+    assert json.plain(SCHEMA.root, value)["shapes:top"]["text"] == text

@@ -6,6 +6,7 @@ import pytest
 from lxml import etree
 
 from nms.errors import RpcError
+from nms.netconf import messages
 from nms.netconf.connection import Hello, HelloError
 from nms.netconf.messages import NETCONF, envelope, hello, operation_of, parse, read_hello
 
@@ -98,3 +99,10 @@ def test_wrong_envelopes(rpc: str, tag: str, info: dict[str, str]) -> None:
     with pytest.raises(RpcError) as caught:
         operation_of(parse(rpc.encode()))
     assert (caught.value.tag, caught.value.info) == (tag, info)
+
+
+def test_more_elements_than_memory_should_hold_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(messages, "MAX_TAGS", 10)
+    assert len(messages.parse(b"<r>" + b"<a/>" * 8 + b"</r>")) == 8
+    with pytest.raises(RpcError, match="too-big"):
+        messages.parse(b"<r>" + b"<a/>" * 9 + b"</r>")

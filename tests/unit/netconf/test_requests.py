@@ -56,13 +56,17 @@ def ask(schema: Schema, operation: str) -> Request:
     return translate(Context(schema, sink), operation_of(rpc))
 
 
+GET_CONFIG = ("ietf-netconf", "get-config")
+GET_DATA = ("ietf-netconf-nmda", "get-data")
+
+
 @pytest.mark.parametrize(
     ("operation", "request_"),
     [
         ("<get/>", Get()),
         (f"<get><with-defaults {WITH_DEFAULTS}>trim</with-defaults></get>", Get(with_defaults="trim")),
-        ("<get-config><source><running/></source></get-config>", Get("running", content="config")),
-        ("<get-config><source> <candidate/> </source></get-config>", Get("candidate", content="config")),
+        ("<get-config><source><running/></source></get-config>", Get("running", content="config", rpc=GET_CONFIG)),
+        ("<get-config><source> <candidate/> </source></get-config>", Get("candidate", content="config", rpc=GET_CONFIG)),
         (
             '<get><filter type="xpath" select="/n:network" xmlns:n="urn:example:network"/></get>',
             Get(filter=XPathFilter("/n:network", {"n": "urn:example:network"})),
@@ -111,11 +115,11 @@ def ask(schema: Schema, operation: str) -> Request:
         (
             f"<get-data {NMDA}><datastore>ds:operational</datastore><config-filter>false</config-filter>"
             "<max-depth>3</max-depth><with-defaults>explicit</with-defaults></get-data>",
-            Get("operational", None, "nonconfig", 3, "explicit"),
+            Get("operational", None, "nonconfig", 3, "explicit", GET_DATA),
         ),
         (
             f"<get-data {NMDA}><datastore>ds:intended</datastore><max-depth>unbounded</max-depth></get-data>",
-            Get("intended"),
+            Get("intended", rpc=GET_DATA),
         ),
     ],
 )  # fmt: skip
@@ -150,8 +154,10 @@ def test_default_operation_is_merge_and_edit_data_edits_too(schema: Schema) -> N
     config = f"<config>{NETWORK}<mtu>1400</mtu></network></config>"
     plain = ask(schema, f"<edit-config><target><running/></target>{config}</edit-config>")
     modern = ask(schema, f"<edit-data {NMDA}><datastore>ds:running</datastore>{config}</edit-data>")
-    assert plain == modern
     assert isinstance(plain, EditConfig)
+    assert isinstance(modern, EditConfig)
+    assert (plain.edits, plain.target) == (modern.edits, modern.target)
+    assert modern.rpc == ("ietf-netconf-nmda", "edit-data")
     assert plain.edits[0].op == "merge"
 
 

@@ -76,9 +76,18 @@ class Client:
 Scenario = Callable[[Client, RecordingCore], Awaitable[None]]
 
 
+QUICK = "<get><filter/></get>"
+
+
 @pytest.fixture(scope="module")
 def schema() -> Schema:
     return example_schema()
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However loaded the machine is, no read counts as slow."""
+    monkeypatch.setattr(session_module, "SPARE", 60.0)
 
 
 def play(schema: Schema, scenario: Scenario) -> None:
@@ -100,7 +109,7 @@ def test_pipelined_rpcs_are_answered_in_order_though_some_run_in_threads(schema:
             return Reply()
 
         core.answers = {type(request): answer for request in (Get(),)}
-        client.send("<get/>", "<commit/>", "<get/>", f"<get><!--{'x' * 300_000}--></get>", "<get/>")
+        client.send(QUICK, "<commit/>", QUICK, f"<get><!--{'x' * 300_000}--></get>", QUICK)
         await client.until(lambda: len(client.received) == 5)
         assert [f'message-id="{i}"' in message for i, message in enumerate(client.received)] == [True] * 5
         assert threads == [True, True, False, True]
@@ -108,9 +117,29 @@ def test_pipelined_rpcs_are_answered_in_order_though_some_run_in_threads(schema:
     play(schema, scenario)
 
 
+def test_reads_that_may_take_long_leave_the_loop(schema: Schema, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(client: Client, core: RecordingCore) -> None:
+        in_loop: list[bool] = []
+
+        def answer(request: Request) -> Reply:
+            in_loop.append(threading.current_thread() is threading.main_thread())
+            return Reply()
+
+        core.answers = {Get: answer, CreateSubscription: answer}
+        client.send(QUICK, '<get><filter type="xpath" select="//*"/></get>', "<get/>", SUBSCRIBE, QUICK)
+        await client.until(lambda: len(client.received) == 5)
+        assert in_loop == [True, False, False, False, True]
+        monkeypatch.setattr(session_module, "SPARE", 0.0)  # from now on each read is a slow one
+        client.send(QUICK, QUICK)
+        await client.until(lambda: len(client.received) == 7)
+        assert in_loop[5:] == [True, False]
+
+    play(schema, scenario)
+
+
 def test_one_rpc_per_turn_of_the_loop(schema: Schema) -> None:
     async def scenario(client: Client, core: RecordingCore) -> None:
-        client.send(*["<get/>"] * 10)
+        client.send(*[QUICK] * 10)
         counts = []
         for _ in range(3):
             counts.append(len(client.received))
@@ -260,6 +289,8 @@ def test_replay_follows_the_reply_and_notifications_keep_their_order(schema: Sch
         core.answers = {CreateSubscription: subscribe}
         client.send(SUBSCRIBE, "<get/>")
 
+        await client.until(lambda: sinks)
+
         def publish() -> None:
             for event in events(schema, 50):
                 sinks[0](event)
@@ -287,6 +318,7 @@ def test_a_subscriber_that_never_reads_is_closed(schema: Schema, monkeypatch: py
 
         core.answers = {CreateSubscription: subscribe}
         client.send(SUBSCRIBE)
+        await client.until(lambda: client.received)
         client.session.pause_writing()
         for event in events(schema, 10):
             sinks[0](event)

@@ -102,7 +102,21 @@ def test_xpath_filters_select_events_and_bad_ones_are_refused_at_once() -> None:
     rang(server, "me")
     assert names(got) == ["me"]
     with pytest.raises(RpcError, match="invalid-value"):
-        server.do(server.subscription(got, filter=XPathFilter("/s:rang[", names_in_scope)))
+        server.do(server.subscription(got, filter=XPathFilter("/s:rang[", names_in_scope)), server.open("ann"))
+
+
+def test_a_session_has_one_subscription_at_a_time() -> None:
+    server = Server()
+    ann = server.open("ann", recovery=True)
+    got: list[Any] = []
+    server.do(server.subscription(got, start_time=server.now, stop_time=server.now + timedelta(seconds=5)), ann)
+    with pytest.raises(RpcError, match=r"operation-failed.*one at a time"):
+        server.do(server.subscription(got), ann)
+    server.wait(5)
+    assert names(got)[-1] == "notificationComplete"
+    server.do(server.subscription(got), ann)
+    rang(server, "me")
+    assert names(got)[-1] == "me"
 
 
 def test_events_of_an_instance_are_filtered_by_their_path() -> None:

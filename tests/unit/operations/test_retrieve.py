@@ -45,7 +45,7 @@ def test_fields(server: Server) -> None:
     assert get(server, filter=wanted) == {"shop:shop": {"name": "corner", "item": items}}
 
 
-@pytest.mark.parametrize("missing", ["/shop:shop/item[id='none']", "/shop:shop/licence", "/shop:private"])
+@pytest.mark.parametrize("missing", ["/shop:shop/item[id='none']", "/shop:shop/licence", "/shop:shop/hours"])
 def test_a_path_to_nothing(server: Server, missing: str) -> None:
     with pytest.raises(RpcError) as caught:
         server.do(Get(filter=PathFilter(path(missing))))

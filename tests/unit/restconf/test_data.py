@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from lxml import etree
 from werkzeug.test import TestResponse
 
+from restconf import body as bodies
 from tests.unit.restconf.recording_core import RecordingCore
 
 JSON, XML = "application/yang-data+json", "application/yang-data+xml"
@@ -394,10 +395,21 @@ def test_conditions_of_time_and_absence(client: FlaskClient, stocked: RecordingC
     assert client.get(f"{BAY}=a", headers={"If-Modified-Since": date}).status_code == 304
     early = "Wed, 31 Dec 2025 00:00:00 GMT"
     assert client.get(f"{BAY}=a", headers={"If-Modified-Since": early}).status_code == 200
-    assert client.get(f"{BAY}=a", headers={"If-Modified-Since": "nonsense"}).status_code == 200
+    for nonsense in ("nonsense", "Mon, 01 Jan 99999999999 00:00:00 GMT"):
+        assert client.get(f"{BAY}=a", headers={"If-Modified-Since": nonsense}).status_code == 200
     assert client.delete(f"{BAY}=a", headers={"If-Unmodified-Since": early}).status_code == 412
     assert client.delete(f"{BAY}=a", headers={"If-Match": 'W/"v1"'}).status_code == 412  # weak tags never match here
     assert client.delete(f"{BAY}=a", headers={"If-None-Match": "*"}).status_code == 412
     assert len(depot(stocked)["bay"]) == 2
     assert client.delete(f"{BAY}=a", headers={"If-Unmodified-Since": date}).status_code == 204
     assert len(depot(stocked)["bay"]) == 1
+
+
+@pytest.mark.parametrize("encoding", ["json", "xml"])
+def test_more_parts_than_memory_should_hold_are_refused(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    monkeypatch.setattr(bodies, "MAX_PARTS", 10)
+    content = '{"depot:depot": [' + "0," * 10 + "0]}" if encoding == "json" else "<a/>" * 11
+    headers = {"Content-Type": f"application/yang-data+{encoding}", "Accept": "application/yang-data+json"}
+    assert client.patch("/restconf/data/depot:depot", data=content, headers=headers).status_code == 413

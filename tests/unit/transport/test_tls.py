@@ -102,7 +102,7 @@ async def connect(listener: Listener, context: ssl.SSLContext) -> tuple[asyncio.
     return await asyncio.open_connection(str(host), int(port), ssl=context)
 
 
-def test_session_over_tls(schema: Schema, certificates: Certificates) -> None:
+def test_session_over_tls(schema: Schema, certificates: Certificates, caplog: pytest.LogCaptureFixture) -> None:
     async def scenario(core: RecordingCore, listener: Listener) -> None:
         reader, writer = await connect(listener, certificates.client("alice"))
         writer.write(HELLO + GET)
@@ -115,6 +115,7 @@ def test_session_over_tls(schema: Schema, certificates: Certificates) -> None:
             await asyncio.sleep(0.001)
 
     run(schema, certificates, scenario)
+    assert caplog.text == ""
 
 
 @pytest.mark.parametrize("name", [None, "untrusted", "stranger"])

@@ -1,0 +1,125 @@
+"""The law of incremental validation: for any change of a valid configuration it says what full validation says."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nms.errors import RpcError
+from nms.model import constraints, json
+from nms.model.diff import diff
+from nms.model.load import load
+from nms.model.schema import Schema
+from tests.property.edits import Editor
+from tests.property.test_oracle import CONDITIONS, ORACLE, quoted
+
+MODULES = Path(__file__).parents[1] / "unit" / "model" / "modules"
+
+POINTERS = {
+    "rules": (
+        "/rules:refs/rules:host[rules:name='a']",
+        "/rules:refs/rules:plain",
+        "/rules:refs/rules:to-ip",
+        "/rules:refs/rules:hosts[.='b']",
+    ),
+    "changing": (
+        "/changing:net/changing:node[changing:name='a']",
+        "/changing:net/changing:node[changing:name='b']/changing:cap",
+        "/changing:net/changing:full/changing:depth",
+        "/changing:net/changing:vlan[.='2']",
+        "/changing:net/changing:knob/changing:level",
+    ),
+}
+
+#: Where half of the runs begin, so that what is rarely reached by chance can break.
+STARTS: dict[str, Any] = {
+    "rules": {
+        "rules:needs": {
+            "one": "1", "deep": {"deeper": {"two": "2"}}, "right": "r", "in-a": "a", "some": ["a", "b"],
+            "few": [{"id": "a"}, {"id": "b"}], "any": {},
+        },
+        "rules:cases": {"m": "a", "d": 3},
+        "rules:whens": {"mode": "plain"},
+        "rules:refs": {
+            "host": [{"name": "a", "ip": "a", "port": [{"proto": "rules-types:tcp", "number": 1}]}, {"name": "b"}],
+            "to-host": "a", "to-ip": "a", "to-port": 1, "hosts": ["b"], "mixed": "b",
+            "pointer": "/rules:refs/rules:host[rules:name='a']",
+        },
+        "rules:uniques": {"server": [{"name": n, "ip": n, "alias": n} for n in ("a", "b", "c", "gw", "yes", "rail")]},
+        "rules:musts": {"low": 1, "high": 2, "odd": [1], "sum": [{"id": n, "share": 20} for n in "ab"]},
+    },
+    "changing": {
+        "changing:net": {
+            "limit": 13,
+            "node": [
+                {"name": n, "cap": 4, "address": {"ip": i}, "port": [{"slot": 1, "num": 1, "speed": 5, "vlan": [2]}]}
+                for i, n in enumerate("abc")
+            ],
+            "vlan": [2, 3],
+            "flow": [{"id": n, "src": n, "slot": 1, "weight": 1} for n in "abc"],
+            "effort": 2, "helper": [{"k": "a"}, {"k": "b"}], "by-hand": [None], "summary": {},
+        }
+    },
+}  # fmt: skip
+
+
+@cache
+def schema_of(module: str) -> Schema:
+    return load([MODULES], [module])
+
+
+def told(errors: list[RpcError]) -> list[tuple[Any, ...]]:
+    return [(e.tag, e.app_tag, e.path, e.message, tuple((e.info or {}).items())) for e in errors]
+
+
+@pytest.fixture(scope="session")
+def conditional(tmp_path_factory: pytest.TempPathFactory) -> Schema:
+    """Each of the oracle's conditions as a must, and as a when of what has a default or something mandatory."""
+    folder = tmp_path_factory.mktemp("conditional")
+    checks = [
+        f"container c{i} {{ presence p; must {quoted(c)}; }} "
+        f"container w{i} {{ when {quoted(c)}; presence p; leaf d {{ type string; mandatory true; }} }} "
+        f"leaf d{i} {{ when {quoted(c)}; type uint8; default 1; }} "
+        f"leaf e{i} {{ type uint8; must {quoted(f'../d{i}')}; }} "
+        f"list l{i} {{ key k; must {quoted(c)}; leaf k {{ type string; }} }}"
+        for i, c in enumerate(CONDITIONS)
+    ]
+    (folder / "oracle.yang").write_text(ORACLE % "\n".join(checks), encoding="utf-8")
+    return load([folder], ["oracle"])
+
+
+@pytest.mark.parametrize("module", ["rules", "changing"])
+@given(seed=st.integers(0, 2**32), steps=st.integers(1, 60))
+def test_a_change_is_judged_as_the_whole(module: str, seed: int, steps: int) -> None:
+    schema = schema_of(module)
+    start = json.decode(schema.root, STARTS[module]) if seed % 2 else schema.root.blank
+    follow(schema, Editor(schema, Random(seed), POINTERS[module]), start, steps)
+
+
+@given(seed=st.integers(0, 2**32), steps=st.integers(1, 60))
+def test_a_change_of_what_conditions_look_at(conditional: Schema, seed: int, steps: int) -> None:
+    follow(conditional, Editor(conditional, Random(seed)), conditional.root.blank, steps)
+
+
+def follow(schema: Schema, editor: Editor, root: Any, steps: int) -> None:
+    """Make changes of a valid root, and keep those that are valid; judge each in both ways."""
+    assert constraints.validate(schema, root) == []
+    indexes = constraints.index(schema, root)
+    fallbacks: Counter[str] = Counter()
+    for _ in range(steps):
+        new = editor.change(root)
+        changes = diff(schema.root, root, new)
+        whole = constraints.validate(schema, new)
+        found = constraints.validate_change(schema, root, new, changes, indexes=indexes, fallbacks=fallbacks)
+        assert told(found) == told(whole), changes
+        if not whole:
+            indexes = indexes.after(changes, new)
+            root = new
+    assert set(fallbacks) <= set(constraints.costly(schema))

@@ -81,7 +81,7 @@ class _Model(DataModel):  # type: ignore[misc] # yangson is not typed
         return self.schema.get_schema_descendant(self.schema_data.sni2route(statement.argument, context))
 
     def _delete(self, deviation: Any, context: SchemaContext) -> None:
-        """Uniques and a leaf-list's defaults that a deviation deletes; yangson does not find them (section 7.20.3.2)."""
+        """Uniques and a leaf-list's defaults that a deviation deletes; yangson misses them (section 7.20.3.2)."""
         target = self._target(deviation, context)
         for deviate in deviation.find_all("deviate"):
             if deviate.argument != "delete" or not isinstance(target, yn.SequenceNode):

@@ -1,4 +1,4 @@
-"""`python -m tests.fuzz [--cases N] [--seed S] [--seconds T]`: the long run; exit code 1 where a difference stays unexplained."""
+"""The long run: `python -m tests.fuzz [--cases N] [--seed S] [--seconds T]`; exit code 1 where a difference is left."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Random XPath conditions and leafref paths over the nodes of a model (RFC 7950 sections 6.4, 9.9.2, 10).
 
-Names are written ``{n7}`` for the printer to qualify.  Left out is what has no defined value: the position or the string
-of one among several entries that the system orders.
+Names are written ``{n7}`` for the printer to qualify.  Left out is what has no defined value: the position or the
+string of one among several entries that the system orders.
 """
 
 from __future__ import annotations

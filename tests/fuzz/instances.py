@@ -148,7 +148,7 @@ class Drawer:
         if node.is_key():
             holder[label] = self.scalar(node.type)
             return True
-        if rng.random() < 0.4 and not app_tag == "":
+        if rng.random() < 0.4 and app_tag:
             value = self.value(node)
             if value is not None:
                 holder[label] = value
@@ -202,7 +202,7 @@ class Drawer:
                 holder[label] = value
 
     def tidy(self, data: Data) -> Data:
-        """The data without empty non-presence containers, which say nothing (RFC 7950 section 7.5.1); to libyang they do."""
+        """The data without empty non-presence containers; they say nothing (section 7.5.1), but to libyang they do."""
         found: Data = {}
         for label, held in data.items():
             node = self.by_name.get(label.rpartition(":")[2])

@@ -70,7 +70,8 @@ KNOWN: Final[tuple[Known, ...]] = (
     Known(
         "deref-of-dangling",
         "9.9.3 and 10.3.1",
-        "deref() of a leafref whose require-instance is false gives no node where there is none; to libyang the data is wrong",
+        "deref() of a leafref whose require-instance is false gives no node where there is none; "
+        "to libyang the data is wrong",
         lambda d: (
             not d.ours
             and _all(d.theirs, "Invalid leafref value")

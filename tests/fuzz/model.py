@@ -1,8 +1,8 @@
-"""Random models: the tree of schema nodes that a set of modules comes to, before it is decided how it is written down.
+"""Random models: the tree of schema nodes that a set of modules comes to, before its way of writing is chosen.
 
-The tree holds choices and cases, and the pseudo-nodes `uses` and `augment`, which stand for a group of nodes that comes
-from a grouping or another statement; names are unique within a model.  Conditions are texts in which ``{n7}`` stands for
-the name of node n7, so that the printer can write it with the prefix that its place asks for.
+The tree holds choices and cases, and the pseudo-nodes `uses` and `augment`, which stand for a group of nodes that
+comes from a grouping or another statement; names are unique within a model.  Conditions are texts in which ``{n7}``
+stands for the name of node n7, so that the printer can write it with the prefix that its place asks for.
 """
 
 from __future__ import annotations
@@ -313,10 +313,8 @@ class Builder:
     def _condition(self, node: Node) -> None:
         rng = self.rng
         if node.keyword in ("uses", "augment", "choice", "case"):
-            data_parent = node.data_parent
-            if data_parent.keyword != "root" and not (node.keyword == "uses" and node.parent is data_parent.parent):
-                if rng.random() < 0.25 and not (node.keyword == "case" and _is_default(node)):
-                    node.when = conditions.condition(rng, node, when=True)
+            if node.data_parent.keyword != "root" and rng.random() < 0.25 and not _is_default(node):
+                node.when = conditions.condition(rng, node, when=True)
             return
         if node.is_key():
             return
@@ -334,10 +332,8 @@ def _key_like(node: Node) -> bool:
     """Whether its values can stand in a path as text, through a chain of leafrefs."""
     while node.type is not None and node.type.base == "leafref":
         node = node.type.target
-    return (
-        (node.type is not None
-        and node.type.base in ("string", "enumeration", "boolean"))
-        or bool(node.type and "int" in node.type.base)
+    return (node.type is not None and node.type.base in ("string", "enumeration", "boolean")) or bool(
+        node.type and "int" in node.type.base
     )
 
 

@@ -1,4 +1,4 @@
-"""The run: models, their data and edits, both verdicts on each, and what is left of a disagreement when it is reduced."""
+"""The run: models, their data and edits, both verdicts on each, and each disagreement reduced to its least data."""
 
 from __future__ import annotations
 
@@ -194,13 +194,17 @@ class Run:
         self, name: str, case: Case, old: tuple[Data, Value], data: Data, root: Value, full: list[RpcError]
     ) -> None:
         """The verdict on a change must be that on the whole."""
-        validate_change = getattr(constraints, "validate_change", None)
-        if validate_change is None or case.state:
+        if case.state:
             return
+        schema = case.schema
         self.tally.edits += 1
-        partial = validate_change(case.schema, old[1], root, diff(case.schema, old[1], root))
+        try:
+            partial = constraints.validate_change(schema, old[1], root, diff(schema.root, old[1], root))
+        except Exception as error:  # noqa: BLE001 - whatever else comes out is a finding
+            partial = [_stumble(error)]
         if sorted(map(str, partial)) != sorted(map(str, full)):
-            self._keep(f"{name}-edit", case.written, {"old": old[0], "new": data}, f"{partial}\n{full}")
+            said = [*(f"change: {e}" for e in partial), *(f"whole: {e}" for e in full)]
+            self._keep(f"{name}-edit", case.written, {"old": old[0], "new": data}, "\n".join(said))
 
     def _differ(
         self,
@@ -235,7 +239,8 @@ class Run:
         for file, text in written.files.items():
             (folder / f"{file}.yang").write_text(text, encoding="utf-8")
         (folder / "data.json").write_text(json.dumps(data, indent=1), encoding="utf-8")
-        (folder / "data.xml").write_text(instances.to_xml(data), encoding="utf-8")
+        if "old" not in data:
+            (folder / "data.xml").write_text(instances.to_xml(data), encoding="utf-8")
         (folder / "said.txt").write_text(f"features: {written.features}\n{said}\n", encoding="utf-8")
 
 

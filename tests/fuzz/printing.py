@@ -273,7 +273,7 @@ class Printer:
         left, one = self._expression(depth + 1, negated=negated)
         right, two = self._expression(depth + 1, negated=negated)
         if draw < 0.8:
-            return f"({left}) and {right}" if " or " in left else f"{left} and ({right})", one and two
+            return f"({left}) and ({right})", one and two
         return f"{left} or {right}", one or two
 
     def _ghost(self, node: Node) -> str:

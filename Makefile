@@ -2,6 +2,7 @@
 #   make run [ARGS=--once]   two MEC domains and the story between them
 #   make test [ARGS=...]     the whole test suite, in parallel and in random order (ARGS goes to pytest)
 #   make check               style, types, import contracts, YANG
+#   make fuzz [ARGS='--cases 100000 --seed 1 --seconds 3600']   random models and data, our verdicts beside libyang's
 #   make bench | bindings | lock | clean
 
 SHELL       := /bin/bash
@@ -9,7 +10,7 @@ SHELL       := /bin/bash
 MAKEFLAGS   += --no-print-directory
 .DEFAULT_GOAL := test
 .DELETE_ON_ERROR:
-.PHONY: run test check bench bindings lock clean
+.PHONY: run test check fuzz bench bindings lock clean
 
 PYTHON ?= python3
 ARGS   ?=
@@ -35,6 +36,10 @@ check: bindings
 	@$(BIN)/lint-imports >/dev/null || { $(BIN)/lint-imports; exit 1; }
 	$(SAY) 'YANG modules'
 	@$(BIN)/python -m tools.check_yang
+
+fuzz: $(READY)
+	$(SAY) 'random models and data'
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 bench: bindings
 	$(SAY) 'measurements'

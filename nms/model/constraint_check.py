@@ -11,7 +11,7 @@ from nms.model import entries
 from nms.model.constraint_plan import ChoiceRule, MustRule, Plan, Plans, Refers, UniqueRule
 from nms.model.cursor import Cursor, Evaluation, exists, selected
 from nms.model.path import InstancePath, format_path
-from nms.model.schema import Node
+from nms.model.schema import Node, comparable
 from nms.model.types import text_of
 from nms.model.values import Key, Value
 from nms.model.xpath_functions import to_boolean
@@ -187,16 +187,17 @@ class Check:
         self._fail("operation-failed", message, (*parent.path(), (node, None)), app_tag)
 
     def _distinct(self, node: Node, parent: Cursor, values: tuple[Value, ...]) -> None:
-        if len(set(values)) == len(values):
+        told = [comparable(node, value) for value in values]
+        if len(set(told)) == len(values):
             return
         seen = set()
-        for value in values:
-            if value in seen:
+        for value, mark in zip(values, told, strict=True):
+            if mark in seen:
                 path = (*parent.path(), (node, value))
                 info = {"non-unique": format_path(path)}
                 message = f"{text_of(value)!r} is twice in {node.name}"
                 self._fail("operation-failed", message, path, "data-not-unique", info)
-            seen.add(value)
+            seen.add(mark)
 
     def unique(self, rule: UniqueRule, node: Node, parent: Cursor, held: entries.Entries) -> None:
         """Check that all entries of one list differ in some leaf of a unique (section 7.8.3)."""

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from nms.errors import ConfigError, RpcError
 from nms.model.cursor import Cursor, Evaluation, getter, ordered_children, rank
-from nms.model.schema import Choice, Must, Node, Schema
+from nms.model.schema import Choice, Must, Node, Schema, comparable
 from nms.model.types import InvalidValue, Type, module_resolver, text_of
 from nms.model.values import Value
 from nms.model.xpath import Expressions, Program, expressions
@@ -58,7 +58,7 @@ class UniqueRule:
                 if not below:
                     return None
                 here = below[0]
-            found.append(here.value)
+            found.append(comparable(here.node, here.value))
         return tuple(found)
 
 
@@ -192,8 +192,9 @@ class Plans:
 
 
 def members(kind: Type) -> list[Type]:
-    """The types that a value may have: those of a union, else the one."""
-    return [inner for member in kind.members for inner in members(member)] if kind.members else [kind]
+    """The types that a value may have: those of a union, else the one; a leafref stays one whatever it refers to."""
+    plain = kind.leafref is not None or not kind.members
+    return [kind] if plain else [inner for member in kind.members for inner in members(member)]
 
 
 def _is_key(node: Node) -> bool:

@@ -129,8 +129,8 @@ class Node:
 
     def make_key(self, values: Sequence[Scalar]) -> Key:
         """The key of an entry from its key leafs' values; reverse of `key_values`."""
-        comparable = [_comparable(node, value) for node, value in zip(self.keys, values, strict=True)]
-        return comparable[0] if len(comparable) == 1 else tuple(comparable)
+        found = [comparable(node, value) for node, value in zip(self.keys, values, strict=True)]
+        return found[0] if len(found) == 1 else tuple(found)
 
     def walk(self) -> Iterator[Node]:
         """This node and all data nodes below it."""
@@ -146,8 +146,8 @@ class Node:
             node = node.parent
 
 
-def _comparable(node: Node, value: Scalar) -> Scalar:
-    """Members of a union do not compare with each other: its canonical text stands for it in a key."""
+def comparable(node: Node, value: Scalar) -> Scalar:
+    """What tells the values of a leaf apart: of a union the canonical text, as `0` and `false` are equal in Python."""
     assert node.type is not None
     return text_of(value) if node.type.base == "union" else value
 

@@ -81,13 +81,13 @@ def compile_type(source: datatype.DataType[Any, Any], identities: Callable[[Sequ
     require = False
     name = source.name or ""
     while isinstance(source, datatype.LeafrefType):
-        leafref = leafref or source.path
-        require = require or bool(source.require_instance)
+        if leafref is None:  # of a chain the first one speaks (RFC 7950 section 9.9.3)
+            leafref, require = source.path, bool(source.require_instance)
         source = source.ref_type
     compiled = _COMPILERS[_family(source)](source, identities)
     compiled.name = name or compiled.base
     compiled.leafref, compiled.require_instance = leafref, require
-    if isinstance(source, datatype.InstanceIdentifierType):
+    if leafref is None and isinstance(source, datatype.InstanceIdentifierType):
         compiled.require_instance = bool(source.require_instance)
     return compiled
 

@@ -1,0 +1,1 @@
+"""Random models and data: our verdicts beside those of libyang."""

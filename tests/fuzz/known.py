@@ -1,0 +1,138 @@
+"""Where the two verdicts differ for a reason that the RFC's text settles.
+
+A row says what libyang 4.5.5 does and the section that decides; its test looks at both lists of errors.  What libyang
+cannot be asked for at all is left out where it would be drawn: see `printing` and `instances.Drawer.for_libyang`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from nms.errors import RpcError
+from tests.fuzz.instances import Drawer
+
+#: A predicate that compares a name with a path.
+_KEY_BY_PATH: Final = re.compile(r"\[[\w:]+ ?= ?(current\(\)|/)|\[(current\(\)|/)[^]]*=[\w:]+\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Both verdicts on one instance."""
+
+    ours: Sequence[RpcError]
+    theirs: Sequence[str]
+    modules: str
+    drawer: Drawer
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An explained difference; `section` is of RFC 7950."""
+
+    name: str
+    section: str
+    reason: str
+    explains: Callable[[Difference], bool]
+
+
+def _when_on_default(error: RpcError, drawer: Drawer) -> bool:
+    """Whether a false when looks at a default that is itself under a when."""
+    if not error.message.endswith("its when condition is false"):
+        return False
+    node = drawer.by_name[error.path.rpartition(":")[2].partition("[")[0]]
+    groups = [node]
+    while (above := groups[-1].parent) is not None and not above.is_data and above.keyword != "root":
+        groups.append(above)
+    seen = {name for n in groups for name in re.findall(r"\{(n\d+)\}", n.when)}
+    return any(n.defaults and n.conditional for n in drawer.nodes if n.name in seen)
+
+
+def _all(texts: Sequence[str], part: str) -> bool:
+    return bool(texts) and all(part in text for text in texts)
+
+
+KNOWN: Final[tuple[Known, ...]] = (
+    Known(
+        "several-bases",
+        "9.10.2",
+        "an identityref with several bases takes identities derived from all of them; libyang asks for one",
+        lambda d: (
+            not d.theirs
+            and _all([e.message for e in d.ours], "is not an identity derived from")
+            and _all([e.message for e in d.ours], " and ")
+        ),
+    ),
+    Known(
+        "union-of-several-bases",
+        "9.10.2",
+        "the same within a union",
+        lambda d: (
+            not d.theirs
+            and _all([e.message for e in d.ours], "fits no member of the union")
+            and "base ft:round; base ft:colour;" in d.modules
+        ),
+    ),
+    Known(
+        "outer-case",
+        "7.6.1 and 7.9.3",
+        "data of a choice within a case chooses the outer case too, whose defaults are then in use; "
+        "libyang adds those of the inner case only",
+        lambda d: d.drawer.inner_choice(d.data) and all(not e.app_tag.startswith("stumble") for e in d.ours),
+    ),
+    Known(
+        "deref-of-dangling",
+        "9.9.3 and 10.3.1",
+        "deref() of a leafref whose require-instance is false gives no node where there is none; "
+        "to libyang the data is wrong",
+        lambda d: (
+            not d.ours
+            and _all(d.theirs, "Invalid leafref value")
+            and "deref(" in d.modules
+            and "require-instance false" in d.modules
+        ),
+    ),
+    Known(
+        "root-is-no-element",
+        "6.4 (XPath 1.0 section 2.3)",
+        "ancestor::* holds elements only; libyang counts the root among the ancestors of a node at the top",
+        lambda d: _all([*d.theirs, *(e.message for e in d.ours)], "/ancestor::*)"),
+    ),
+    Known(
+        "key-equal-to-nothing",
+        "6.4 (XPath 1.0 section 3.4)",
+        "a comparison with an empty node-set is false; libyang's look-up by key takes it for the empty string",
+        lambda d: _KEY_BY_PATH.search(d.modules) is not None and '""' in json.dumps(d.data),
+    ),
+    Known(
+        "when-on-a-default-under-a-when",
+        "7.6.1 and 7.21.5",
+        "a default under a false when is not in use for another when either; libyang still has it then",
+        lambda d: not d.theirs and bool(d.ours) and all(_when_on_default(e, d.drawer) for e in d.ours),
+    ),
+    Known(
+        "rounding-of-nan",
+        "6.4 (XPath 1.0 section 4.4)",
+        "floor() and ceiling() of NaN are NaN; libyang leaves the context node in their place",
+        lambda d: (
+            not d.theirs and bool(d.ours) and all("floor(" in e.message or "ceiling(" in e.message for e in d.ours)
+        ),
+    ),
+    Known(
+        "module-of-instance-identifier",
+        "9.13",
+        "our leniency: with require-instance false the path may lead to a module that is not there",
+        lambda d: (
+            not d.ours and any("Invalid instance-identifier" in t and "No module connected" in t for t in d.theirs)
+        ),
+    ),
+)
+
+
+def explanation(difference: Difference) -> str:
+    """The name of the row that explains a difference, or an empty text."""
+    return next((row.name for row in KNOWN if row.explains(difference)), "")

@@ -48,17 +48,11 @@ def load(path: Sequence[Path], modules: Sequence[str]) -> Schema:
         library.add(name, [f for f in features.split(",") if f], implement=True)
     yang_library = library.as_yangson()
     try:
-<<<<<<< HEAD
         data_model = _Model(json.dumps(yang_library), [str(folder) for folder in folders])
-    except yangson_errors.YangsonException as error:
-        raise ConfigError(f"the YANG modules do not fit together: {type(error).__name__}: {error}") from error
-=======
-        data_model = DataModel(json.dumps(yang_library), [str(folder) for folder in folders])
     except (yangson_errors.YangsonException, *_STUMBLES) as error:
         raise ConfigError(
             f"the YANG modules do not fit together: {type(error).__name__}: {error}; `nms model check` tells where"
         ) from error
->>>>>>> main
     return _Compiler(library, data_model).schema(tuple(map(str, folders)))
 
 

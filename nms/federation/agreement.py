@@ -33,12 +33,13 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Theirs:
-    """What the partner shows of the same agreement; `state` "" when it did not say yet."""
+    """What the partner shows of the same agreement; `state` "" when it did not say yet, `until` None never ends."""
 
     role: str
     option: str
     admin: str = "enabled"
     state: str = ""
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,8 @@ def judge(present: State, terms: Terms, known: Known, now: datetime) -> Verdict:
         if terms.grace is not None and now >= terms.until + terms.grace:
             return _ending(known, "its time is over and so is the grace period")
         return Verdict("expired", f"its time is over; {known.live} live under it" if known.live else "its time is over")
+    if known.theirs is not None and known.theirs.until is not None and now >= known.theirs.until:
+        return Verdict("expired", "its time is over for the partner")
     if terms.admin == "suspended":
         return Verdict("suspended", "halted by this side")
     if known.theirs is not None and known.theirs.admin == "suspended":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ import asyncssh
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+import bindings
 from nms.config import Config, Endpoint
 from nms.errors import ConfigError, RpcError
 from nms.mec.session import Members
@@ -52,7 +54,8 @@ def partner_entry(card: Members) -> Members:
     """The entry of /mec-federation:federation/partner for a card, without agreements.
 
     Raises:
-        RpcError: missing-element; it is no card.
+        RpcError: missing-element, invalid-value; it is no card.
+        BindingsMissing: the bindings were not generated.
     """
     if not isinstance(card, dict):
         raise RpcError("invalid-value", "not a card: a JSON object is wanted; make one with nms partner card")
@@ -62,7 +65,18 @@ def partner_entry(card: Members) -> Members:
     entry: Members = {name: card[name] for name in (*_REQUIRED, "client-certificate") if name in card}
     if label := card.get("name") or card.get("operator"):
         entry["name"] = label
-    return entry | {"user-name": card["id"]}
+    return _typed(entry | {"user-name": card["id"]})
+
+
+def _typed(entry: Members) -> Members:
+    """A partner's entry as the bindings write it: what came from outside is of the model's types, or refused."""
+    whole = {"mec-federation:federation": {"partner": [entry]}}
+    try:
+        read = bindings.from_json("mec-federation", json.dumps(whole))
+    except bindings.BindingError as error:
+        raise RpcError("invalid-value", f"not a card: {error}; make one with nms partner card") from None
+    found: Members = json.loads(bindings.to_json(read))["mec-federation:federation"]["partner"][0]
+    return found
 
 
 def _endpoint(id: str, protocol: str, listen: Endpoint, **pinned: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 import orjson
@@ -96,6 +97,7 @@ class Link:
                 option=plain(theirs.get("boundary-option", "")),
                 admin=theirs.get("admin-state", "enabled"),
                 state=plain(theirs.get("state", {}).get("federation-state", "")),
+                until=datetime.fromisoformat(theirs["valid-until"]) if "valid-until" in theirs else None,
             ),
             models_agree=None if self.mismatch is None else not self.mismatch,
             descriptor_accepted=not accepted_digest or digest_of(self.domain) == accepted_digest,

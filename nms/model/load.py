@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from yangson import DataModel, datatype
 from yangson import exceptions as yangson_errors
@@ -23,6 +23,11 @@ from nms.model.library import PREFIX, Library, Source, standard_path
 from nms.model.schema import Choice, Kind, Module, Must, Names, Node, Schema, When, seal
 from nms.model.types import Type, compile_type, module_resolver
 from nms.model.values import Value
+
+
+#: What yangson raises, beside its own exceptions, on some modules that are not valid YANG (no such key leaf, a type
+#: without an argument, a default where none may be).
+_STUMBLES: Final = (AttributeError, KeyError, IndexError, TypeError, ValueError)
 
 
 def load(path: Sequence[Path], modules: Sequence[str]) -> Schema:
@@ -45,8 +50,10 @@ def load(path: Sequence[Path], modules: Sequence[str]) -> Schema:
     yang_library = library.as_yangson()
     try:
         data_model = _Model(json.dumps(yang_library), [str(folder) for folder in folders])
-    except yangson_errors.YangsonException as error:
-        raise ConfigError(f"the YANG modules do not fit together: {type(error).__name__}: {error}") from error
+    except (yangson_errors.YangsonException, *_STUMBLES) as error:
+        raise ConfigError(
+            f"the YANG modules do not fit together: {type(error).__name__}: {error}; `nms model check` tells where"
+        ) from error
     return _Compiler(library, data_model).schema(tuple(map(str, folders)))
 
 

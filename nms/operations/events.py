@@ -42,8 +42,8 @@ def config_change(context: Context, tx: Transaction) -> None:
     """netconf-config-change: `running` changed."""
     edits = [{"target": format_path(c.path), "operation": _operation(c)} for c in tx.changes[:_MOST_EDITS]]
     if len(tx.changes) > _MOST_EDITS:
-        tops = {format_path(((c.path[0][0], None),)) for c in tx.changes}
-        edits = [{"target": top, "operation": "merge"} for top in sorted(tops)]
+        tops = sorted({change.path[0][0] for change in tx.changes}, key=lambda node: node.path)
+        edits = [{"target": top.path, "operation": "merge"} for top in tops]
     _publish(
         context, "netconf-config-change", {"changed-by": _changed_by(tx.author), "datastore": "running", "edit": edits}
     )

@@ -6,7 +6,6 @@ import contextlib
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ from nms.commands.partner import agree
 from nms.errors import RpcError
 from nms.federation import card
 from nms.mec import package
+from tests.federation.two_domains import free_port
 
 T = TypeVar("T")
 DEADLINE = 40.0
@@ -49,6 +49,11 @@ class Daemon:
 
     def start(self) -> None:
         """Run the daemon until it listens."""
+        self.launch()
+        self.listening()
+
+    def launch(self) -> None:
+        """Run the daemon."""
         log = self.folder / f"log-{len(self.logs)}"
         self.logs.append(log)
         with log.open("wb") as stream:
@@ -58,8 +63,12 @@ class Daemon:
                 stdout=subprocess.PIPE,
                 stderr=stream,
             )
+
+    def listening(self) -> None:
+        """Wait until it says so."""
+        assert self.process is not None
         assert self.process.stdout is not None
-        assert self.process.stdout.readline(), log.read_text()
+        assert self.process.stdout.readline(), self.logs[-1].read_text()
 
     def end(self, number: int, patience: float = 20) -> int | None:
         """Send the daemon a signal and wait for its end; its exit code."""
@@ -98,24 +107,15 @@ def until(what: str, check: Callable[[], T | None]) -> T:
     raise AssertionError(f"it did not happen within {DEADLINE:.0f} s: {what}")
 
 
-def free_port() -> int:
-    """A port that is free for TCP and UDP."""
-    while True:
-        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp, contextlib.suppress(OSError):
-            tcp.bind(("127.0.0.1", 0))
-            udp.bind(("127.0.0.1", tcp.getsockname()[1]))
-            return int(tcp.getsockname()[1])
-
-
 @contextlib.contextmanager
 def running(folder: Path, name: str) -> Iterator[Daemon]:
-    """A fresh domain's daemon."""
+    """A fresh domain's daemon, not listening yet."""
     block = f"127.{random.SystemRandom().randrange(82, 255)}.{random.SystemRandom().randrange(256)}.0/24"
     ports = init.Ports(ssh=free_port(), tls=free_port(), restconf=free_port(), dns=free_port())
     init.init(folder, now=datetime.now(UTC), domain_id=name, ports=ports, address_block=block)
     file = folder / init.CONFIG_NAME
     daemon = Daemon(name, folder, configuration.load(file), Client.of(file))
-    daemon.start()
+    daemon.launch()
     try:
         yield daemon
     finally:
@@ -136,6 +136,8 @@ def _sweep(folder: Path) -> None:
 def two(tmp_path: Path) -> Iterator[tuple[Daemon, Daemon]]:
     """A, and B that offers its zone to A; the package is on-boarded at A."""
     with running(tmp_path / "a", "a") as a, running(tmp_path / "b", "b") as b:
+        a.listening()
+        b.listening()
         cards = {daemon.id: card.of(daemon.config, daemon.folder) for daemon in (a, b)}
         agree(b.client, cards["a"], agreement="ab", role="provider", zones=["zone-1"])
         agree(a.client, cards["b"], agreement="ab", role="consumer", zones=["zone-1"])
@@ -291,5 +293,29 @@ def test_a_daemon_ends_at_once_whatever_its_partner_does(two: tuple[Daemon, Daem
     b.start()
     until("a shows that b is back", lambda: a.read("mec-federation:federation/partner=b/state").get("reachable"))
     withdraw(a, b)
+    for log in (*a.logs, *b.logs):
+        assert "Traceback" not in log.read_text()
+
+
+def test_the_consumer_comes_back_while_the_provider_is_gone(two: tuple[Daemon, Daemon]) -> None:
+    """What is known stays known; what cannot be withdrawn is listed, and given back when the provider is back."""
+    a, b = two
+    deploy(a)
+    where = until("it runs", lambda: endpoint(a))
+    b.end(signal.SIGKILL)
+    a.end(signal.SIGKILL)
+    a.start()
+    until(
+        "a says that b does not answer", lambda: a.read("mec-federation:federation/partner=b/state").get("last-error")
+    )
+    assert a.federation_state("b") == "active"
+    assert endpoint(a) == where
+    a.client.write("DELETE", DEPLOYMENT)
+    orphans = until("a lists an orphan", lambda: a.read("mec-federation:federation").get("orphan"))
+    assert [orphan["subject"] for orphan in orphans] == ["web"]
+    b.start()
+    until("b has nothing deployed", lambda: b.read(AT_B) and not b.read(AT_B).get("deployment"))
+    until("the orphan is settled", lambda: not a.read("mec-federation:federation").get("orphan"))
+    until("nobody answers there", lambda: not answers(where))
     for log in (*a.logs, *b.logs):
         assert "Traceback" not in log.read_text()

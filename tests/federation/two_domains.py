@@ -222,11 +222,19 @@ async def _domain(folder: Path, name: str, loaded: Any, **options: Any) -> Domai
     return domain
 
 
+def free_port() -> int:
+    """A port that is free for TCP and UDP, and that no outgoing connection takes meanwhile (those are above 32767)."""
+    while True:
+        port = random.SystemRandom().randrange(15000, 32768)
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp, contextlib.suppress(OSError):
+            tcp.bind(("127.0.0.1", port))
+            udp.bind(("127.0.0.1", port))
+            return port
+
+
 def _configured(folder: Path, name: str) -> Config:
     """A fresh domain's configuration; its packages' port is known before it listens, because sources name it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     block = f"127.{random.SystemRandom().randrange(82, 255)}.{random.SystemRandom().randrange(256)}.0/24"
     ports = init.Ports(ssh=0, tls=0, restconf=port, dns=0)
     init.init(folder, now=datetime.now(UTC), domain_id=name, ports=ports, address_block=block)

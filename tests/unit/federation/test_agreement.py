@@ -32,6 +32,7 @@ KNOWN = Known(answered=True, theirs=THEIRS, models_agree=True)
         (replace(TERMS, admin="suspended"), KNOWN, "suspended", "this side"),
         (TERMS, replace(KNOWN, theirs=replace(THEIRS, admin="suspended")), "suspended", "the partner"),
         (replace(TERMS, until=NOW), replace(KNOWN, live=2), "expired", "2 live"),
+        (TERMS, replace(KNOWN, theirs=replace(THEIRS, until=NOW)), "expired", "for the partner"),
         (replace(TERMS, until=NOW - HOUR, grace=HOUR), replace(KNOWN, live=1), "terminating", "grace"),
         (replace(TERMS, until=NOW - HOUR, grace=HOUR), KNOWN, "terminated", "grace"),
         (replace(TERMS, admin="terminated"), replace(KNOWN, live=1), "terminating", "this side"),

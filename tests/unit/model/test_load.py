@@ -35,6 +35,9 @@ def test_a_standard_module_loads_with_all_its_features(name: str) -> None:
         (HEAD + "leaf a { type leafref { path '/m:b'; } } }", "m", "do not fit together"),
         (HEAD + "leaf a { type nonsense; } }", "m", "do not fit together"),
         (HEAD + "list l { key k; leaf k { type string; } unique z; } }", "m", "names 'z'"),
+        (HEAD + "list l { key k; leaf z { type string; } } }", "m", "do not fit together"),
+        (HEAD + "container c { default x; } }", "m", "do not fit together"),
+        (HEAD + "leaf l { type; } }", "m", "`nms model check` tells where"),
     ],
 )
 def test_what_is_wrong_with_a_module_is_one_line(tmp_path: Path, text: str | None, wanted: str, said: str) -> None:

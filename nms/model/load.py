@@ -24,7 +24,6 @@ from nms.model.schema import Choice, Kind, Module, Must, Names, Node, Schema, Wh
 from nms.model.types import Type, compile_type, module_resolver
 from nms.model.values import Value
 
-
 #: What yangson raises, beside its own exceptions, on some modules that are not valid YANG (no such key leaf, a type
 #: without an argument, a default where none may be).
 _STUMBLES: Final = (AttributeError, KeyError, IndexError, TypeError, ValueError)

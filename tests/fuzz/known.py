@@ -52,6 +52,10 @@ def _when_on_default(error: RpcError, drawer: Drawer) -> bool:
     return any(n.defaults and n.conditional for n in drawer.nodes if n.name in seen)
 
 
+def _rounds(texts: Sequence[str]) -> bool:
+    return bool(texts) and all("floor(" in text or "ceiling(" in text for text in texts)
+
+
 def _all(texts: Sequence[str], part: str) -> bool:
     return bool(texts) and all(part in text for text in texts)
 
@@ -115,12 +119,10 @@ KNOWN: Final[tuple[Known, ...]] = (
         lambda d: not d.theirs and bool(d.ours) and all(_when_on_default(e, d.drawer) for e in d.ours),
     ),
     Known(
-        "rounding-of-nan",
+        "rounding",
         "6.4 (XPath 1.0 section 4.4)",
-        "floor() and ceiling() of NaN are NaN; libyang leaves the context node in their place",
-        lambda d: (
-            not d.theirs and bool(d.ours) and all("floor(" in e.message or "ceiling(" in e.message for e in d.ours)
-        ),
+        "floor() goes down below zero too, and NaN stays NaN; libyang cuts, and takes the context node for NaN",
+        lambda d: _rounds([*d.theirs, *(e.message for e in d.ours)]),
     ),
     Known(
         "module-of-instance-identifier",

@@ -6,8 +6,10 @@ of modules.  Nothing here knows what a finding is called.
 
 from __future__ import annotations
 
+import importlib
 import io
 import optparse
+import pkgutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +19,7 @@ from typing import Any
 import pyang.context
 import pyang.error
 import pyang.plugin
+import pyang.plugins
 import pyang.repository
 from pyang.plugins import lint
 from pyang.plugins import tree as pyang_tree
@@ -193,7 +196,9 @@ def _context(folders: Sequence[Path]) -> Any:
 @cache
 def _set_up() -> Any:
     """pyang's plug-ins and their options' defaults, and the lint functions switched on."""
-    pyang.plugin.init([])
+    # As packages: `pyang.plugin.init` would import each by its bare name, and one of them is called `restconf`.
+    for found in pkgutil.iter_modules(pyang.plugins.__path__):
+        importlib.import_module(f"pyang.plugins.{found.name}").pyang_plugin_init()
     parser = optparse.OptionParser()
     for plugin in pyang.plugin.plugins:
         plugin.add_opts(parser)

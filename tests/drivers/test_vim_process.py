@@ -49,12 +49,20 @@ def archive(path: Path, files: dict[str, str | bytes]) -> Path:
     return path
 
 
+def children() -> list[tuple[int, str]]:
+    """Process identifier and state of every child of this process."""
+    found = subprocess.run(["ps", "-o", "pid=,stat=,ppid=", "-A"], capture_output=True, text=True, check=True)
+    rows = map(str.split, found.stdout.splitlines())
+    return [(int(pid), state) for pid, state, parent in rows if int(parent) == os.getpid()]
+
+
 class Site:
     """A VIM with a state folder and a block of addresses of its own, and archives to run in it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.reported: list[Instance] = []
+        self.before = {pid for pid, _ in children()}  # of other tests in this process
         block = f"127.{random.SystemRandom().randrange(82, 255)}.{random.SystemRandom().randrange(256)}.0/24"
         self.config: dict[str, Any] = {
             "addresses": block,
@@ -85,12 +93,7 @@ class Site:
 
     def processes(self) -> list[int]:
         """Every process of every instance of this site, zombies of ours included."""
-        children = subprocess.run(["ps", "-o", "pid=,stat=,ppid=", "-A"], capture_output=True, text=True, check=True)
-        zombies = [
-            int(pid)
-            for pid, stat, parent in map(str.split, children.stdout.splitlines())
-            if stat.startswith("Z") and int(parent) == os.getpid()
-        ]
+        zombies = [pid for pid, state in children() if state.startswith("Z") and pid not in self.before]
         instances = self.folder / "state" / "instances"
         names = os.listdir(instances) if instances.is_dir() else []
         return zombies + [pid for name in names for pid in proc.marked("MEC_INSTANCE_DIR", str(instances / name))]

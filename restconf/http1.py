@@ -15,7 +15,6 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from email.utils import formatdate
 from functools import partial
 from hashlib import sha256
 from http import HTTPStatus
@@ -24,43 +23,14 @@ from typing import TypeVar
 import httptools
 
 from restconf import wsgi
-from restconf.wsgi import Answer, Application, Environ, LiveBody
+from restconf.service import Service
+from restconf.wsgi import Answer, Environ, LiveBody
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_SPARE = 0.01  # seconds that the event loop may be held by one answer
 _PIPELINE = 32  # requests of one client that may wait; above, its socket is not read
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one client may ask for.  Sizes in bytes, times in seconds.
-
-    Attributes:
-        head: request line and headers together.
-        body: request body.
-        anonymous_body: request body of a client that has not authenticated yet.
-        head_time: from the first byte of a request to the end of its headers.
-        body_rate: bytes a second that a body must keep up on average, after `body_grace`.
-        idle_time: a connection without a request.
-        send_time: a client that does not read what it asked for.
-        linger_time: how long a refused request is read to its end, so that the client sees the refusal.
-        heartbeat: pause after which a live body sends its beat.
-    """
-
-    head: int = 32 * 1024
-    body: int = 256 * 1024 * 1024
-    anonymous_body: int = 64 * 1024
-    connections: int = 1000
-    head_time: float = 10.0
-    body_grace: float = 20.0
-    body_rate: float = 1024.0
-    idle_time: float = 120.0
-    send_time: float = 60.0
-    linger_time: float = 2.0
-    heartbeat: float = 15.0
 
 
 @dataclass(slots=True)
@@ -79,49 +49,6 @@ class Message:
     version: str = "1.1"
     hosts: int = 0
     keep_alive: bool = True
-
-
-@dataclass(slots=True)
-class Service:
-    """What the connections of one listener share.
-
-    Attributes:
-        quick: (method, target, body size) -> answer it in the event loop?
-        knows: does this request (environ) come from an authenticated user?  Notes in it who that is.
-        doorman: the one thread in which passwords are checked, which is slow by design: a flood of wrong ones costs one
-            thread's share and keeps no worker.
-    """
-
-    application: Application
-    quick: Callable[[str, bytes, int], bool]
-    knows: Callable[[Environ], bool]
-    pool: ThreadPoolExecutor
-    doorman: ThreadPoolExecutor
-    loop: asyncio.AbstractEventLoop
-    limits: Limits = field(default_factory=Limits)
-    connections: set[Connection] = field(default_factory=set)
-    slow: set[str] = field(default_factory=set)  # methods whose last answer took longer than the loop can spare
-    _date: tuple[int, bytes] = (0, b"")
-
-    def date(self) -> bytes:
-        """The Date header line; formatted once a second."""
-        now = int(time.time())
-        if now != self._date[0]:
-            self._date = (now, b"Date: " + formatdate(now, usegmt=True).encode() + b"\r\n")
-        return self._date[1]
-
-    def took(self, method: str, seconds: float) -> None:
-        """Note how long an answer took; any thread.  What is quick depends on the data as much as on the request."""
-        if seconds > _SPARE:
-            self.slow.add(method)
-        else:
-            self.slow.discard(method)
-
-    def sweep(self) -> None:
-        """Hold every connection to its deadlines; called about once a second."""
-        now = self.loop.time()
-        for connection in list(self.connections):
-            connection.check(now)
 
 
 class _Refused(Exception):

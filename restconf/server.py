@@ -22,7 +22,8 @@ from nms.errors import ConfigError
 from nms.operations.request import Principal
 from restconf.app import ROOT, create_app
 from restconf.front import Core
-from restconf.http1 import Connection, Limits, Service
+from restconf.http1 import Connection
+from restconf.service import Limits, Service
 from restconf.wsgi import CLIENT_FINGERPRINT, Environ
 
 #: (user, password) -> who that is, or None.  Called in any thread: an implementation remembers what it has verified, so

@@ -7,6 +7,7 @@ canonical text, which says less than values do (the 1 and '1' of a union): they 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
@@ -24,7 +25,7 @@ from nms.model.xpath import Expressions
 Row: TypeAlias = tuple[Key, ...]
 
 
-class Index:
+class Index(ABC):
     """What one index holds: rows of the instances of one schema node.
 
     Attributes:
@@ -37,9 +38,9 @@ class Index:
         self.node = node
         self.route = tree.route(node)
 
+    @abstractmethod
     def row(self, keys: tuple[Key, ...], c: Cursor, evaluation: Evaluation) -> Row | None:
         """The row of an instance, None for none; `keys` are those of the lists on the way to it, its own included."""
-        raise NotImplementedError
 
 
 class Referrers(Index):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import orjson
 import pytest
 
-from restconf.http1 import Limits
+from restconf.service import Limits
 from tests.unit.restconf.listener import Raw, listening
 from tests.unit.restconf.recording_core import RecordingCore
 

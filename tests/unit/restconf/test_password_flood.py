@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from nms.operations.request import Principal
-from restconf.http1 import Limits
+from restconf.service import Limits
 from tests.unit.restconf.listener import Raw, listening
 from tests.unit.restconf.recording_core import RecordingCore
 

@@ -16,7 +16,7 @@ from lxml import etree
 from nms.model.schema import Schema
 from nms.notify.streams import Notification
 from restconf import sse
-from restconf.http1 import Limits
+from restconf.service import Limits
 from tests.unit.restconf.listener import Raw, listening
 from tests.unit.restconf.recording_core import EPOCH, RecordingCore
 

@@ -18,7 +18,8 @@ from nms.datastore.provider import Provider
 from nms.datastore.transaction import Transaction
 from nms.drivers import api
 from nms.errors import ConfigError
-from nms.mec import mep, mepm, vim
+from nms.mec import exposure, mep, mepm, vim, windows
+from nms.mec.agreed import Agreements
 from nms.mec.lifecycle import LifeCycle
 from nms.mec.meo import Meo
 from nms.mec.mep import Mep
@@ -34,6 +35,7 @@ from nms.mec.reference_points import Mm1, Mm2, Mm3, Mm4, Mm5, Mm6
 from nms.mec.scope import scope_of
 from nms.mec.session import SYSTEM, DataEdit, LocalSession, to_edit
 from nms.mec.session import Core as Dispatcher
+from nms.mec.tenancy import Tenancy
 from nms.mec.transfer import PackageSource, Transfers
 from nms.mec.vim import Vim
 from nms.mec.zones import OWN, UNDER_AGREEMENT
@@ -193,27 +195,37 @@ async def _assemble(
     transfers = Transfers(domain.content, source)
     vim_base, platform_base = f"{vim.VIMS}[id='{VIM}']", f"{mep.PLATFORMS}[id='{PLATFORM}']"
     manager_base = f"{mepm.MANAGERS}[id='{MANAGER}']"
+
+    async def open_window(window: windows.Window, base: str, show: exposure.Show) -> None:
+        """Let partners see, and write in, what they are shown of a block."""
+        tenancy = Tenancy(publisher, window, base, local(base), transfers, show)
+        core.store.add_provider(Agreements(tenancy.wake))
+        await _run(domain, core, tenancy, [window.path] if window.followed else [])
+
     keys, signed = config.packages.trusted_keys, config.packages.require_signature
     if "vim" in blocks:
         assert drivers is not None
         domain.vim = Vim(publisher, drivers.vim, transfers, VIM, local(vim_base), measure_interval)
         await _run(domain, core, domain.vim, [vim.VIMS])
+        await open_window(windows.RESOURCES, vim_base, exposure.resources(publisher, VIM))
     if "mep" in blocks:
         assert drivers is not None
         domain.mep = Mep(publisher, drivers.dns, drivers.data_plane, PLATFORM)
         await _run(domain, core, domain.mep, [])
+        await open_window(windows.PLATFORM, platform_base, exposure.platform(publisher, PLATFORM, local))
     if "mepm" in blocks:
         onboarding = Onboarding(publisher, transfers, keys, signed)
         platform, infrastructure = (PLATFORM, Mm5(local(platform_base))), (VIM, Mm6(local(vim_base)))
         domain.mepm = Mepm(publisher, onboarding, MANAGER, platform, infrastructure)
         domain.mm2 = Mm2(local(manager_base))
         await _run(domain, core, domain.mepm, [mepm.MANAGERS])
+        await open_window(windows.MANAGER, manager_base, exposure.manager(publisher, MANAGER))
     if "meo" in blocks:
         onboarding = Onboarding(publisher, transfers, keys, signed, notify=True)
         manager = (MANAGER, Mm3(local(manager_base))) if "mepm" in blocks else None
         vims = {VIM: Mm4(local(vim_base))} if "vim" in blocks else {}
         domain.meo = Meo(publisher, onboarding, config.domain.id, manager, vims, partners)
-        core.store.add_provider(domain.meo.agreements)
+        core.store.add_provider(Agreements(domain.meo.wake))
         domain.mm1 = Mm1(local(OWN.base))
         await _run(domain, core, domain.meo, [OWN.base, UNDER_AGREEMENT])
     if "oss" in blocks:

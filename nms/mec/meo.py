@@ -9,12 +9,10 @@ how a partner is reached.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
-from nms.datastore.transaction import Transaction
 from nms.mec import capacity
 from nms.mec.admission import Admission, requirement
 from nms.mec.lifecycle import LifeCycle, Run, Step, reverse
@@ -31,7 +29,6 @@ from nms.mec.relocation import Relocation
 from nms.mec.scope import Duty, Intent, IntentProvider, Scope
 from nms.mec.session import Members
 from nms.mec.zones import OWN, UNDER_AGREEMENT, Zones
-from nms.model.diff import Change
 
 DEPLOYMENT, RELOCATION, PACKAGE = "deployment", "relocation", "package"
 
@@ -115,12 +112,11 @@ class Meo:
             )
         }
         self.provider = IntentProvider(publisher.schema, publisher.store, duties)
-        self.agreements = _Agreements(self._wake)
 
     async def start(self) -> None:
         """Show the zones, take up what was left unfinished, and watch."""
         await self.zones.refresh()
-        self._watches = [vim.watch(lambda name, members: self._wake()) for vim in self._vims.values()]
+        self._watches = [vim.watch(lambda name, members: self.wake()) for vim in self._vims.values()]
         self.lifecycle.resume()
         for scope in (OWN, *self.zones.agreements()):
             known = {each["subject"] for each in self._publisher.entries(f"{scope.base}/operation-occurrence")}
@@ -152,10 +148,11 @@ class Meo:
 
     def refresh(self) -> None:
         """Partners, their zones or their agreements have changed.  Called in the event loop."""
-        self._wake()
+        self.wake()
         self.observation.refresh()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Zones may have changed, or who may see them.  Any thread."""
         self._loop.call_soon_threadsafe(self._refresh)
 
     def _refresh(self) -> None:
@@ -185,7 +182,7 @@ class Meo:
             self.lifecycle.begin(intent, "instantiate")
         elif _desired(old) != _desired(new):
             self.lifecycle.begin(intent, "start" if _desired(new) == "started" else "stop")
-        self._wake()
+        self.wake()
 
     def _act_relocation(self, intent: Intent) -> None:
         if intent.old is None and intent.new is not None:
@@ -361,7 +358,7 @@ class Meo:
             self._publisher.state(
                 f"{run.scope.agreement_path}/state/used", self.admission.used(run.scope), durable=False
             )
-            self._wake()
+            self.wake()
 
     def _use(self, scope: Scope, package: str) -> None:
         """Show whether a package has instances."""
@@ -373,7 +370,7 @@ class Meo:
         path = f"{scope.base}/{PACKAGE}[id='{package}']/state"
         if self._publisher.read(path) is not None:
             self._publisher.state(f"{path}/usage-state", f"mec-types:{'in-use' if used else 'not-in-use'}")
-        self._wake()
+        self.wake()
 
 
 def _demand(descriptor: Members, wish: Members, wanted: Members) -> Demand:
@@ -399,22 +396,3 @@ def _phase(entry: Members) -> str:
 
 def _desired(entry: Members) -> str:
     return str(entry.get("desired-state", "started"))
-
-
-class _Agreements:
-    """A provider that hears of changed agreements: other zones are shared."""
-
-    paths: tuple[str, ...] = ("/mec-federation:federation/partner/agreement",)
-
-    def __init__(self, changed: Any) -> None:
-        self._changed = changed
-
-    def prepare(self, changes: Sequence[Change], tx: Transaction) -> None:
-        """Agreements are the federation's business."""
-
-    def abort(self, tx: Transaction) -> None:
-        """Nothing was done."""
-
-    def apply(self, changes: Sequence[Change], tx: Transaction) -> None:
-        """Show the zones anew."""
-        self._changed()

@@ -14,7 +14,7 @@ from typing import Any
 from nms.errors import RpcError
 from nms.mec.occurrence import plain
 from nms.mec.partners import Partners
-from nms.mec.parts import SAID, Part, Parts
+from nms.mec.parts import SAID, Part, Parts, said
 from nms.mec.publisher import ALARM, Publisher
 from nms.mec.reference_points import Mm3, ReferencePoint
 from nms.mec.scope import Scope
@@ -167,7 +167,7 @@ class Observation:
             left = left or there
             error = state.get("error", {}) if there else state.get("error") or self._parts.lost(part)
             if error:
-                failure = dict(error) if scope.own else _said(error)
+                failure = dict(error) if scope.own else said(error)
             if part.id in names:
                 carried = {**names[part.id], "state": f"mec-types:{'failed' if error else 'completed'}"}
                 shown.append({**carried, **({"error": error} if error else {})})
@@ -252,9 +252,3 @@ class Observation:
         """The part that somebody below calls so."""
         found = (each for each in self._all() if each.reference == reference)
         return next((each for each in found if (each.partner, each.agreement) == key), None)
-
-
-def _said(error: Mapping[str, str]) -> Members:
-    """A failure in words for a partner."""
-    tag = error.get("error-tag", "operation-failed")
-    return {"error-tag": tag, "detail": SAID.get(tag, SAID["operation-failed"])}

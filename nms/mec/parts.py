@@ -31,6 +31,12 @@ SAID: Mapping[str, str] = {
 Within = Callable[[Occurrence], None]
 
 
+def said(error: Mapping[str, str]) -> Members:
+    """A failure (members of the grouping failure) in words for a partner."""
+    tag = error.get("error-tag", "operation-failed")
+    return {"error-tag": tag, "detail": SAID.get(tag, SAID["operation-failed"])}
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """One application instance of a deployment.
@@ -67,8 +73,8 @@ def abstract(scope: Scope) -> Iterator[None]:
     except RpcError as error:
         if scope.own:
             raise
-        said = SAID.get(error.tag, SAID["operation-failed"])
-        raise RpcError(error.tag, said, app_tag=error.app_tag) from error
+        detail = said({"error-tag": error.tag})["detail"]
+        raise RpcError(error.tag, detail, app_tag=error.app_tag) from error
 
 
 class Parts:

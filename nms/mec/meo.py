@@ -15,12 +15,13 @@ from decimal import Decimal
 
 from nms.mec import capacity
 from nms.mec.admission import Admission, requirement
+from nms.mec.carriers import Carriers, Part
 from nms.mec.lifecycle import LifeCycle, Run, Step, reverse
 from nms.mec.observation import Observation
 from nms.mec.occurrence import plain
 from nms.mec.onboarding import Onboarding, descriptor_of
 from nms.mec.partners import Partners
-from nms.mec.parts import Part, Parts, reference
+from nms.mec.parts import Parts, reference
 from nms.mec.placement import Demand, Place, choose
 from nms.mec.provisioning import Provisioning
 from nms.mec.publisher import Publisher, timestamp
@@ -53,18 +54,19 @@ class Meo:
     ) -> None:
         self._publisher = publisher
         self._onboarding = onboarding
-        provisioning = Provisioning(publisher, onboarding, manager[1] if manager is not None else None, vims, partners)
         self._domain = domain
         self._manager_id = manager[0] if manager is not None else ""
         self._manager = manager[1] if manager is not None else None
         self._vims = vims
         self._partners = partners
         self.zones = Zones(publisher, vims, partners)
-        self._parts = Parts(self._manager, lambda zone: vims[self.zones.vim_of(zone)], partners)
+        carriers = Carriers(self._manager, lambda zone: vims[self.zones.vim_of(zone)], partners)
+        self._parts = Parts(carriers, onboarding.content, partners)
+        provisioning = Provisioning(publisher, onboarding, self._manager, vims, partners, self._parts)
         self._loop = asyncio.get_running_loop()
         self._timers: dict[tuple[str, str], asyncio.TimerHandle] = {}
         self._refreshing: asyncio.Task[None] | None = None
-        self.observation = Observation(publisher, self.parts_of, self._parts, self._manager, partners, self._busy)
+        self.observation = Observation(publisher, self.parts_of, self._parts, self._manager, self._busy)
         relocation = Relocation(publisher, self._parts, self.parts_of, self.observation)
         reserved = Step("resources are reserved", self._reserve, self._release)
         carried = Step("instances run", self._instantiate, self._terminate)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,12 +39,25 @@ class _InForce:
 
 
 class Mep:
-    """The block for one entry of the list platform."""
+    """The block for one entry of the list platform.
 
-    def __init__(self, publisher: Publisher, dns: api.Dns, data_plane: api.DataPlane, id: str) -> None:
+    Args:
+        data_plane: the domain's own.
+        plane_of: gives the data plane that carries an application's traffic; None: the domain's own always does.
+    """
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        dns: api.Dns,
+        data_plane: api.DataPlane,
+        id: str,
+        plane_of: Callable[[str], api.DataPlane] | None = None,
+    ) -> None:
         self._publisher = publisher
         self._dns = dns
         self._data_plane = data_plane
+        self._plane_of = plane_of or (lambda application: data_plane)
         self._id = id
         self.scope = publisher.scope(f"{PLATFORMS}[id='{id}']")
         self._loop = asyncio.get_running_loop()
@@ -213,10 +226,10 @@ class Mep:
     async def _align_rule(self, id: str, name: str, rule: Members | None, held: dict[str, api.TrafficRule]) -> None:
         wanted = None if rule is None else traffic_rule(id, rule)
         if wanted is None:
-            await self._data_plane.deactivate(id, name)
+            await self._plane_of(id).deactivate(id, name)
             held.pop(name, None)
         elif held.get(name) != wanted:
-            await self._data_plane.activate(wanted)
+            await self._plane_of(id).activate(wanted)
             held[name] = wanted
 
     def _rule_changed(

@@ -301,6 +301,10 @@ class Tenancy:
                 cleared=alarm.get("is-cleared", False),
             )
 
+    def owner(self, name: str, inner: str) -> tuple[Scope, str] | None:
+        """Whose the entry of list `name` is that the block calls so, and what they call it; None: no partner's."""
+        return self._tenants.get((name, inner))
+
     def _owners(self, inner: str) -> Iterator[tuple[Scope, str]]:
         """Whose the entry is that the block calls so, whatever list it is in, and what they call it."""
         found = (self._tenants.get((name, inner)) for name in self._window.lists)

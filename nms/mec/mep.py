@@ -35,7 +35,7 @@ class _InForce:
     """What of an application is in force, by rule."""
 
     records: dict[str, api.DnsRecord] = field(default_factory=dict)
-    rules: dict[str, api.TrafficRule] = field(default_factory=dict)
+    rules: dict[str, tuple[api.TrafficRule, api.DataPlane]] = field(default_factory=dict)
 
 
 class Mep:
@@ -223,14 +223,20 @@ class Mep:
         zone = configuration.get("dns-zone", "").rstrip(".")
         return f"{name}.{zone}" if "." not in name and zone else name
 
-    async def _align_rule(self, id: str, name: str, rule: Members | None, held: dict[str, api.TrafficRule]) -> None:
-        wanted = None if rule is None else traffic_rule(id, rule)
-        if wanted is None:
-            await self._plane_of(id).deactivate(id, name)
-            held.pop(name, None)
-        elif held.get(name) != wanted:
-            await self._plane_of(id).activate(wanted)
-            held[name] = wanted
+    async def _align_rule(
+        self, id: str, name: str, rule: Members | None, held: dict[str, tuple[api.TrafficRule, api.DataPlane]]
+    ) -> None:
+        before = held.get(name)
+        if rule is None:
+            if before is not None:
+                await before[1].deactivate(id, name)
+                del held[name]
+            return
+        wanted = traffic_rule(id, rule)
+        if before is None or before[0] != wanted:
+            plane = self._plane_of(id) if before is None else before[1]
+            await plane.activate(wanted)
+            held[name] = wanted, plane
 
     def _rule_changed(
         self, path: str, application: str, kind: str, rule: str, state: str, error: RpcError | None = None

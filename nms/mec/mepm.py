@@ -17,7 +17,7 @@ from nms.datastore.transaction import Transaction
 from nms.errors import RpcError
 from nms.mec import capacity
 from nms.mec.lifecycle import LifeCycle, Run, Step, reverse
-from nms.mec.occurrence import plain
+from nms.mec.occurrence import TEMPORARY, plain
 from nms.mec.onboarding import Onboarding, descriptor_of, usable
 from nms.mec.places import Place, Places
 from nms.mec.publisher import Publisher
@@ -194,24 +194,29 @@ class Mepm:
         descriptor = self._descriptor(run)
         run.reasons = run.reasons or [f"{place.vim} serves the zone"]
         image = descriptor["sw-image"]
-        if place.source is not None:
+        if await place.mm6.image(image["checksum"]["value"]) is None:
             await place.mm6.add_image(image["checksum"]["value"], self._image(image, place.source), run.within)
         compute = self._compute(run.wanted, descriptor, place.zone)
         await place.mm6.allocate(_compute_id(run.subject), compute, run.within)
 
-    def _image(self, image: Mapping[str, Any], source: Callable[[str], str]) -> Members:
-        """Entry of the list image for the image of a descriptor that the infrastructure shall pull from here."""
+    def _image(self, image: Mapping[str, Any], source: Callable[[str], str] | None) -> Members:
+        """Entry of the list image for the image of a descriptor; a partner's infrastructure pulls it from here."""
         digest = image["checksum"]["value"]
         size = self._onboarding.content.path(digest).stat().st_size
-        return {"digest": digest, "size": str(size), "format": image["format"], "source": source(digest)}
+        wish = {"digest": digest, "size": str(size), "format": image["format"]}
+        return wish if source is None else wish | {"source": source(digest)}
 
     async def _take_back(self, run: Run) -> None:
-        """An image that partners were given for the package is theirs no longer."""
+        """No infrastructure holds the image of a package that is gone, unless another package has the same one."""
         descriptor = run.held.get("state", {}).get("descriptor", {})
         digest = descriptor.get("sw-image", {}).get("checksum", {}).get("value", "")
         for place in self._places.all() if digest else ():
-            if place.source is not None:
+            try:
                 await place.mm6.remove_image(digest)
+            except RpcError as error:
+                if error.app_tag == TEMPORARY:
+                    raise
+                _log.info("image %s stays at %s: %s", digest, place.vim, error)
 
     async def _release(self, run: Run) -> None:
         if (place := self._place(run)) is not None:

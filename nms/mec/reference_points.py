@@ -307,6 +307,10 @@ class Mm3(_Packages):
 class _Images(ReferencePoint):
     """Points over which software images are handed to an infrastructure manager."""
 
+    async def image(self, id: str) -> Members | None:
+        """A software image that the manager holds, with its state."""
+        return await self.session.get(f"/image[id='{id}']")
+
     async def add_image(self, id: str, image: Mapping[str, Any], progress: Progress | None = None) -> None:
         """Have the manager hold a software image (members of the list image)."""
         await self._carry_out(DataEdit(f"/image[id='{id}']", "replace", image), id, ("onboard",), progress)

@@ -97,7 +97,7 @@ class Link:
             self.round_trip = (time.monotonic() - begun) * 1000
             if self.connections != self.session.counters.connections or self.mismatch is None:
                 library = await self.session.read("/ietf-yang-library:yang-library")
-                self.mismatch = mismatches(schema, library or {}, (*_SHARED, *self.option.exposed))
+                self.mismatch = mismatches(schema, library or {}, modules_of(self.option))
                 self.domain = await self.session.read("/mec-federation:federation/domain") or {}
                 self.connections = self.session.counters.connections
             self.theirs, self.answered, self.reachable, self.error = theirs, True, True, ""
@@ -146,6 +146,11 @@ def entries_of(agreement: Members, containers: Sequence[str]) -> list[tuple[str,
         for name in INTENTS[container]
         for entry in agreement.get(container, {}).get(name, ())
     ]
+
+
+def modules_of(option: BoundaryOption) -> tuple[str, ...]:
+    """The modules whose revisions must agree under a boundary option."""
+    return (*_SHARED, *option.exposed)
 
 
 def mismatches(schema: Schema, library: Members, modules: Sequence[str]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import itertools
 import os
 import random
 import signal
@@ -167,7 +168,8 @@ class Ports:
         """
         # Below the ports that the system gives to outgoing connections: those come and go.
         others = (random.SystemRandom().randrange(15000, 32768) for _ in range(100))
-        for port in (*((wanted,) if self._first else ()), *others):
+        candidates: Iterator[int] = itertools.chain((wanted,) if self._first else (), others)
+        for port in candidates:
             with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
                 try:
                     tcp.bind(("127.0.0.1", port))

@@ -88,8 +88,8 @@ def picture(found: Results) -> str:
     panels = []
     for server, by_size in found.figures.items():
         lines = {
-            row: [(size, figures[row].value) for size, figures in sorted(by_size.items()) if row in figures]
-            for row in CURVES
+            label: [(size, figures[row].value) for size, figures in sorted(by_size.items()) if row in figures]
+            for row, label in CURVES.items()
         }
         if server != OURS_UNSYNCED:
             panels.append(plot.Panel(server, {row: points for row, points in lines.items() if points}))

@@ -207,8 +207,12 @@ ROWS: Final = {
     group: [measure.name for measure in MEASURES if measure.group == group] for group in (ONE, RATES, REST, REST_RATES)
 } | {PROCESS: ["memory after the load", RESTART, MEMORY_AFTER_RESTART]}
 
-#: The lines of the plot.
-CURVES: Final = [measure.name for measure in MEASURES if measure.curve]
+#: The lines of the plot, and how they are called there.
+CURVES: Final = {
+    measure.name: f"{measure.name}, RESTCONF" if measure.group == REST else measure.name
+    for measure in MEASURES
+    if measure.curve
+}
 
 
 def clear(session: Session) -> None:

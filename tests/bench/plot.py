@@ -1,5 +1,8 @@
 """Latency against size as an SVG picture: both axes logarithmic, a line for each operation with its name at its end.
 
+Written here, in one page: what the package index offers for it is either eleven packages with numpy among them
+(matplotlib) or names its lines in a legend beside them and cannot follow the viewer's light or dark (pygal).
+
 A panel for each server, side by side on the same axes: a line that stays level costs the same at any size.  The picture
 brings its own background and follows the viewer's preference for dark or light.  Pure.
 """
@@ -138,6 +141,6 @@ def _panel(panel: Panel, names: Sequence[str], across: _Axis, up: _Axis) -> list
         path = "L".join(f"{x:.1f} {y:.1f}" for x, y in map(place, line))
         parts.append(f'<path class="line {colour}" d="M{path}"/>')
         parts += [f'<circle class="{colour}" cx="{x:.1f}" cy="{y:.1f}" r="2"/>' for x, y in map(place, line)]
-        parts.append(f'<path class="lead {colour}" d="M{x:.1f} {y:.1f}L{_WIDTH + 12} {height:.1f}"/>')
-        parts.append(f'<text class="{colour}" x="{_WIDTH + 16}" y="{height + 4:.1f}">{escape(name)}</text>')
+        parts.append(f'<path class="lead {colour}" d="M{x:.1f} {y:.1f}L{x + 12:.1f} {height:.1f}"/>')
+        parts.append(f'<text class="{colour}" x="{x + 16:.1f}" y="{height + 4:.1f}">{escape(name)}</text>')
     return parts

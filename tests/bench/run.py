@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Final
 
 from nms.config import Store
 from tests.bench.channel import Lost
@@ -20,6 +21,11 @@ from tests.bench.server import Server
 from tests.bench.subject import Subject
 
 Say = Callable[[str], None]
+
+#: Our server, and whether it waits for its disk.
+SERVERS: Final = {OURS: True}
+if any(key.name == "sync" for key in fields(Store)):
+    SERVERS[OURS_UNSYNCED] = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +47,8 @@ def run(results: Results, sizes: Sequence[int], effort: Effort, peer: Peer | Non
     Raises:
         Lost: our server failed.  A peer that fails is told of, and goes without the rest of its figures.
     """
-    servers = [(OURS, True)]
-    if any(key.name == "sync" for key in fields(Store)):
-        servers.append((OURS_UNSYNCED, False))
     for size in sizes:
-        for name, sync in servers:
+        for name, sync in SERVERS.items():
             results.add(name, size, _ours(size, effort, folder, _teller(name, size, say), sync=sync))
         if peer is not None and size in peer.sizes:
             tell = _teller(peer.name, size, say)

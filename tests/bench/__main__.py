@@ -74,11 +74,11 @@ def _progress(line: str) -> None:
 def _measured(args: argparse.Namespace, command: Sequence[str]) -> Results:
     args.out = args.out.resolve()
     args.out.mkdir(parents=True, exist_ok=True)
-    found = Results(machine.about(args.out) | {"command": f"make bench ARGS='{shlex.join(command)}'"})
-    peer = _peer(args)
-    run.run(
-        found, args.sizes, Effort(args.runs, args.seconds), peer, args.out, lambda line: print(line, file=sys.stderr)
+    found = Results(
+        machine.about(args.out) | {"command": "make bench" + (f" ARGS='{shlex.join(command)}'" if command else "")}
     )
+    peer = _peer(args)
+    run.run(found, args.sizes, Effort(args.runs, args.seconds), peer, args.out, _progress)
     found.save(args.out / "figures.json")
     return found
 

@@ -78,8 +78,10 @@ def _measured(args: argparse.Namespace, command: Sequence[str]) -> Results:
         machine.about(args.out) | {"command": "make bench" + (f" ARGS='{shlex.join(command)}'" if command else "")}
     )
     peer = _peer(args)
-    run.run(found, args.sizes, Effort(args.runs, args.seconds), peer, args.out, _progress)
-    found.save(args.out / "figures.json")
+    try:
+        run.run(found, args.sizes, Effort(args.runs, args.seconds), peer, args.out, _progress)
+    finally:
+        found.save(args.out / "figures.json")
     return found
 
 
@@ -102,18 +104,19 @@ def main(command: Sequence[str]) -> int:
     if args.peer and not args.peer_key:
         parser().error("--peer needs --peer-key")
     try:
+        if args.write:
+            page.filled(args.write.read_text(), {"about": "", "tables": ""})  # complains now, not after minutes
         found = results.read(args.read) if args.read else _measured(args, command)
-    except Lost as error:
+        about, tables = table.about(found), table.tables(found)
+        print(f"{about}\n\n{tables}")
+        if not args.read:
+            (args.out / "latency.svg").write_text(picture(found))
+        if args.write:
+            args.write.write_text(page.filled(args.write.read_text(), {"about": about, "tables": tables}))
+            args.write.with_suffix(".svg").write_text(picture(found))
+    except (Lost, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
-    tables = table.tables(found)
-    print(f"{table.about(found)}\n\n{tables}")
-    if not args.read:
-        (args.out / "latency.svg").write_text(picture(found))
-    if args.write:
-        blocks = {"about": table.about(found), "tables": tables}
-        args.write.write_text(page.filled(args.write.read_text(), blocks))
-        args.write.with_suffix(".svg").write_text(picture(found))
     return 0
 
 

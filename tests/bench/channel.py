@@ -143,7 +143,10 @@ class TlsChannel:
         return self._socket.fileno()
 
     def write(self, data: bytes) -> None:
-        self._socket.sendall(data)
+        try:
+            self._socket.sendall(data)
+        except OSError as error:
+            raise Lost(str(error)) from None
 
     def read(self) -> bytes:
         try:

@@ -8,7 +8,7 @@ A server without what a row needs goes without its figure.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
@@ -17,7 +17,6 @@ from tests.bench import netconf, restconf
 from tests.bench.channel import Connection, Request
 from tests.bench.inventory import pick
 from tests.bench.meter import Figure, Meter
-from tests.bench.netconf import Session
 from tests.bench.subject import Subject
 
 #: Sessions or connections of the rates "together".
@@ -43,6 +42,7 @@ class Bench:
         }
         #: Where a load goes: to running at once where that can be written, else through the candidate.
         self.target = "running" if "writable-running" in self.offers else "candidate"
+        self.end_of_load = [netconf.COMMIT] if self.target == "candidate" else []
 
     def connections(self, protocol: str, count: int) -> list[Connection]:
         """That many connections of "netconf" (over SSH) or "restconf"."""
@@ -51,6 +51,12 @@ class Bench:
             opened.append(self.subject.over_ssh() if protocol == "netconf" else self.subject.over_https())
             self._stack.callback(opened[-1].close)
         return opened[:count]
+
+    def clear(self) -> None:
+        """Empty the inventory, whatever an earlier size has left there."""
+        session = self.connections("netconf", 1)[0]
+        for request in [netconf.clear(self.target), *self.end_of_load]:
+            session.check(request, session.call(request))
 
     def generation(self) -> int:
         """A number that no entry has been written with."""
@@ -133,8 +139,7 @@ def set_up(open_one: Callable[[Subject], Connection]) -> Run:
 def load(bench: Bench) -> Figure:
     """Seconds of the load, in pieces."""
     pieces = netconf.load(bench.target, bench.size)
-    end = [netconf.COMMIT] if bench.target == "candidate" else []
-    return bench.meter.once(bench.connections("netconf", 1)[0], itertools.chain(pieces, end))
+    return bench.meter.once(bench.connections("netconf", 1)[0], itertools.chain(pieces, bench.end_of_load))
 
 
 def memory(bench: Bench) -> Figure | None:
@@ -198,7 +203,7 @@ MEASURES: Final = (
     ),
 )
 
-#: Rows that only a server has which we start and stop; `server.py` measures them.
+#: Rows that only a server has that we start and stop; `run.py` measures them.
 RESTART: Final = "restart"
 MEMORY_AFTER_RESTART: Final = "memory after the restart"
 
@@ -215,31 +220,17 @@ CURVES: Final = {
 }
 
 
-def clear(session: Session) -> None:
-    """Empty a server's inventory, whatever an earlier size has left there."""
-    direct = "writable-running" in session.capabilities
-    for request in [netconf.clear("running")] if direct else [netconf.clear("candidate"), netconf.COMMIT]:
-        session.check(request, session.call(request))
-
-
-def measure(
-    subject: Subject, size: int, meter: Meter, say: Callable[[str, Figure], None], *, writes: bool = False
-) -> dict[str, Figure]:
-    """The figures of a server at a size, by row; with `writes`, of the rows that write only.
+def measure(subject: Subject, size: int, meter: Meter, *, writes: bool = False) -> Iterator[tuple[str, Figure]]:
+    """The figures of a server at a size, row by row; with `writes`, of the rows that write only.
 
     Raises:
         Lost: the server refuses what it said it can do, or is gone.
     """
-    found: dict[str, Figure] = {}
     with ExitStack() as stack:
-        session = subject.over_ssh()
-        stack.callback(session.close)
-        clear(session)
         bench = Bench(subject, size, meter, stack)
+        bench.clear()
         for row in MEASURES:
             if set(row.needs.split()) <= bench.offers and (row.writes or not writes):
                 figure = row.run(bench)
                 if figure is not None:
-                    found[row.name] = figure
-                    say(row.name, figure)
-    return found
+                    yield row.name, figure

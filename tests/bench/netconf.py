@@ -109,12 +109,16 @@ class Session(Connection):
 
     def __init__(self, channel: Channel) -> None:
         super().__init__(channel, _Chunks())
-        channel.write(_HELLO)
         hello = b""
-        while _END_OF_HELLO not in hello:
-            hello += channel.read()
-        if _BASE_1_1.encode() not in hello:
-            raise Lost(f"the server does not speak {_BASE_1_1}")
+        try:
+            channel.write(_HELLO)
+            while _END_OF_HELLO not in hello:
+                hello += channel.read()
+            if _BASE_1_1.encode() not in hello:
+                raise Lost(f"the server does not speak {_BASE_1_1}")
+        except Lost:
+            channel.close()
+            raise
         #: What it can do beyond the base: "candidate", "writable-running", "xpath", ... (RFC 6241 section 8)
         self.capabilities = frozenset(re.findall(r"capability:([a-z-]+):1", hello.decode()))
 

@@ -47,11 +47,14 @@ def read(file: Path) -> Results:
     """What `Results.save` has written.
 
     Raises:
-        OSError, ValueError, KeyError, TypeError: there is no such file, or it is another one.
+        OSError, ValueError: there is no such file, or it holds something else.
     """
-    kept = json.loads(file.read_text())
-    results = Results(kept["about"])
-    for server, by_size in kept["figures"].items():
-        for size, rows in by_size.items():
-            results.add(server, int(size), {row: Figure(**figure) for row, figure in rows.items()})
+    try:
+        kept = json.loads(file.read_text())
+        results = Results(kept["about"])
+        for server, by_size in kept["figures"].items():
+            for size, rows in by_size.items():
+                results.add(server, int(size), {row: Figure(**figure) for row, figure in rows.items()})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{file}: not figures of make bench: {error}") from None
     return results

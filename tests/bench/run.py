@@ -6,7 +6,7 @@ Ours is started afresh for each size: its memory is that size's own.  A peer run
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -49,35 +49,30 @@ def run(results: Results, sizes: Sequence[int], effort: Effort, peer: Peer | Non
     """
     for size in sizes:
         for name, sync in SERVERS.items():
-            results.add(name, size, _ours(size, effort, folder, _teller(name, size, say), sync=sync))
+            _take(results, name, size, _ours(size, effort, folder, sync=sync), say)
         if peer is not None and size in peer.sizes:
-            tell = _teller(peer.name, size, say)
+            meter = Meter(effort, peer.subject.processes)
             try:
-                results.add(peer.name, size, measure(peer.subject, size, Meter(effort, peer.subject.processes), tell))
+                _take(results, peer.name, size, measure(peer.subject, size, meter), say)
             except Lost as error:
                 say(f"{peer.name} at {size:,}: {error}")
 
 
-def _teller(name: str, size: int, say: Say) -> Callable[[str, Figure], None]:
-    return lambda row, figure: say(f"{name} at {size:,}: {row}: {figure.value:.4g} {figure.unit}")
+def _take(results: Results, name: str, size: int, figures: Iterable[tuple[str, Figure]], say: Say) -> None:
+    """Keep each figure as soon as it is there."""
+    for row, figure in figures:
+        results.add(name, size, {row: figure})
+        say(f"{name} at {size:,}: {row}: {figure.value:.4g} {figure.unit}")
 
 
-def _ours(
-    size: int, effort: Effort, folder: Path, tell: Callable[[str, Figure], None], *, sync: bool
-) -> dict[str, Figure]:
+def _ours(size: int, effort: Effort, folder: Path, *, sync: bool) -> Iterator[tuple[str, Figure]]:
     with ExitStack() as stack:
         place = stack.enter_context(tempfile.TemporaryDirectory(dir=folder))
         server = Server(Path(place), sync=sync)
         stack.callback(server.stop)
         server.start()
-        subject = server.subject()
-        found = measure(subject, size, Meter(effort, subject.processes), tell, writes=not sync)
+        yield from measure(server.subject(), size, Meter(effort, server.processes), writes=not sync)
         if sync:
             server.stop()
-            found[RESTART] = Figure(server.start(), "s")
-            processes = server.subject().processes
-            assert processes is not None
-            found[MEMORY_AFTER_RESTART] = Figure(processes.memory(), "MB")
-            for row in (RESTART, MEMORY_AFTER_RESTART):
-                tell(row, found[row])
-        return found
+            yield RESTART, Figure(server.start(), "s")
+            yield MEMORY_AFTER_RESTART, Figure(server.processes.memory(), "MB")

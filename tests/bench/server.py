@@ -105,13 +105,18 @@ class Server:
             self._process.communicate()
             self._process = None
 
-    def subject(self) -> Subject:
-        """Where and as what it runs now."""
+    @property
+    def processes(self) -> Processes:
+        """What it runs as now."""
         assert self._process is not None
+        return Processes([self._process.pid])
+
+    def subject(self) -> Subject:
+        """Where it listens now."""
         ssh, tls, restconf = self._ports
         return Subject(
             SshLogin(_HOST, ssh, _USER, self._folder / "id"),
-            Processes([self._process.pid]),
+            self.processes,
             Listener(_HOST, tls, self._context),
             Listener(_HOST, restconf, self._context),
         )

@@ -135,3 +135,18 @@ def test_a_reply_is_checked_across_chunks() -> None:
     session = Session(Said())  # type: ignore[arg-type]
     assert session.capabilities == {"xpath"}
     session.check(Request(b"", b"app-0000012"), b"\n#12\n<name>app-00\n#16\n00012</name></a>\n##\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("--read {0}/none", "No such file"),
+        ("--read {0}/other", "not figures of make bench"),
+        ("--sizes 20 --write {0}/other", "no block"),
+    ],
+)
+def test_what_is_wrong_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, said: str) -> None:
+    (tmp_path / "other").write_text("[]")
+    assert main([*command.format(tmp_path).split(), "--out", str(tmp_path)]) == 1
+    assert said in capsys.readouterr().err
+    assert (tmp_path / "other").read_text() == "[]"

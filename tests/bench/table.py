@@ -31,9 +31,13 @@ def cell(figure: Figure | None) -> str:
 
 
 def growth(figures: Sequence[Figure | None]) -> str:
-    """The figure at the largest size by that at the smallest."""
-    known = [figure.value for figure in figures if figure is not None]
-    return f"× {number(known[-1] / known[0])}" if len(known) > 1 and known[0] else _ABSENT
+    """The figure at the largest size by that at the smallest, and the same of the CPU time."""
+    known = [figure for figure in figures if figure is not None]
+    if len(known) < 2:
+        return _ABSENT
+    first, last = known[0], known[-1]
+    said = f"× {number(last.value / first.value)}"
+    return f"{said} (× {number(last.cpu_ms / first.cpu_ms)})" if first.cpu_ms and last.cpu_ms else said
 
 
 def table(results: Results, rows: Sequence[str]) -> list[str]:

@@ -209,8 +209,10 @@ MEMORY_AFTER_RESTART: Final = "memory after the restart"
 
 #: The rows of the report, by group.
 ROWS: Final = {
-    group: [measure.name for measure in MEASURES if measure.group == group] for group in (ONE, RATES, REST, REST_RATES)
-} | {PROCESS: ["memory after the load", RESTART, MEMORY_AFTER_RESTART]}
+    group: [measure.name for measure in MEASURES if measure.group == group]
+    for group in (ONE, RATES, REST, REST_RATES, PROCESS)
+}
+ROWS[PROCESS] += [RESTART, MEMORY_AFTER_RESTART]
 
 #: The lines of the plot, and how they are called there.
 CURVES: Final = {

@@ -4,7 +4,8 @@
 #   make test [ARGS=...]     the whole test suite, in parallel and in random order (ARGS goes to pytest)
 #   make check               style, types, import contracts, YANG
 #   make fuzz [ARGS='--cases 100000 --seed 1 --seconds 3600']   random models and data, our verdicts beside libyang's
-#   make bench | bindings | lock | clean
+#   make bench [ARGS='--sizes 100,1000000 --write docs/performance.md']   what operations cost against size (docs/performance.md)
+#   make bindings | lock | clean
 
 SHELL       := /bin/bash
 .SHELLFLAGS := -euo pipefail -c

@@ -111,6 +111,10 @@ class Guard:
 
     # ------------------------------------------------------------ reading
 
+    def sees_all(self, principal: Principal) -> bool:
+        """May `principal` read whatever there is?"""
+        return self.view(principal).sees_all(self.schema.root)
+
     def may_read(self, principal: Principal, path: InstancePath) -> bool:
         """May `principal` know whether there is an instance at `path`?"""
         return self.view(principal).may_read(path)

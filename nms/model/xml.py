@@ -67,10 +67,11 @@ def encode_instance(path: InstancePath, value: Value) -> bytes:
 
 
 def _children(node: Node, value: Value, out: list[bytes]) -> None:
-    for key in node.keys:
+    keys = node.keys
+    for key in keys:
         _encode_leaf(key, value[key.index], out)
     for child, held in zip(node.children, value, strict=True):
-        if held is not None and child not in node.keys:
+        if held is not None and child not in keys:
             _ENCODERS[child.kind](child, held, out)
 
 
@@ -83,9 +84,10 @@ def _encode_leaf_list(node: Node, values: Value, out: list[bytes]) -> None:
 
 
 def _encode_container(node: Node, value: Value, out: list[bytes]) -> None:
-    out.append(start(node).encode())
+    opening, closing = codegen.of(node).xml_tags
+    out.append(opening)
     _children(node, value, out)
-    out.append(end(node).encode())
+    out.append(closing)
 
 
 def _encode_list(node: Node, held: entries.Entries, out: list[bytes]) -> None:

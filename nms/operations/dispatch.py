@@ -130,7 +130,7 @@ class Core:
         """What NACM judges the execution of; RESTCONF's methods on data are no rpcs (RFC 8341 section 3.2)."""
         if isinstance(wanted, request.Invoke):
             return wanted.node, wanted.path
-        if isinstance(wanted, request.Get | request.EditConfig) and not monitor.is_netconf(session):
+        if isinstance(wanted, (request.Get, request.EditConfig)) and not monitor.is_netconf(session):
             return None, ()
         return self.schema.rpcs.get(wanted.rpc), ()
 

@@ -1,7 +1,7 @@
 """Requests and replies: the one shape in which every front end asks the core for something.
 
-NETCONF (RFC 6241) and RESTCONF (RFC 8040) are translated to these dataclasses; `operations.dispatch` maps each class to
-its handler.  Nothing here knows XML framing, HTTP, sockets or clocks.
+NETCONF (RFC 6241) and RESTCONF (RFC 8040) are translated to these classes; `operations.dispatch` maps each to its
+handler.  Nothing here knows XML framing, HTTP, sockets or clocks.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar, Literal, NamedTuple, TypeAlias
 
 from lxml import etree
 
@@ -69,10 +69,15 @@ class SubtreeFilter:
 
 @dataclass(frozen=True, slots=True)
 class XPathFilter:
-    """RFC 6241 section 8.9: `select` with the prefix -> namespace URI map in scope."""
+    """RFC 6241 section 8.9: `select` with the prefix -> namespace URI map in scope.
+
+    Attributes:
+        path: what `nms.model.xpath_instance.path` says of `select`, where it was asked: that costs a look-up only.
+    """
 
     select: str
     namespaces: Mapping[str, str]
+    path: InstancePath | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +100,7 @@ class Precondition:
     if_unmodified_since: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Get:
+class Get(NamedTuple):
     """<get> (datastore operational), <get-config>, <get-data>, RESTCONF GET.
 
     A PathFilter to an instance that does not exist is an RpcError invalid-value with status 404.
@@ -266,8 +270,7 @@ Request: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """What comes back.
 
     Attributes:

@@ -1,20 +1,23 @@
 """<get>, <get-config>, <get-data> and RESTCONF GET (RFC 6241 sections 7.1, 7.7; RFC 8526; RFC 8040 section 4.3).
 
-NACM prunes before any filter looks, so that no filter can tell what is hidden; only the narrowing to one instance path
-comes first, as it can say nothing but whether that instance exists.
+NACM prunes before any filter looks, so that no filter can tell what is hidden; only the narrowing by paths and keys
+comes first, so that what is not asked for need not be pruned.  The filter looks again at what pruning has left.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from nms.errors import RpcError
-from nms.model import defaults, entries, select, tree, xpath
+from nms.model import defaults, entries, select, subtree, tree, xpath
 from nms.model.path import InstancePath, format_path
 from nms.model.schema import Node
 from nms.model.values import Value
 from nms.operations.context import Context
 from nms.operations.request import Filter, Get, PathFilter, Reply, Session, SubtreeFilter, XPathFilter
+
+_Shape: TypeAlias = Callable[[Value], Value]
 
 
 def get(context: Context, session: Session, request: Get) -> Reply:
@@ -27,27 +30,57 @@ def get(context: Context, session: Session, request: Get) -> Reply:
             default in use of a leaf exists, and so does a container without presence below a parent that exists.
     """
     schema, guard = context.schema, context.guard
-    path = request.filter.path if isinstance(request.filter, PathFilter) else ()
-    etag, changed = guard.version(request.datastore, path)
+    wanted, mode = request.filter, request.with_defaults
+    path = wanted.path if isinstance(wanted, PathFilter) else ()
+    # A client's filter makes no resource, so what it selects has no entity-tag.
+    tagged = wanted is None or isinstance(wanted, PathFilter)
+    etag, changed = guard.version(request.datastore, path) if tagged else ("", None)
+    narrow, choose = _selection(context, wanted)
+    spared = bool(path) or (mode is None and not guard.sees_all(session.principal))
 
     def shape(root: Value) -> Value:
-        if path:
-            root = select.path(schema, root, path)
-        if request.with_defaults is not None:
-            mode = request.with_defaults
+        if spared:
+            root = narrow(root)
+        if mode is not None:
             root = _within(schema.root, root, path, lambda node, value: defaults.apply(node, value, mode))
         return root
 
-    root = guard.read(session.principal, request.datastore, _wanted(request.filter), shape)
+    reach = _reach(wanted) if request.datastore == "operational" else None
+    root = guard.read(session.principal, request.datastore, reach, shape)
     if path and tree.get(root, path) is None:
         root = _unwritten(context, session, request.datastore, path, root)
-    if request.content != "all":
+    if request.content == "nonconfig" or (request.content == "config" and request.datastore == "operational"):
         root = select.content(schema.root, root, request.content)
-    root = _filter(context, root, request.filter)
+    root = choose(root)
     if request.depth is not None:
         levels = request.depth
         root = _within(schema.root, root, path, lambda node, value: select.depth(node, value, levels))
     return Reply(schema.root, root, etag=etag, last_modified=changed)
+
+
+def _selection(context: Context, wanted: Filter | None) -> tuple[_Shape, _Shape]:
+    """How a filter narrows the root of a datastore before pruning, and what it selects of it after."""
+    schema = context.schema
+    match wanted:
+        case SubtreeFilter(element):
+            selection = subtree.compile(schema.root, element)
+            return selection.narrow, selection.of
+        case XPathFilter(path=way) if way is not None:
+            return (lambda root: select.path(schema, root, way),) * 2
+        case XPathFilter(expression, namespaces):
+            return _all, lambda root: select.xpath(schema, root, expression, namespaces)
+        case PathFilter(path, fields) if fields:
+            return (
+                lambda root: select.path(schema, root, path),
+                lambda root: _within(schema.root, root, path, lambda node, value: select.fields(node, value, fields)),
+            )
+        case PathFilter(path):
+            return lambda root: select.path(schema, root, path), _all
+    return _all, _all
+
+
+def _all(root: Value) -> Value:
+    return root
 
 
 def _unwritten(context: Context, session: Session, datastore: str, path: InstancePath, root: Value) -> Value:
@@ -65,17 +98,6 @@ def _unwritten(context: Context, session: Session, datastore: str, path: Instanc
     raise RpcError("invalid-value", "there is no such instance", type="protocol", path=where, status=404)
 
 
-def _filter(context: Context, root: Value, wanted: Filter | None) -> Value:
-    match wanted:
-        case SubtreeFilter(element):
-            return select.subtree(context.schema, root, element)
-        case XPathFilter(expression, namespaces):
-            return select.xpath(context.schema, root, expression, namespaces)
-        case PathFilter(path, fields) if fields:
-            return _within(context.schema.root, root, path, lambda node, value: select.fields(node, value, fields))
-    return root
-
-
 def _within(root_node: Node, root: Value, path: InstancePath, change: Callable[[Node, Value], Value]) -> Value:
     """`root` with `change` done to the instance at `path`, or to each entry when it is a whole list."""
     if not path:
@@ -90,13 +112,13 @@ def _within(root_node: Node, root: Value, path: InstancePath, change: Callable[[
     return tree.put(root_node, root, path, change(node, held))
 
 
-def _wanted(wanted: Filter | None) -> Callable[[Sequence[Node]], bool] | None:
+def _reach(wanted: Filter | None) -> Callable[[Sequence[Node]], bool] | None:
     """Which computed state a filter can reach, by the first nodes of its route; None = all."""
     match wanted:
-        case PathFilter(path) if path:
-            nodes = [node for node, _ in path]
-            return lambda route: all(a is b for a, b in zip(nodes, route, strict=False))
         case SubtreeFilter(element):
             tags = {child.tag for child in element}
             return lambda route: route[0].tag in tags or route[0].name in tags
+        case PathFilter(path=path) | XPathFilter(path=path) if path:
+            nodes = [node for node, _ in path]
+            return lambda route: all(a is b for a, b in zip(nodes, route, strict=False))
     return None

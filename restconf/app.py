@@ -18,6 +18,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from nms.errors import RpcError, RpcErrors
 from restconf import data, errors, files, media, operations, sse
 from restconf.front import Authenticate, Core, Front
+from restconf.service import Limits
 from restconf.wsgi import Environ
 
 log = logging.getLogger(__name__)
@@ -41,14 +42,18 @@ class _NoSession(SessionInterface):
         return {}
 
 
-def create_app(core: Core, authenticate: Authenticate) -> Flask:
-    """The application over `core`; `authenticate` tells from a WSGI environ who asks, None for nobody known."""
+def create_app(core: Core, authenticate: Authenticate, *, most: int = Limits().answer) -> Flask:
+    """The application over `core`; `authenticate` tells from a WSGI environ who asks, None for nobody known.
+
+    Args:
+        most: bytes of data in one answer.
+    """
     app = Flask("restconf", static_folder=None)
     app.session_interface = _NoSession()
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # an empty key may stand between two slashes
     app.url_map.converters["rest"] = data.RestOfPath
-    front = Front(core, authenticate)
+    front = Front(core, authenticate, most)
     app.extensions["restconf"] = front
 
     @app.before_request

@@ -109,7 +109,7 @@ class _DataResource:
             content = body.encode_datastore(self.schema.root, root, encoding)
         else:
             content = body.encode_instance(path, self._found(root, path), encoding)
-        return Response(content, headers=headers, content_type=MEDIA_TYPE[encoding])
+        return Response(self.front.bounded(content), headers=headers, content_type=MEDIA_TYPE[encoding])
 
     def _read(self, environ: Environ, path: InstancePath, query: Query) -> Reply:
         wanted = Get(

@@ -28,7 +28,8 @@ def blueprint(front: Front) -> Blueprint:
     def listing() -> Response:
         parse_query(request.environ["QUERY_STRING"], request.environ["REQUEST_METHOD"], "other")
         encoding = media.accepted(request.environ.get("HTTP_ACCEPT"))
-        rpcs = [node for _, node in sorted(front.schema.rpcs.items())]
+        # NETCONF's own operations are not among those that RESTCONF can call (RFC 8040 section 3.3.2)
+        rpcs = [node for _, node in sorted(front.schema.rpcs.items()) if front.core.serves(node)]
         return Response(_list_json(rpcs) if encoding == "json" else _list_xml(rpcs), content_type=MEDIA_TYPE[encoding])
 
     def operation(name: str) -> Response:

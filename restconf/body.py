@@ -14,7 +14,8 @@ import orjson
 from lxml import etree
 
 from nms.errors import RpcError
-from nms.model import entries, json, xml
+from nms.model import annotated, entries, json, tree, xml
+from nms.model.annotated import Basis
 from nms.model.path import InstancePath, format_path
 from nms.model.schema import Node, Schema
 from nms.model.values import Key, Value
@@ -43,28 +44,35 @@ def decode_child(parent: InstancePath, schema: Schema, encoding: Encoding, body:
     Raises:
         RpcError: malformed-message, or what the codecs raise, with the path.
     """
-    holder = parent[-1][0] if parent else schema.root
     if encoding == "json":
-        name, member = _only_member(read_json(body))
+        return child_of(parent, schema, read_json(body))
+    wrapper = read_xml(body).getparent()
+    assert wrapper is not None
+    return child_of(parent, schema, wrapper)
+
+
+def child_of(parent: InstancePath, schema: Schema, held: Any) -> Instance:
+    """As `decode_child`, of what is `held` in an XML element, or in a JSON object."""
+    holder = parent[-1][0] if parent else schema.root
+    if not isinstance(held, etree._Element):
+        name, member = only_member(held)
         node, value = json.decode_member(holder, name, member, parent)
-    else:
-        element = read_xml(body)
-        wrapper = element.getparent()
-        assert wrapper is not None
-        slots = _below(parent, holder, wrapper)
-        node = holder.by_tag[str(element.tag)]
-        value = slots[node.index]
-    return _single(node, value, parent)
+        return _single(node, value, parent)
+    if len(held) != 1:
+        raise _malformed(f"there must be one data node, not {len(held)}")
+    slots = _below(parent, holder, held)
+    node = holder.by_tag[str(held[0].tag)]
+    return _single(node, slots[node.index], parent)
 
 
 def decode_datastore(schema: Schema, encoding: Encoding, body: bytes) -> Value:
     """The root value of a body for the datastore resource, ``ietf-restconf:data``."""
     if encoding == "json":
-        name, member = _only_member(read_json(body))
-        _expect(name, "ietf-restconf:data")
+        name, member = only_member(read_json(body))
+        expect(name, "ietf-restconf:data")
         return json.decode(schema.root, member)
     element = read_xml(body)
-    _expect(str(element.tag), f"{{{RESTCONF_NS}}}data")
+    expect(str(element.tag), f"{{{RESTCONF_NS}}}data")
     return xml.decode(schema.root, element)
 
 
@@ -76,11 +84,11 @@ def decode_input(operation: Node, encoding: Encoding | None, body: bytes) -> Val
     if encoding is None:
         return json.decode(node, {})
     if encoding == "json":
-        name, member = _only_member(read_json(body))
-        _expect(name, f"{operation.module}:input")
+        name, member = only_member(read_json(body))
+        expect(name, f"{operation.module}:input")
         return json.decode(node, member)
     element = read_xml(body)
-    _expect(str(element.tag), f"{{{operation.namespace}}}input")
+    expect(str(element.tag), f"{{{operation.namespace}}}input")
     return xml.decode(node, element)
 
 
@@ -92,15 +100,20 @@ def encode_output(operation: Node, node: Node, value: Value, encoding: Encoding)
     return _element("output", operation.namespace, xml.encode(node, value))
 
 
-def encode_datastore(root: Node, value: Value, encoding: Encoding) -> bytes:
-    """The datastore resource."""
+def encode_datastore(root: Node, value: Value, encoding: Encoding, basis: Basis | None = None) -> bytes:
+    """The datastore resource; with `basis`, that of the root, annotated."""
     if encoding == "json":
-        return orjson.dumps({"ietf-restconf:data": json.encode(root, value)})
-    return _element("data", RESTCONF_NS, xml.encode(root, value))
+        members = json.encode(root, value) if basis is None else annotated.to_json(root, value, basis)
+        return orjson.dumps({"ietf-restconf:data": members})
+    content = xml.encode(root, value) if basis is None else annotated.to_xml(root, value, basis)
+    return _element("data", RESTCONF_NS, content)
 
 
-def encode_instance(path: InstancePath, value: Value, encoding: Encoding) -> bytes:
+def encode_instance(path: InstancePath, value: Value, encoding: Encoding, basis: Basis | None = None) -> bytes:
     """One data resource; with a last step without key also a whole list, in XML only when it has one entry.
+
+    Args:
+        basis: of the root; annotates.
 
     Raises:
         RpcError: invalid-value (RFC 8040 section 4.3): XML cannot hold several instances.
@@ -108,6 +121,10 @@ def encode_instance(path: InstancePath, value: Value, encoding: Encoding) -> byt
     node, key = path[-1]
     if encoding == "json":
         content: Any
+        if basis is not None:
+            found = [((node, key), value)] if key is not None else tree.members(node, value)
+            name = f"{node.module}:{node.name}"
+            return orjson.dumps(annotated.member_json(name, node, found, basis.at(path[:-1])))
         if key is None:
             content = json.encode_value(node, value)
         elif node.kind == "list":
@@ -117,7 +134,10 @@ def encode_instance(path: InstancePath, value: Value, encoding: Encoding) -> byt
         return orjson.dumps({f"{node.module}:{node.name}": content})
     if key is None and node.kind in ("list", "leaf-list"):
         key, value = _only_instance(node, value)
-    text = xml.encode_instance(((node, key),), value)
+    if basis is not None:
+        text = annotated.element_xml(node, value, basis.at((*path[:-1], (node, key))))
+    else:
+        text = xml.encode_instance(((node, key),), value)
     start = f"<{node.name}".encode()
     if text.startswith(start + b' xmlns="'):
         return text
@@ -152,7 +172,8 @@ def _single(node: Node, value: Value | None, parent: InstancePath) -> Instance:
     return Instance(node, *found[0])
 
 
-def _only_member(document: Any) -> tuple[str, Any]:
+def only_member(document: Any) -> tuple[str, Any]:
+    """The one member of a JSON object, whose name must be qualified."""
     if not isinstance(document, dict) or len(document) != 1:
         raise _malformed("the body must be a JSON object with one member")
     ((name, member),) = document.items()
@@ -171,7 +192,8 @@ def _below(base: InstancePath, node: Node, element: etree._Element) -> Value:
         raise
 
 
-def _expect(name: str, wanted: str) -> None:
+def expect(name: str, wanted: str) -> None:
+    """Is a body what was `wanted`?"""
     if name != wanted:
         raise _malformed(f"the body must be {wanted}, not {name}")
 

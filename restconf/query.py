@@ -29,6 +29,7 @@ class Query:
     start_time: datetime | None = None
     stop_time: datetime | None = None
     with_defaults: WithDefaults | None = None
+    with_origin: bool = False
 
 
 def parse_query(text: str, method: str, resource: Resource) -> Query:
@@ -91,6 +92,12 @@ def _time(text: str) -> datetime:
     return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
 
 
+def _nothing(text: str) -> bool:
+    if text:
+        raise ValueError("it takes no value")
+    return True
+
+
 def _some(text: str) -> str:
     if not text:
         raise ValueError("it is empty")
@@ -110,7 +117,8 @@ _PARAMETERS: Final[Mapping[str, _Parameter]] = {
     "content": _Parameter("data", _READ, _one_of("all", "config", "nonconfig")),
     "depth": _Parameter("data", _READ, _depth),
     "fields": _Parameter("data", _READ, _some),
-    "with-defaults": _Parameter("data", _READ, _one_of("report-all", "trim", "explicit")),
+    "with-defaults": _Parameter("data", _READ, _one_of("report-all", "report-all-tagged", "trim", "explicit")),
+    "with-origin": _Parameter("data", _READ, _nothing),
     "insert": _Parameter("data", _INSERT, _one_of("first", "last", "before", "after")),
     "point": _Parameter("data", _INSERT, _some),
     "filter": _Parameter("stream", _READ, _some),

@@ -13,7 +13,7 @@ from typing import Final
 from xml.sax.saxutils import escape
 
 from nms.errors import YANG_INFO, RpcError
-from nms.model import tree, xml
+from nms.model import annotated, tree, xml
 from nms.model.path import InstancePath
 from nms.model.schema import Module, Node
 from nms.model.values import Value
@@ -48,7 +48,7 @@ def reply(envelope: Envelope, operation: str, answer: Reply) -> bytes:
         if answer.text is not None:
             body = _text(answer.text).encode()
         else:
-            body = b"" if answer.node is None or answer.data is None else xml.encode(answer.node, answer.data)
+            body = _content(answer)
         declared = b"" if envelope.default and namespace == NETCONF else b' xmlns="%b"' % namespace.encode()
         body = b"<data%b>%b</data>" % (declared, body)
     else:
@@ -56,6 +56,14 @@ def reply(envelope: Envelope, operation: str, answer: Reply) -> bytes:
         if not body:  # RFC 7950 section 7.14.4: no output parameters are returned
             body = b"<ok/>" if envelope.default else b'<ok xmlns="%b"/>' % NETCONF.encode()
     return b"%b%b%b" % (envelope.start.encode(), body, envelope.end.encode())
+
+
+def _content(answer: Reply) -> bytes:
+    if answer.node is None or answer.data is None:
+        return b""
+    if answer.basis is not None:
+        return annotated.to_xml(answer.node, answer.data, answer.basis)
+    return xml.encode(answer.node, answer.data)
 
 
 def error_reply(envelope: Envelope, errors: Iterable[RpcError], modules: Mapping[str, Module]) -> bytes:

@@ -331,7 +331,7 @@ def _time(element: etree._Element | None) -> datetime | None:
     NMDA,
     "get-data",
     required=("datastore",),
-    optional=("subtree-filter", "xpath-filter", "config-filter", "max-depth", "with-defaults"),
+    optional=("subtree-filter", "xpath-filter", "config-filter", "max-depth", "with-defaults", "with-origin"),
 )
 def _get_data(_: Context, given: Parameters) -> Request:
     subtree, xpath = given.get("subtree-filter"), given.get("xpath-filter")
@@ -354,6 +354,7 @@ def _get_data(_: Context, given: Parameters) -> Request:
         content=content,
         depth=None if depth in (None, "unbounded") else number(given["max-depth"], 1, 65535),
         with_defaults=_with_defaults(given, "with-defaults"),
+        with_origin=given.get("with-origin") is not None,
         rpc=("ietf-netconf-nmda", "get-data"),
     )
 

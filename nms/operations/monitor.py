@@ -24,7 +24,7 @@ _LIBRARY: Final = "ietf-yang-library"
 _DATASTORES: Final = ("running", "candidate", "startup", "operational", "intended")
 
 _YANG_1_1: Final = re.compile(r"""^\s*yang-version\s+["']?1\.1["']?\s*;""", re.MULTILINE)
-_WITH_DEFAULTS: Final = "basic-mode=explicit&also-supported=report-all,trim"
+_WITH_DEFAULTS: Final = "basic-mode=explicit&also-supported=report-all,report-all-tagged,trim"
 
 
 def netconf_capabilities(schema: Schema) -> list[str]:
@@ -68,9 +68,13 @@ def _version_1_modules(schema: Schema) -> list[str]:
 
 
 def restconf_capabilities() -> list[str]:
-    """The capability URIs of RFC 8040 section 9.1.1."""
+    """The capability URIs of RFC 8040 section 9.1.1, RFC 8072 and RFC 8527."""
     capability = "urn:ietf:params:restconf:capability"
-    names = ("depth", "fields", "filter", "replay", "with-defaults")
+    names = (
+        *("depth", "fields", "filter", "replay", "with-defaults"),
+        "yang-patch",  # RFC 8072 section 4.3
+        *("with-operational-defaults", "with-origin"),  # RFC 8527 section 3.2
+    )
     return [f"{capability}:defaults:1.0?basic-mode=explicit", *(f"{capability}:{name}:1.0" for name in names)]
 
 

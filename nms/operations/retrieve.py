@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from nms.errors import RpcError
 from nms.model import defaults, entries, select, tree, xpath
+from nms.model.annotated import Basis
 from nms.model.path import InstancePath, format_path
 from nms.model.schema import Node
 from nms.model.values import Value
@@ -23,18 +24,26 @@ def get(context: Context, session: Session, request: Get) -> Reply:
     Depth counts from the instance of a PathFilter, else from the root, which is level 1.
 
     Raises:
-        RpcError: invalid-value with status 404; the instance of a PathFilter does not exist (or is hidden).  The
+        RpcError: invalid-value; with_origin is for operational only (RFC 8526 section 3.1.1).  With status 404; the instance of a PathFilter does not exist (or is hidden).  The
             default in use of a leaf exists, and so does a container without presence below a parent that exists.
     """
     schema, guard = context.schema, context.guard
     path = request.filter.path if isinstance(request.filter, PathFilter) else ()
+    if request.with_origin and request.datastore != "operational":
+        raise RpcError("invalid-value", "with-origin is for operational only", type="protocol")
     etag, changed = guard.version(request.datastore, path)
+    explicit: Value | None = None
 
     def shape(root: Value) -> Value:
+        nonlocal explicit
+        explicit = root
         if path:
             root = select.path(schema, root, path)
         if request.with_defaults is not None:
-            mode = request.with_defaults
+            mode = "report-all" if request.with_defaults == "report-all-tagged" else request.with_defaults
+            node = path[-1][0] if path else schema.root
+            if node.kind == "container" and tree.get(root, path) is None and _in_use(context, request.datastore, path):
+                root = tree.put(schema.root, root, path, defaults.apply(node, node.blank, mode))
             root = _within(schema.root, root, path, lambda node, value: defaults.apply(node, value, mode))
         return root
 
@@ -47,7 +56,12 @@ def get(context: Context, session: Session, request: Get) -> Reply:
     if request.depth is not None:
         levels = request.depth
         root = _within(schema.root, root, path, lambda node, value: select.depth(node, value, levels))
-    return Reply(schema.root, root, etag=etag, last_modified=changed)
+    tagged = request.with_defaults == "report-all-tagged"
+    basis = None
+    if tagged or request.with_origin:
+        intended = guard.store.root("intended") if request.with_origin else None
+        basis = Basis(explicit, intended, tagged, request.with_origin)
+    return Reply(schema.root, root, basis, etag=etag, last_modified=changed)
 
 
 def _unwritten(context: Context, session: Session, datastore: str, path: InstancePath, root: Value) -> Value:
@@ -55,14 +69,20 @@ def _unwritten(context: Context, session: Session, datastore: str, path: Instanc
 
     What is in use without being written is what XPath sees (RFC 7950 section 6.4.1), choices and `when` included.
     """
-    schema, guard = context.schema, context.guard
     node, where = path[-1][0], format_path(path)
-    prefixes = {module.name: module.namespace for module in schema.modules.values()}
-    if guard.may_read(session.principal, path) and node.kind in ("container", "leaf", "leaf-list"):
-        seen = xpath.compile_text(schema, where, prefixes).nodeset(guard.store.root(datastore))
-        if path[-1][1] is None and any(found[:-1] == path[:-1] for found in seen):
-            return root if node.kind == "container" else tree.put(schema.root, root, path, node.default)
+    if context.guard.may_read(session.principal, path) and _in_use(context, datastore, path):
+        return root if node.kind == "container" else tree.put(context.schema.root, root, path, node.default)
     raise RpcError("invalid-value", "there is no such instance", type="protocol", path=where, status=404)
+
+
+def _in_use(context: Context, datastore: str, path: InstancePath) -> bool:
+    """Is there, written or not, an instance at `path` as far as XPath sees?"""
+    node, key = path[-1]
+    if key is not None or node.kind not in ("container", "leaf", "leaf-list"):
+        return False
+    prefixes = {module.name: module.namespace for module in context.schema.modules.values()}
+    seen = xpath.compile_text(context.schema, format_path(path), prefixes).nodeset(context.guard.store.root(datastore))
+    return any(found[:-1] == path[:-1] for found in seen)
 
 
 def _filter(context: Context, root: Value, wanted: Filter | None) -> Value:

@@ -22,9 +22,10 @@ SHOWN = ("Allow", "Accept-Patch", "Content-Type", "ETag", "Last-Modified", "Loca
 
 @pytest.fixture
 def client() -> Iterator[FlaskClient]:
-    schema = load([HERE / "models"], ["conformance-shelf"])
+    schema = load([HERE / "models"], ["conformance-shelf", "example-jukebox", "ietf-datastores"])
     core = Core.create(schema, clock=lambda: datetime(2026, 1, 1, tzinfo=UTC))
     core.register("conformance-shelf", "add", lambda session, invoke: (sum(invoke.input[0] or ()),))
+    core.register("example-jukebox", "play", lambda session, invoke: None)
     app = create_app(
         core,
         lambda environ: (

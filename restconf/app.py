@@ -11,6 +11,7 @@ from typing import Final
 
 import orjson
 from flask import Flask, Response, request
+from flask.globals import request_ctx
 from flask.sessions import SessionInterface
 from lxml import etree
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
@@ -42,13 +43,20 @@ class _NoSession(SessionInterface):
         return {}
 
 
+class _Restconf(Flask):
+    def make_default_options_response(self) -> Response:
+        """What the resources that do not answer OPTIONS themselves allow (RFC 8040 section 4.1)."""
+        allowed = request_ctx.url_adapter.allowed_methods() if request_ctx.url_adapter is not None else ()
+        return errors.NoContent(status=204, headers={"Allow": ", ".join(sorted(allowed))})
+
+
 def create_app(core: Core, authenticate: Authenticate, *, most: int = Limits().answer) -> Flask:
     """The application over `core`; `authenticate` tells from a WSGI environ who asks, None for nobody known.
 
     Args:
         most: bytes of data in one answer.
     """
-    app = Flask("restconf", static_folder=None)
+    app = _Restconf("restconf", static_folder=None)
     app.session_interface = _NoSession()
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # an empty key may stand between two slashes

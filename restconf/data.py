@@ -14,7 +14,7 @@ from werkzeug.exceptions import NotFound
 from werkzeug.routing import BaseConverter
 
 from nms.errors import RpcError, RpcErrors
-from nms.model import tree
+from nms.model import entries, tree
 from nms.model.edit import Edit, Insert, at
 from nms.model.path import InstancePath, format_path
 from nms.model.schema import Node
@@ -136,12 +136,15 @@ class DataResource:
         if not path:
             content = body.encode_datastore(self.schema.root, root, encoding, reply.basis)
         else:
-            content = body.encode_instance(path, self._found(root, path), encoding, reply.basis)
+            content = body.encode_instance(path, self._found(root, path, query), encoding, reply.basis)
         return Response(self.front.bounded(content), headers=headers, content_type=MEDIA_TYPE[encoding])
 
     def _read(self, environ: Environ, path: InstancePath, query: Query) -> Reply:
         if query.with_origin and (self.read != "operational" or self.written is not None):
             text = "query parameter 'with-origin' is for ds/ietf-datastores:operational only"
+            raise RpcError("invalid-value", text, type="protocol")
+        if query.page is not None and not (path and path[-1][0].kind in ("list", "leaf-list") and path[-1][1] is None):
+            text = "limit, offset and direction are for a list or leaf-list as a whole"
             raise RpcError("invalid-value", text, type="protocol")
         wanted = Get(
             datastore=self.read,
@@ -150,15 +153,18 @@ class DataResource:
             depth=query.depth,
             with_defaults=query.with_defaults,
             with_origin=query.with_origin,
+            page=query.page,
         )
         return self.front.dispatch(environ, wanted)
 
-    def _found(self, root: Value, path: InstancePath) -> Value:
+    def _found(self, root: Value, path: InstancePath, query: Query) -> Value:
         """The instance in what the core found; a selection may have left nothing of it."""
         value = tree.get(root, path)
         node = path[-1][0]
         if value is None and node.kind == "container" and not node.presence:
             return node.blank
+        if value is None and query.page is not None:  # the page that follows the last one
+            return () if node.kind == "leaf-list" else entries.NONE
         if value is None:
             raise _not_found(path)
         return value

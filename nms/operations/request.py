@@ -97,12 +97,28 @@ class Precondition:
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """Some of a list's entries or a leaf-list's values (draft-ietf-netconf-list-pagination).
+
+    Attributes:
+        limit: how many, None: all that are left.
+        offset: how many are passed over.
+        backwards: from the last one on.
+    """
+
+    limit: int | None = None
+    offset: int = 0
+    backwards: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Get:
     """<get> (datastore operational), <get-config>, <get-data>, RESTCONF GET.
 
     A PathFilter to an instance that does not exist is an RpcError invalid-value with status 404.
 
     Attributes:
+        page: of the whole list or leaf-list that a PathFilter names.
         with_origin: say where the configuration in operational comes from (RFC 8342 section 5.3.4).
         rpc: which of them NETCONF's client called: NACM judges each by its own name.
     """
@@ -113,6 +129,7 @@ class Get:
     depth: int | None = None
     with_defaults: WithDefaults | None = None
     with_origin: bool = False
+    page: Page | None = None
     rpc: RpcName = ("ietf-netconf", "get")
 
 

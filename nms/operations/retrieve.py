@@ -7,6 +7,7 @@ comes first, as it can say nothing but whether that instance exists.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from nms.errors import RpcError
 from nms.model import defaults, entries, select, tree, xpath
@@ -15,7 +16,7 @@ from nms.model.path import InstancePath, format_path
 from nms.model.schema import Node
 from nms.model.values import Value
 from nms.operations.context import Context
-from nms.operations.request import Filter, Get, PathFilter, Reply, Session, SubtreeFilter, XPathFilter
+from nms.operations.request import Filter, Get, Page, PathFilter, Reply, Session, SubtreeFilter, XPathFilter
 
 
 def get(context: Context, session: Session, request: Get) -> Reply:
@@ -50,6 +51,8 @@ def get(context: Context, session: Session, request: Get) -> Reply:
     root = guard.read(session.principal, request.datastore, _wanted(request.filter), shape)
     if path and tree.get(root, path) is None:
         root = _unwritten(context, session, request.datastore, path, root)
+    if request.page is not None:
+        root = _paged(schema.root, root, path, request.page)
     if request.content != "all":
         root = select.content(schema.root, root, request.content)
     root = _filter(context, root, request.filter)
@@ -106,8 +109,29 @@ def _within(root_node: Node, root: Value, path: InstancePath, change: Callable[[
         return root
     if node.kind == "list" and key is None:
         changed = ((k, change(node, entry)) for k, entry in entries.items(held))
-        return tree.put(root_node, root, path, entries.from_values(changed, ordered=node.user_ordered))
+        ordered = isinstance(held, entries.Ordered)
+        return tree.put(root_node, root, path, entries.from_values(changed, ordered=ordered))
     return tree.put(root_node, root, path, change(node, held))
+
+
+def _paged(root_node: Node, root: Value, path: InstancePath, page: Page) -> Value:
+    """`root` with only the entries of the list at `path` that are on the page, in its direction.
+
+    Raises:
+        RpcError: invalid-value (app-tag offset-out-of-range); the list is shorter than the offset.
+    """
+    node = path[-1][0]
+    held = tree.get(root, path)
+    found: list[tuple[Any, Any]] = list(entries.items(held)) if node.kind == "list" else [(None, v) for v in held]
+    if page.offset > len(found):
+        text = f"offset {page.offset} is beyond the {len(found)} instances of {node.name}"
+        raise RpcError("invalid-value", text, app_tag="offset-out-of-range", path=format_path(path))
+    if page.backwards:
+        found.reverse()
+    shown = found[page.offset :][: page.limit]
+    if node.kind == "leaf-list":
+        return tree.put(root_node, root, path, tuple(value for _, value in shown) or None)
+    return tree.put(root_node, root, path, entries.from_values(shown, ordered=True) if shown else None)
 
 
 def _wanted(wanted: Filter | None) -> Callable[[Sequence[Node]], bool] | None:

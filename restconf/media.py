@@ -20,7 +20,10 @@ _ENCODING: Final[Mapping[str, Encoding]] = {
     "text/xml": "xml",
 }
 #: YANG Patch (RFC 8072 section 3).
-_YANG_PATCH: Final[Mapping[str, Encoding]] = {"application/yang-patch+json": "json", "application/yang-patch+xml": "xml"}
+_YANG_PATCH: Final[Mapping[str, Encoding]] = {
+    "application/yang-patch+json": "json",
+    "application/yang-patch+xml": "xml",
+}
 #: Bodies that PATCH takes (Accept-Patch, RFC 5789): plain patch and YANG Patch.
 ACCEPT_PATCH: Final = ", ".join((*MEDIA_TYPE.values(), *_YANG_PATCH))
 

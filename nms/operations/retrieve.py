@@ -122,6 +122,7 @@ def _paged(root_node: Node, root: Value, path: InstancePath, page: Page) -> Valu
     """
     node = path[-1][0]
     held = tree.get(root, path)
+    assert held is not None  # or `_unwritten` would have refused
     found: list[tuple[Any, Any]] = list(entries.items(held)) if node.kind == "list" else [(None, v) for v in held]
     if page.offset > len(found):
         text = f"offset {page.offset} is beyond the {len(found)} instances of {node.name}"

@@ -117,5 +117,5 @@ def test_sizes_are_written_with_their_unit(tmp_path: Path) -> None:
     assert configured(tmp_path, 'max-request = "8 MiB"').max_request == 8 * 1024 * 1024
     assert configured(tmp_path, 'max-answer = "64KiB"').max_answer == 64 * 1024
     assert configured(tmp_path, "").max_answer is None
-    with pytest.raises(ConfigError, match="max-request.*MiB"):
+    with pytest.raises(ConfigError, match=r"max-request.*MiB"):
         configured(tmp_path, 'max-request = "8 GB"')

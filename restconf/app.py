@@ -17,7 +17,7 @@ from lxml import etree
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from nms.errors import RpcError, RpcErrors
-from restconf import data, errors, files, media, operations, sse
+from restconf import data, errors, files, media, operations, schemas, sse
 from restconf.front import Authenticate, Core, Front
 from restconf.service import Limits
 from restconf.wsgi import Environ
@@ -72,6 +72,7 @@ def create_app(core: Core, authenticate: Authenticate, *, most: int = Limits().a
     _discovery(app, front)
     app.register_blueprint(data.blueprint(front), url_prefix=ROOT)
     app.register_blueprint(operations.blueprint(front), url_prefix=ROOT)
+    app.register_blueprint(schemas.blueprint(front), url_prefix=ROOT)
     app.register_blueprint(sse.blueprint(front), url_prefix=ROOT)
     if core.files is not None:
         app.register_blueprint(files.blueprint(core.files))

@@ -24,6 +24,7 @@ from restconf.media import Encoding
 _DECLARATION: Final = re.compile(
     rb"""(?:\xef\xbb\xbf)?(?:<\?xml\s[^>]*?(?:encoding\s*=\s*["']([^"']*)["'][^>]*?)?\?>)?"""
 )
+_EMPTY_OBJECT: Final = re.compile(rb"\{\s*\}")
 #: XML tags, or JSON members and items, of one body: each takes some hundred bytes of memory.
 MAX_PARTS: Final = 2_500_000
 RESTCONF_NS: Final = "urn:ietf:params:xml:ns:yang:ietf-restconf"
@@ -45,9 +46,13 @@ def decode_child(parent: InstancePath, schema: Schema, encoding: Encoding, body:
         RpcError: malformed-message, or what the codecs raise, with the path.
     """
     if encoding == "json":
-        return child_of(parent, schema, read_json(body))
+        document = read_json(body)
+        if _EMPTY_OBJECT.search(body):
+            _refuse_empty_state(parent, schema, document)
+        return child_of(parent, schema, document)
     wrapper = read_xml(body).getparent()
     assert wrapper is not None
+    xml.refuse_empty_state(schema, wrapper, parent)
     return child_of(parent, schema, wrapper)
 
 
@@ -70,10 +75,28 @@ def decode_datastore(schema: Schema, encoding: Encoding, body: bytes) -> Value:
     if encoding == "json":
         name, member = only_member(read_json(body))
         expect(name, "ietf-restconf:data")
+        if _EMPTY_OBJECT.search(body):
+            _refuse_empty_state((), schema, member)
         return json.decode(schema.root, member)
     element = read_xml(body)
     expect(str(element.tag), f"{{{RESTCONF_NS}}}data")
+    xml.refuse_empty_state(schema, element)
     return xml.decode(schema.root, element)
+
+
+def _refuse_empty_state(path: InstancePath, schema: Schema, members: Any) -> None:
+    """As `xml.refuse_empty_state`; what does not fit the schema is left to the decoder."""
+    node = path[-1][0] if path else schema.root
+    for name, member in members.items() if isinstance(members, dict) else ():
+        module, _, local = name.rpartition(":")
+        child = node.child(local, module or node.module)
+        if child is None or child.kind not in ("container", "list"):
+            continue
+        below = (*path, (child, None))
+        if child.kind == "container" and not child.config and not child.presence and member == {}:
+            raise RpcError("invalid-value", f"{local} is state and cannot be configured", path=format_path(below))
+        for inner in member if child.kind == "list" and isinstance(member, list) else [member]:
+            _refuse_empty_state(below, schema, inner)
 
 
 def decode_input(operation: Node, encoding: Encoding | None, body: bytes) -> Value:

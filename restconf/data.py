@@ -130,7 +130,7 @@ class DataResource:
         headers = conditions.headers(reply, encoding)
         headers["Cache-Control"] = "no-cache"
         headers["Vary"] = "Accept"
-        if conditions.unchanged(environ, reply):
+        if reply.settled and conditions.unchanged(environ, reply):
             return NoContent(status=304, headers=headers)
         root = reply.data if reply.data is not None else self.schema.root.blank
         if not path:
@@ -153,6 +153,7 @@ class DataResource:
             depth=query.depth,
             with_defaults=query.with_defaults,
             with_origin=query.with_origin,
+            edited=self.written,
             page=query.page,
         )
         return self.front.dispatch(environ, wanted)

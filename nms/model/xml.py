@@ -18,7 +18,7 @@ from nms.model.codegen_source import Unexpected
 from nms.model.codegen_xml import resolver
 from nms.model.edit import Edit, Insert, Op
 from nms.model.fault import Fault, invalid, missing_key, twice, unknown
-from nms.model.path import InstancePath, parse_path
+from nms.model.path import InstancePath, format_path, parse_path
 from nms.model.schema import Node, Schema
 from nms.model.types import InvalidValue
 from nms.model.values import Key, Scalar, Value
@@ -141,6 +141,32 @@ def decode_edit(schema: Schema, element: etree._Element, default_operation: Op =
         return _decode_edits(schema.root, element, default_operation, marked, schema)
     except Fault as fault:
         raise fault.error() from None
+
+
+def refuse_empty_state(schema: Schema, element: etree._Element, base: InstancePath = ()) -> None:
+    """Is there, in what is to be configured, a container of state without content?  No value tells of it.
+
+    Args:
+        element: holds children of the instance at `base`.
+
+    Raises:
+        RpcError: invalid-value, with the path.
+    """
+    for found in element.iter(*schema.state_tags) if schema.state_tags else ():
+        if found is element or len(found) or (found.text or "").strip():
+            continue
+        above = [found, *(up for up in found.iterancestors() if element in up.iterancestors())]
+        path, node = base, base[-1][0] if base else schema.root
+        for step in reversed(above):
+            child = node.by_tag.get(cast(str, step.tag))
+            if child is None:
+                break
+            path, node = (*path, (child, _key_if_any(child, step) if child.kind == "list" else None)), child
+        else:
+            if not node.config:
+                raise RpcError(
+                    "invalid-value", f"{node.name} is state and cannot be configured", path=format_path(path)
+                )
 
 
 _ATTRIBUTES: Final = etree.XPath("descendant-or-self::*/@*", smart_strings=True)

@@ -228,11 +228,18 @@ def _library_module(module: Module) -> dict[str, Any]:
     return entry
 
 
+def _location(name: str, revision: str) -> str:
+    """Where RESTCONF has a module (RFC 8040 section 3.7)."""
+    return f"/restconf/schema/{name}" + (f"/{revision}" if revision else "")
+
+
 def _yang_library(schema: Schema) -> dict[str, Any]:
     implemented: list[dict[str, Any]] = []
     imported: list[dict[str, Any]] = []
     for module in schema.modules.values():
-        entry = _library_module(module)
+        entry = _library_module(module) | {"location": [_location(module.name, module.revision)]}
+        for sub in entry.get("submodule", ()):
+            sub["location"] = [_location(sub["name"], sub.get("revision", ""))]
         if not module.implemented:
             imported.append(entry | {"revision": module.revision})
             continue

@@ -118,6 +118,7 @@ class Get:
     A PathFilter to an instance that does not exist is an RpcError invalid-value with status 404.
 
     Attributes:
+        edited: the datastore that is written at the same resource, whose entity-tag is the one of configuration.
         page: of the whole list or leaf-list that a PathFilter names.
         with_origin: say where the configuration in operational comes from (RFC 8342 section 5.3.4).
         rpc: which of them NETCONF's client called: NACM judges each by its own name.
@@ -128,9 +129,10 @@ class Get:
     content: Content = "all"
     depth: int | None = None
     with_defaults: WithDefaults | None = None
-    with_origin: bool = False
-    page: Page | None = None
     rpc: RpcName = ("ietf-netconf", "get")
+    with_origin: bool = False
+    edited: Datastore | None = None
+    page: Page | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,7 +306,8 @@ class Reply:
             with-defaults applied.
         basis: of the root, where `data` is to be encoded with annotations (`nms.model.annotated`).
         text: get-schema's module text.
-        etag, last_modified: of the resource that was read or changed (RFC 8040 section 3.4.1).
+        etag, last_modified: of the resource that was read or changed (RFC 8040 section 3.4.1); none of computed state.
+        settled: while they stay, `data` does; state below configuration changes without them.
         created: the edit created its target (HTTP 201).
     """
 
@@ -314,4 +317,5 @@ class Reply:
     text: str | None = None
     etag: str = ""
     last_modified: datetime | None = None
+    settled: bool = False
     created: bool = False

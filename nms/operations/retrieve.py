@@ -7,6 +7,7 @@ comes first, as it can say nothing but whether that instance exists.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 from nms.errors import RpcError
@@ -32,7 +33,7 @@ def get(context: Context, session: Session, request: Get) -> Reply:
     path = request.filter.path if isinstance(request.filter, PathFilter) else ()
     if request.with_origin and request.datastore != "operational":
         raise RpcError("invalid-value", "with-origin is for operational only", type="protocol")
-    etag, changed = guard.version(request.datastore, path)
+    etag, changed, settled = _version(context, request, path)
     explicit: Value | None = None
 
     def shape(root: Value) -> Value:
@@ -64,7 +65,22 @@ def get(context: Context, session: Session, request: Get) -> Reply:
     if tagged or request.with_origin:
         intended = guard.store.root("intended") if request.with_origin else None
         basis = Basis(explicit, intended, tagged, request.with_origin)
-    return Reply(schema.root, root, basis, etag=etag, last_modified=changed)
+    return Reply(schema.root, root, basis, etag=etag, last_modified=changed, settled=settled)
+
+
+def _version(context: Context, request: Get, path: InstancePath) -> tuple[str, datetime | None, bool]:
+    """Entity-tag and time of change, taken before reading, and whether all that is read changes with them.
+
+    Those of configuration say nothing of the state below it (RFC 8040 section 3.5.2), or no client could edit what it
+    has read; state that is computed at each read has none.
+    """
+    guard = context.guard
+    node = path[-1][0] if path else context.schema.root
+    if not node.config:
+        computed = request.datastore == "operational" and guard.computes(tree.route(node))
+        return ("", None, False) if computed else (*guard.version(request.datastore, path), True)
+    version = guard.version(request.edited or request.datastore, path)
+    return *version, not node.holds_state or request.content == "config"
 
 
 def _unwritten(context: Context, session: Session, datastore: str, path: InstancePath, root: Value) -> Value:

@@ -167,7 +167,7 @@ def _refuse(failures: list[RpcError], front: Front) -> Response:
 def _error_encoding(environ: Environ) -> media.Encoding:
     """As the client accepts; where it accepts neither or does not say, as it sent; else JSON."""
     try:
-        default = media.sent(environ.get("CONTENT_TYPE"))
+        default = media.yang_patch(environ.get("CONTENT_TYPE")) or media.sent(environ.get("CONTENT_TYPE"))
     except RpcError:
         default = "json"
     try:

@@ -1,7 +1,7 @@
 """The datastore and data resources (RFC 8040 sections 3.4, 3.5, 4): each method to one request of the core.
 
-``{+restconf}/data`` reads configuration and state and writes to `running`, through the same commit as every other change
-(RFC 8040 section 1.4); ``{+restconf}/ds/DATASTORE`` is one datastore of NMDA (RFC 8527 section 3.1).
+``{+restconf}/data`` reads configuration and state and writes to `running`, through the same commit as every other
+change (RFC 8040 section 1.4); ``{+restconf}/ds/DATASTORE`` is one datastore of NMDA (RFC 8527 section 3.1).
 """
 
 from __future__ import annotations

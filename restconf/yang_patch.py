@@ -128,7 +128,9 @@ def _from_xml(content: bytes) -> Patch:
             patch_id = element.text or ""
         elif name == "edit":
             parts = {_local(part, (*_LEAFS, "value")): part for part in element}
-            leafs = {leaf: (parts[leaf].text or "").strip() for leaf in _LEAFS if leaf in parts}
+            if len(parts) != len(element):
+                raise _wrong("bad-element", "an edit has a leaf twice", {"bad-element": "edit"})
+            leafs: dict[str, str] = {leaf: (parts[leaf].text or "").strip() for leaf in _LEAFS if leaf in parts}
             proposals.append(_proposal(leafs, parts.get("value")))
     return Patch(_patch_id(patch_id), proposals)
 

@@ -45,10 +45,7 @@ def reply(envelope: Envelope, operation: str, answer: Reply) -> bytes:
     """
     namespace = DATA_NAMESPACE.get(operation)
     if namespace is not None:
-        if answer.text is not None:
-            body = _text(answer.text).encode()
-        else:
-            body = _content(answer)
+        body = _content(answer)
         declared = b"" if envelope.default and namespace == NETCONF else b' xmlns="%b"' % namespace.encode()
         body = b"<data%b>%b</data>" % (declared, body)
     else:
@@ -59,6 +56,8 @@ def reply(envelope: Envelope, operation: str, answer: Reply) -> bytes:
 
 
 def _content(answer: Reply) -> bytes:
+    if answer.text is not None:
+        return _text(answer.text).encode()
     if answer.node is None or answer.data is None:
         return b""
     if answer.basis is not None:

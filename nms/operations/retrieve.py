@@ -26,8 +26,9 @@ def get(context: Context, session: Session, request: Get) -> Reply:
     Depth counts from the instance of a PathFilter, else from the root, which is level 1.
 
     Raises:
-        RpcError: invalid-value; with_origin is for operational only (RFC 8526 section 3.1.1).  With status 404; the instance of a PathFilter does not exist (or is hidden).  The
-            default in use of a leaf exists, and so does a container without presence below a parent that exists.
+        RpcError: invalid-value; with_origin is for operational only (RFC 8526 section 3.1.1).  With status 404: the
+            instance of a PathFilter does not exist (or is hidden).  The default in use of a leaf exists, and so does a
+            container without presence below a parent that exists.
     """
     schema, guard = context.schema, context.guard
     path = request.filter.path if isinstance(request.filter, PathFilter) else ()

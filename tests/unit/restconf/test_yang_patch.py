@@ -111,16 +111,39 @@ def test_its_precondition_is_about_the_target_resource(client: FlaskClient, stoc
         '{"ietf-yang-patch:yang-patch": {"patch-id": "p", "edit": [1]}}',
         '{"ietf-yang-patch:yang-patch": {"patch-id": "p", "edit": [{"edit-id": "1"}]}}',
         '{"ietf-yang-patch:yang-patch": {"patch-id": "p", "colour": "red"}}',
-        '{"ietf-yang-patch:yang-patch": {"patch-id": "p", "edit": [{"edit-id": "1", "operation": "merge",'
-        ' "target": "/name", "value": 5}]}}',
-        '{"ietf-yang-patch:yang-patch": {"patch-id": "p", "edit": [{"edit-id": "1", "operation": "merge",'
-        ' "target": "name", "value": {}}]}}',
+        orjson.dumps(patch(edit("1", "merge", "/name", value=5))),
+        orjson.dumps(patch(edit("1", "merge", "name", value={}))),
+        orjson.dumps(patch(edit("1", "merge", "/bay", value={"depot:bay": []}))),
+        orjson.dumps(patch(edit("1", "remove", "/bay=a", where="first"))),
+        orjson.dumps(patch(edit("1", "remove", "/bay=a", value={"depot:bay": []}))),
+        orjson.dumps(patch(edit("1", "move", "/step=one", where="up"))),
+        orjson.dumps(patch(edit("1", "move", "/step=one", where="before", point="/shift=early"))),
+        orjson.dumps(patch(edit("1", "move", "/step=one", where="last", point="/step=two"))),
+        orjson.dumps(patch(edit("1", "merge", "/", value={"depot:name": "x"}))),
     ],
 )
-def test_what_is_no_patch(client: FlaskClient, stocked: RecordingCore, body: str) -> None:
+def test_what_is_no_patch(client: FlaskClient, stocked: RecordingCore, body: str | bytes) -> None:
     before = stocked.root
     response = client.patch(DEPOT, data=body, headers={"Content-Type": PATCH})
     assert (response.status_code, response.mimetype) == (400, "application/yang-data+json")
+    assert stocked.root is before
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        "<edit><edit-id>1</edit-id><operation>remove</operation><target>/name</target><target>/bay</target></edit>",
+        "<edit><edit-id>1</edit-id><operation>remove</operation></edit>",
+        "<edit><edit-id>1</edit-id><operation>merge</operation><target>/name</target><value/></edit>",
+        "<edit><edit-id>1</edit-id><operation>merge</operation><target>/name</target><value><a/><b/></value></edit>",
+        "<other/>",
+    ],
+)
+def test_what_is_no_patch_in_xml(client: FlaskClient, stocked: RecordingCore, edits: str) -> None:
+    before = stocked.root
+    body = f"<yang-patch xmlns='{yang_patch.NAMESPACE}'><patch-id>p</patch-id>{edits}</yang-patch>"
+    response = client.patch(DEPOT, data=body, headers={"Content-Type": "application/yang-patch+xml"})
+    assert (response.status_code, response.mimetype) == (400, "application/yang-data+xml")
     assert stocked.root is before
 
 

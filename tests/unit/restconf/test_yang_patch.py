@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 import pytest
 from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from lxml import etree
 
 from nms.model.load import load
@@ -145,6 +148,43 @@ def test_what_is_no_patch_in_xml(client: FlaskClient, stocked: RecordingCore, ed
     response = client.patch(DEPOT, data=body, headers={"Content-Type": "application/yang-patch+xml"})
     assert (response.status_code, response.mimetype) == (400, "application/yang-data+xml")
     assert stocked.root is before
+
+
+_NAMES = st.sampled_from(["one", "two", "three", "a/b,c"])
+_OPERATIONS = st.sampled_from(["create", "delete", "merge", "replace", "remove", "insert", "move"])
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(st.tuples(_OPERATIONS, _NAMES, st.sampled_from(["first", "last", "before", "after"]), _NAMES)))
+def test_a_patch_is_its_edits_one_by_one_or_nothing(
+    client: FlaskClient, core: RecordingCore, steps: list[tuple[str, str, str, str]]
+) -> None:
+    def reset() -> Any:
+        assert send(client, "PUT", "/restconf/data", {"ietf-restconf:data": STOCK}).status_code == 204
+        return core.config
+
+    def one(operation: str, name: str, where: str, beside: str) -> dict[str, Any]:
+        more: dict[str, Any] = {}
+        if operation in ("create", "merge", "replace", "insert"):
+            more["value"] = {"depot:step": [{"id": name}]}
+        if operation in ("insert", "move"):
+            more["where"] = where
+            if where in ("before", "after"):
+                more["point"] = f"/step={quote(beside, safe='')}"
+        return edit("", operation, f"/step={quote(name, safe='')}", **more)
+
+    edits = [one(*step) | {"edit-id": str(number)} for number, step in enumerate(steps)]
+    before = reset()
+    whole = send(client, "PATCH", DEPOT, patch(*edits), Content_Type=PATCH)
+    together = core.config
+    reset()
+    alone = [send(client, "PATCH", DEPOT, patch(each), Content_Type=PATCH).status_code for each in edits]
+    failing = next((number for number, code in enumerate(alone) if code != 200), None)
+    if failing is None:
+        assert (whole.status_code, together) == (200, core.config)
+    else:
+        assert (whole.status_code, together) == (alone[failing], before)
+        assert status(whole)["edit-status"]["edit"][-1]["edit-id"] == str(failing)
 
 
 def test_of_those_who_saw_the_same_only_one_writes(client: FlaskClient, stocked: RecordingCore) -> None:

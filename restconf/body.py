@@ -49,11 +49,11 @@ def decode_child(parent: InstancePath, schema: Schema, encoding: Encoding, body:
     if encoding == "json":
         document = read_json(body)
         if _EMPTY_OBJECT.search(body):
-            _refuse_empty_state(parent, schema, document)
+            refuse_empty_state(parent, schema, document)
         return child_of(parent, schema, document)
     wrapper = read_xml(body).getparent()
     assert wrapper is not None
-    xml.refuse_empty_state(schema, wrapper, parent)
+    refuse_empty_state(parent, schema, wrapper)
     return child_of(parent, schema, wrapper)
 
 
@@ -77,18 +77,28 @@ def decode_datastore(schema: Schema, encoding: Encoding, body: bytes) -> Value:
         name, member = only_member(read_json(body))
         expect(name, "ietf-restconf:data")
         if _EMPTY_OBJECT.search(body):
-            _refuse_empty_state((), schema, member)
+            refuse_empty_state((), schema, member)
         return json.decode(schema.root, member)
     element = read_xml(body)
     expect(str(element.tag), f"{{{RESTCONF_NS}}}data")
-    xml.refuse_empty_state(schema, element)
+    refuse_empty_state((), schema, element)
     return xml.decode(schema.root, element)
 
 
-def _refuse_empty_state(path: InstancePath, schema: Schema, members: Any) -> None:
-    """As `xml.refuse_empty_state`; what does not fit the schema is left to the decoder."""
+def refuse_empty_state(path: InstancePath, schema: Schema, held: Any) -> None:
+    """Is there a container of state without content, of which no value tells, in the children of the instance at `path`?
+
+    Args:
+        held: an XML element or a JSON object; what does not fit the schema is left to the decoder.
+
+    Raises:
+        RpcError: invalid-value.
+    """
+    if isinstance(held, etree._Element):
+        xml.refuse_empty_state(schema, held, path)
+        return
     node = path[-1][0] if path else schema.root
-    for name, member in members.items() if isinstance(members, dict) else ():
+    for name, member in held.items() if isinstance(held, dict) else ():
         module, _, local = name.rpartition(":")
         child = node.child(local, module or node.module)
         if child is None or child.kind not in ("container", "list"):
@@ -97,7 +107,7 @@ def _refuse_empty_state(path: InstancePath, schema: Schema, members: Any) -> Non
         if child.kind == "container" and not child.config and not child.presence and member == {}:
             raise RpcError("invalid-value", f"{local} is state and cannot be configured", path=format_path(below))
         for inner in member if child.kind == "list" and isinstance(member, list) else [member]:
-            _refuse_empty_state(below, schema, inner)
+            refuse_empty_state(below, schema, inner)
 
 
 def decode_input(operation: Node, encoding: Encoding | None, body: bytes) -> Value:

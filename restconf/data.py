@@ -126,6 +126,8 @@ class DataResource:
 
     def _get(self, environ: Environ, path: InstancePath, query: Query) -> Response:
         encoding = media.accepted(environ.get("HTTP_ACCEPT"))
+        if path and not path[-1][0].config and self.read != "operational":
+            raise _not_found(path)  # even where an empty container would be there without anybody's doing
         reply = self._read(environ, path, query)
         headers = conditions.headers(reply, encoding)
         headers["Cache-Control"] = "no-cache"
@@ -223,7 +225,7 @@ class DataResource:
         if absent_is_404:
             condition = conditions.existing(None)
         try:
-            edits = yang_patch.edits_of(self.schema, uri.format_path(path), patch)
+            edits = yang_patch.edits_of(self.schema, raw_path(environ, self.root), patch)
             try:
                 reply = self._dispatch(environ, [edit for _, edit in edits], condition, path, counted=True)
             except (RpcError, RpcErrors) as error:

@@ -206,12 +206,15 @@ def _edit(schema: Schema, resource: str, proposal: Proposal) -> tuple[InstancePa
     node, key = path[-1]
     if not node.config:
         raise RpcError("invalid-value", f"{node.name} is state, not configuration", path=where)
+    if node.parent is not None and node in node.parent.keys:
+        raise RpcError("invalid-value", f"{node.name} is a key: it says which entry it is, for good", path=where)
     if (proposal.value is not None) != (operation in _WITH_VALUE):
         needs = "needs a value" if operation in _WITH_VALUE else "has no value"
         raise RpcError("missing-element" if proposal.value is None else "bad-element", f"{operation} {needs}",
                        type="protocol", path=where, info={"bad-element": "value"})  # fmt: skip
     value = None
     if proposal.value is not None:
+        body.refuse_empty_state(path[:-1], schema, proposal.value)
         given = body.child_of(path[:-1], schema, proposal.value)
         if given.node is not node or given.key != key:
             raise RpcError("invalid-value", "the value is not an instance of the target", type="protocol", path=where)

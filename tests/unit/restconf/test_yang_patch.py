@@ -123,6 +123,11 @@ def test_its_precondition_is_about_the_target_resource(client: FlaskClient, stoc
         orjson.dumps(patch(edit("1", "move", "/step=one", where="before", point="/shift=early"))),
         orjson.dumps(patch(edit("1", "move", "/step=one", where="last", point="/step=two"))),
         orjson.dumps(patch(edit("1", "merge", "/", value={"depot:name": "x"}))),
+        orjson.dumps(patch(edit("1", "remove", "/bay=a/name"))),
+        orjson.dumps(patch(edit("1", "merge", "/bay=a/name", value={"depot:name": "z"}))),
+        orjson.dumps(patch(edit("1", "merge", "/bay=a/load", value={"depot:load": "1"}))),
+        orjson.dumps(patch(edit("1", "merge", "/watch/round=x", value={"depot:round": [{"at": "x", "seen": {}}]}))),
+        orjson.dumps(patch(edit("1", "remove", "/bay=a/sweep"))),
     ],
 )
 def test_what_is_no_patch(client: FlaskClient, stocked: RecordingCore, body: str | bytes) -> None:

@@ -86,7 +86,7 @@ def decode_datastore(schema: Schema, encoding: Encoding, body: bytes) -> Value:
 
 
 def refuse_empty_state(path: InstancePath, schema: Schema, held: Any) -> None:
-    """Is there a container of state without content, of which no value tells, in the children of the instance at `path`?
+    """Is there a container of state without content, of which no value tells, among the children of what is at `path`?
 
     Args:
         held: an XML element or a JSON object; what does not fit the schema is left to the decoder.

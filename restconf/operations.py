@@ -60,7 +60,8 @@ def invoke(front: Front, environ: Environ, node: Node, path: InstancePath) -> Re
     reply = front.dispatch(environ, Invoke(node, body.decode_input(node, encoding, content), path))
     if reply.node is None or reply.data is None or reply.data == reply.node.blank:
         return NoContent(status=204)
-    return Response(body.encode_output(node, reply.node, reply.data, wanted), content_type=MEDIA_TYPE[wanted])
+    output = front.bounded(body.encode_output(node, reply.node, reply.data, wanted))
+    return Response(output, content_type=MEDIA_TYPE[wanted])
 
 
 def _list_json(rpcs: list[Node]) -> bytes:

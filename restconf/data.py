@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Final
+from urllib.parse import unquote
 
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import NotFound
@@ -63,10 +64,10 @@ def blueprint(front: Front) -> Blueprint:
 def raw_path(environ: Environ, prefix: str) -> str:
     """What follows `prefix` in the request's target, still percent-encoded."""
     path = str(environ["REQUEST_URI"]).partition("?")[0]
-    at = path.find(prefix)
-    if at < 0:  # the prefix itself came percent-encoded
+    start = "/".join(path.split("/", prefix.count("/") + 1)[: prefix.count("/") + 1])
+    if unquote(start) != prefix:  # a slash of the prefix came percent-encoded
         raise NotFound
-    return path[at + len(prefix) :]
+    return path[len(start) :]
 
 
 def allowed(path: InstancePath, *, writable: bool = True) -> tuple[str, ...]:

@@ -115,5 +115,7 @@ def test_each_datastore_has_its_own_tags(client: FlaskClient, core: RecordingCor
 def test_state_is_in_operational_only(client: FlaskClient, core: RecordingCore) -> None:
     core.core.store.publish([at(parse_path(core.schema, "/depot:stats/depot:visits"), "merge", 3, parents="merge")])
     assert orjson.loads(client.get(f"{DS}operational/depot:stats").data) == {"depot:stats": {"visits": 3}}
+    assert client.get("/restconf/ds/ietf-datastores%3Aoperational/depot%3Astats").status_code == 200
+    assert client.get("/restconf%2Fdata/depot:depot").status_code == 404
     for path in ("depot:stats", "depot:stats/visits", "depot:depot/bay=a/load"):
         assert client.get(f"{DS}running/{path}").status_code == 404

@@ -137,6 +137,11 @@ class Guard:
             root = self.store.with_sources(root, wanted or (lambda route: True))
         return self.view(principal).prune(self.schema.root, shape(root))
 
+    def computes(self, route: Sequence[Node]) -> bool:
+        """Is state at, above or below `route` (schema nodes from the top) computed at each read?"""
+        sources = [source for source, _ in self.store.sources]
+        return any(all(a is b for a, b in zip(source, route, strict=False)) for source in sources)
+
     def version(self, datastore: str, path: InstancePath = ()) -> tuple[str, datetime]:
         """Entity-tag (without quotes) and time of last change of a resource.
 

@@ -13,7 +13,7 @@ from typing import Final
 from xml.sax.saxutils import escape
 
 from nms.errors import YANG_INFO, RpcError
-from nms.model import tree, xml
+from nms.model import annotated, tree, xml
 from nms.model.path import InstancePath
 from nms.model.schema import Module, Node
 from nms.model.values import Value
@@ -46,18 +46,26 @@ def reply(envelope: Envelope, operation: str, answer: Reply) -> bytes:
     Args:
         operation: tag of the operation's element; it decides how the content is wrapped.
     """
-    if answer.text is not None:
-        body = _text(answer.text).encode()
-    else:
-        body = b"" if answer.node is None else xml.encode(answer.node, answer.data)
     namespace = DATA_NAMESPACE.get(operation)
     if namespace is None:
+        body = b"" if answer.node is None else xml.encode(answer.node, answer.data)
         if not body:  # RFC 7950 section 7.14.4: no output parameters are returned
             body = b"<ok/>" if envelope.default else _OK
         return b"%b%b%b" % (envelope.start, body, envelope.end)
+    body = _content(answer)
     if envelope.default and namespace == _NETCONF:
         return b"%b<data>%b</data>%b" % (envelope.start, body, envelope.end)
     return b'%b<data xmlns="%b">%b</data>%b' % (envelope.start, namespace, body, envelope.end)
+
+
+def _content(answer: Reply) -> bytes:
+    if answer.text is not None:
+        return _text(answer.text).encode()
+    if answer.node is None or answer.data is None:
+        return b""
+    if answer.basis is not None:
+        return annotated.to_xml(answer.node, answer.data, answer.basis)
+    return xml.encode(answer.node, answer.data)
 
 
 def error_reply(envelope: Envelope, errors: Iterable[RpcError], modules: Mapping[str, Module]) -> bytes:

@@ -165,7 +165,7 @@ def _source(context: Context, element: etree._Element) -> Datastore | list[Edit]
     # without namespace too: see `Parameters`
     if len(element) == 1 and element[0].tag in (f"{{{NETCONF}}}config", "config"):
         check_attributes(element[0])
-        return xml.decode_edit(context.schema, element[0], "merge")
+        return _edits(context, element[0], "merge")
     return _datastore(context, element)
 
 
@@ -223,6 +223,12 @@ def _get_config(context: Context, given: Parameters) -> Request:
     )
 
 
+def _edits(context: Context, config: etree._Element, default_operation: Op) -> list[Edit]:
+    edits = xml.decode_edit(context.schema, config, default_operation)
+    xml.refuse_empty_state(context.schema, config)
+    return edits
+
+
 @_operation(
     NETCONF,
     "edit-config",
@@ -233,7 +239,7 @@ def _edit_config(context: Context, given: Parameters) -> Request:
     check_attributes(given["config"])
     return EditConfig(
         target=_datastore(context, given["target"]),
-        edits=xml.decode_edit(context.schema, given["config"], _default_operation(given)),
+        edits=_edits(context, given["config"], _default_operation(given)),
         test_option=cast(_TestOption, given.one_of("test-option", get_args(_TestOption)) or "test-then-set"),
         error_option=cast(_ErrorOption, given.one_of("error-option", get_args(_ErrorOption)) or "stop-on-error"),
     )
@@ -330,7 +336,7 @@ def _time(element: etree._Element | None) -> datetime | None:
     NMDA,
     "get-data",
     required=("datastore",),
-    optional=("subtree-filter", "xpath-filter", "config-filter", "max-depth", "with-defaults"),
+    optional=("subtree-filter", "xpath-filter", "config-filter", "max-depth", "with-defaults", "with-origin"),
 )
 def _get_data(context: Context, given: Parameters) -> Request:
     subtree, xpath = given.get("subtree-filter"), given.get("xpath-filter")
@@ -353,6 +359,7 @@ def _get_data(context: Context, given: Parameters) -> Request:
         content=content,
         depth=None if depth in (None, "unbounded") else number(given["max-depth"], 1, 65535),
         with_defaults=_with_defaults(given, "with-defaults"),
+        with_origin=given.get("with-origin") is not None,
         rpc=("ietf-netconf-nmda", "get-data"),
     )
 
@@ -362,7 +369,7 @@ def _edit_data(context: Context, given: Parameters) -> Request:
     target = _identity(given["datastore"])
     if target not in _EDITABLE:
         raise RpcError("invalid-value", f"{target} is not writable", type="protocol", info={"bad-element": "datastore"})
-    edits = xml.decode_edit(context.schema, given["config"], _default_operation(given))
+    edits = _edits(context, given["config"], _default_operation(given))
     return EditConfig(target, edits, rpc=("ietf-netconf-nmda", "edit-data"))
 
 

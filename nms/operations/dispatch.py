@@ -183,6 +183,10 @@ class Core:
         node = self.schema.find(rpc) if rpc.startswith("/") else self.schema.rpcs[module, rpc]
         self.context.calls[node] = handler
 
+    def serves(self, rpc: Node) -> bool:
+        """Has somebody registered for the rpc or action?"""
+        return rpc in self.context.calls
+
     def tick(self, now: datetime) -> None:
         """Do what is due: undo a confirmed commit, end subscriptions.  Call at `next_tick` and after each request."""
         commit.tick(self.context, now)

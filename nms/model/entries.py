@@ -9,7 +9,8 @@ Keys of one list are mutually comparable by construction (`nms.model.schema.Node
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from operator import eq, is_
 from typing import Final, TypeAlias
 
 from nms.model.values import Key, Value, alike
@@ -116,7 +117,7 @@ def move(entries: Ordered, key: Key, where: str, anchor: Key | None = None) -> O
 def update(entries: Entries, changes: dict[Key, Value | None]) -> Entries:
     """A copy with many changes: a value puts, None removes (absent keys are passed over).
 
-    Rebuilds in one pass when the changes are many beside the size, else edits one by one.
+    Subtrees without a change are shared, and with them the encodings that they remember.
     """
     if isinstance(entries, Ordered):
         tree = update(entries.tree, changes)
@@ -125,34 +126,21 @@ def update(entries: Entries, changes: dict[Key, Value | None]) -> Entries:
         kept = tuple(k for k in entries.order if k not in gone) if gone else entries.order
         known = set(kept)
         return Ordered(tree, kept + tuple(k for k, v in changes.items() if v is not None and k not in known))
-    if len(changes) < 8 or len(changes) * 8 < size(entries):
-        tree = entries
-        for key, value in changes.items():
-            if value is not None:
-                tree = _put_root(tree, key, value)
-            elif get(tree, key) is not None:
-                tree = _remove_root(tree, key)
-        return tree
-    merged = dict(items(entries))
-    merged.update(changes)
-    keys = sorted(key for key, value in merged.items() if value is not None)
-    return build(keys, [merged[key] for key in keys])
+    keys = sorted(changes)
+    level = _update(None, entries, keys, [changes[key] for key in keys])
+    while len(level) > 1:
+        level = _grouped(level)
+    return _without_only_children(level[0][1]) if level else NONE
 
 
 def build(keys: list[Key], values: list[Value]) -> Tree:
     """The tree of sorted, distinct `keys` and their `values`."""
     if not keys:
         return NONE
-    level: list[Tree] = []
-    firsts: list[Key] = keys[::_FILL]
-    for i in range(0, len(keys), _FILL):
-        level.append(Leaf(tuple(keys[i : i + _FILL]), tuple(values[i : i + _FILL])))
+    level = _packed(keys, values)
     while len(level) > 1:
-        level = [
-            _inner(tuple(firsts[i + 1 : i + _FILL]), tuple(level[i : i + _FILL])) for i in range(0, len(level), _FILL)
-        ]
-        firsts = firsts[::_FILL]
-    return level[0]
+        level = _grouped(level)
+    return level[0][1]
 
 
 def from_values(pairs: Iterable[tuple[Key, Value]], *, ordered: bool) -> Entries:
@@ -289,8 +277,72 @@ def _put(tree: Tree, key: Key, value: Value) -> tuple[Tree, Key, Tree | None]:
     )
 
 
+#: Trees of one height side by side, each with a key that is above its left neighbour's and not above its own first.
+_Level: TypeAlias = list[tuple[Key, Tree]]
+
+
+def _packed(keys: Sequence[Key], values: Sequence[Value]) -> _Level:
+    """Leafs of sorted `keys`."""
+    cuts = range(0, len(keys), _FILL)
+    return [(keys[i], Leaf(tuple(keys[i : i + _FILL]), tuple(values[i : i + _FILL]))) for i in cuts]
+
+
+def _grouped(level: _Level) -> _Level:
+    """The level above."""
+    groups = (level[i : i + _FILL] for i in range(0, len(level), _FILL))
+    return [(group[0][0], _above(group)) for group in groups]
+
+
+def _above(group: _Level) -> Inner:
+    return _inner(tuple(first for first, _ in group[1:]), tuple(tree for _, tree in group))
+
+
+def _update(first: Key, tree: Tree, keys: Sequence[Key], values: Sequence[Value | None]) -> _Level:
+    """What becomes of `tree`, in trees of its height, when sorted `keys` get `values` or, for None, go."""
+    if isinstance(tree, Leaf):
+        return _update_leaf(first, tree, keys, values)
+    old = tuple(zip((first, *tree.separators), tree.children, strict=True))
+    level: _Level = []
+    passed = begin = 0
+    while begin < len(keys):
+        i = bisect_right(tree.separators, keys[begin])
+        end = bisect_left(keys, tree.separators[i], begin) if i < len(tree.separators) else len(keys)
+        level += old[passed:i]
+        level += _update(*old[i], keys[begin:end], values[begin:end])
+        passed, begin = i + 1, end
+    level += old[passed:]
+    if len(level) > FANOUT:
+        return _grouped(level)
+    if not level:
+        return []
+    inner = _above(level)
+    if inner.separators == tree.separators:
+        if all(map(is_, inner.children, tree.children)):
+            return [(first, tree)]
+        inner.separators = tree.separators  # the very object: `differences` sees by it that both fall in the same parts
+    return [(level[0][0], inner)]
+
+
+def _update_leaf(first: Key, leaf: Leaf, keys: Sequence[Key], values: Sequence[Value | None]) -> _Level:
+    merged = dict(zip(leaf.keys, leaf.values, strict=True))
+    merged.update(zip(keys, values, strict=True))
+    kept: Sequence[Key] = sorted(key for key, value in merged.items() if value is not None)
+    held = [merged[key] for key in kept]
+    if len(kept) == len(leaf.keys) and all(map(eq, kept, leaf.keys)):
+        if all(map(is_, held, leaf.values)):
+            return [(first, leaf)]
+        kept = leaf.keys
+    if len(kept) > FANOUT:
+        level = _packed(kept, held)
+        return [(first, level[0][1]), *level[1:]]
+    return [(first, Leaf(tuple(kept), tuple(held)))] if kept else []
+
+
 def _remove_root(tree: Tree, key: Key) -> Tree:
-    tree = _remove(tree, key)
+    return _without_only_children(_remove(tree, key))
+
+
+def _without_only_children(tree: Tree) -> Tree:
     while isinstance(tree, Inner) and len(tree.children) == 1:
         tree = tree.children[0]
     return tree

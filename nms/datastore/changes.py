@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Final
+
+import orjson
 
 from nms.model import entries, json, tree
 from nms.model.diff import Change, runs
@@ -17,6 +19,9 @@ from nms.model.path import InstancePath, Step
 from nms.model.schema import Node
 from nms.model.types import module_resolver
 from nms.model.values import AnyData, Key, Value
+
+#: Entries that are turned into objects at a time.
+_SLICE: Final = 512
 
 
 def apply(root_node: Node, root: Value, changes: Iterable[Change]) -> Value:
@@ -55,8 +60,17 @@ def to_json(changes: Iterable[Change]) -> list[Any]:
 def _run(run: Sequence[Change]) -> list[Any]:
     *above, (node, _) = run[0].path
     gone = [_key(node, change.path[-1][1]) for change in run if change.new is None]
-    come = [stored(node, change.new) for change in run if change.new is not None]
-    return [_steps((*above, (node, None))), {"gone": gone, "come": come}]
+    come = [change.new for change in run if change.new is not None]
+    return [_steps((*above, (node, None))), {"gone": gone, "come": _stored_entries(node, come)}]
+
+
+def _stored_entries(node: Node, held: Sequence[Value]) -> Any:
+    """Entries of list `node`, many of them as text: objects for all at once would be several times as large."""
+    if len(held) <= _SLICE:
+        return [stored(node, entry) for entry in held]
+    slices = (held[i : i + _SLICE] for i in range(0, len(held), _SLICE))
+    text = b",".join([orjson.dumps([stored(node, entry) for entry in part])[1:-1] for part in slices])
+    return orjson.Fragment(b"[" + text + b"]")
 
 
 def _steps(path: InstancePath) -> list[Any]:

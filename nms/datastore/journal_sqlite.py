@@ -117,15 +117,9 @@ class SqliteJournal:
         Raises:
             RpcError: resource-denied; the disk is full or fails.
         """
-        data = orjson.dumps(
-            {
-                "txid": record.txid,
-                "time": record.time.isoformat(),
-                "changes": {part: changeset.to_json(changes) for part, changes in record.changes.items()},
-            }
-        )
         try:
-            if not self._snapshot_size or self._records_size + len(data) > max(self._snapshot_size, self._least):
+            data = _text(record) if self._snapshot_size else b""
+            if not data or self._records_size + len(data) > max(self._snapshot_size, self._least):
                 self._fold(image)
             else:
                 self._connection().execute("INSERT INTO record VALUES (?, ?)", (record.txid, data))
@@ -159,6 +153,16 @@ class SqliteJournal:
         if self._db is not None:
             self._db.close()
             self._db = None
+
+
+def _text(record: Record) -> bytes:
+    return orjson.dumps(
+        {
+            "txid": record.txid,
+            "time": record.time.isoformat(),
+            "changes": {part: changeset.to_json(changes) for part, changes in record.changes.items()},
+        }
+    )
 
 
 def _dump(schema: Schema, image: Image) -> bytes:

@@ -8,7 +8,7 @@ one list that come or go together are one item: their list's steps and ``{"gone"
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final
 
 import orjson
@@ -66,10 +66,11 @@ def _run(run: Sequence[Change]) -> list[Any]:
 
 def _stored_entries(node: Node, held: Sequence[Value]) -> Any:
     """Entries of list `node`, many of them as text: objects for all at once would be several times as large."""
+    encode = partial(stored, node) if _holds_any(node) else json.entry_encoder(node)
     if len(held) <= _SLICE:
-        return [stored(node, entry) for entry in held]
+        return list(map(encode, held))
     slices = (held[i : i + _SLICE] for i in range(0, len(held), _SLICE))
-    text = b",".join([orjson.dumps([stored(node, entry) for entry in part])[1:-1] for part in slices])
+    text = b",".join([orjson.dumps(list(map(encode, part)))[1:-1] for part in slices])
     return orjson.Fragment(b"[" + text + b"]")
 
 

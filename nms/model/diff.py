@@ -10,7 +10,6 @@ from nms.model.path import InstancePath
 from nms.model.schema import Node
 from nms.model.values import Key, Value, alike
 
-
 #: Entries of one list that come and go together from which on their place in the difference is noted.
 _LONG: Final = 64
 

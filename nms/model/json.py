@@ -6,6 +6,7 @@ so that reading again costs a join.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import orjson
@@ -50,6 +51,11 @@ def encode_value(node: Node, value: Value) -> Any:
 def encode_entry(node: Node, entry: Value) -> dict[str, Any]:
     """One entry of list `node`."""
     return codegen.of(node).encode_json(entry)
+
+
+def entry_encoder(node: Node) -> Callable[[Value], dict[str, Any]]:
+    """`encode_entry` of list `node`, for many entries."""
+    return codegen.of(node).encode_json
 
 
 def _leaf(node: Node, value: Value) -> Any:

@@ -20,6 +20,7 @@ from nms.model.edit import Edit, Op
 from nms.model.path import Step
 from nms.model.schema import Node, Schema
 from nms.model.types import InvalidValue, Resolver
+from nms.model.xml_runs import NOTHING_PLACED, Placed
 from nms.netconf.messages import DATASTORES, MONITORING, NETCONF, NMDA, NOTIFICATION, WITH_DEFAULTS, YANG
 from nms.netconf.parameters import (
     Parameters,
@@ -59,10 +60,17 @@ Sink: TypeAlias = Callable[[object], None]
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a translator may look at besides the element: the models, and where a subscription's notifications go."""
+    """What a translator may look at besides the element.
+
+    Attributes:
+        schema: the models.
+        sink: where a subscription's notifications go.
+        placed: entries of a large message that elements of it stand for.
+    """
 
     schema: Schema
     sink: Sink
+    placed: Placed = NOTHING_PLACED
 
 
 Translator: TypeAlias = Callable[[Context, Parameters], Request]
@@ -167,7 +175,7 @@ def _source(context: Context, element: etree._Element) -> Datastore | list[Edit]
     # without namespace too: see `Parameters`
     if len(element) == 1 and element[0].tag in (f"{{{NETCONF}}}config", "config"):
         check_attributes(element[0])
-        return xml.decode_edit(context.schema, element[0], "merge")
+        return xml.decode_edit(context.schema, element[0], "merge", context.placed)
     return _datastore(context, element)
 
 
@@ -234,7 +242,7 @@ def _edit_config(context: Context, given: Parameters) -> Request:
     check_attributes(given["config"])
     return EditConfig(
         target=_datastore(context, given["target"]),
-        edits=xml.decode_edit(context.schema, given["config"], _default_operation(given)),
+        edits=xml.decode_edit(context.schema, given["config"], _default_operation(given), context.placed),
         test_option=cast(_TestOption, given.one_of("test-option", get_args(_TestOption)) or "test-then-set"),
         error_option=cast(_ErrorOption, given.one_of("error-option", get_args(_ErrorOption)) or "stop-on-error"),
     )
@@ -363,7 +371,7 @@ def _edit_data(context: Context, given: Parameters) -> Request:
     target = _identity(given["datastore"])
     if target not in _EDITABLE:
         raise RpcError("invalid-value", f"{target} is not writable", type="protocol", info={"bad-element": "datastore"})
-    edits = xml.decode_edit(context.schema, given["config"], _default_operation(given))
+    edits = xml.decode_edit(context.schema, given["config"], _default_operation(given), context.placed)
     return EditConfig(target, edits, rpc=("ietf-netconf-nmda", "edit-data"))
 
 

@@ -40,10 +40,15 @@ _BELOW: Final[Mapping[str, Op]] = {"replace": "merge", "create": "merge"}
 
 def encode(node: Node, value: Value | None) -> bytes:
     """The children of an instance of `node` as XML; empty for None."""
+    return b"".join(encode_pieces(node, value))
+
+
+def encode_pieces(node: Node, value: Value | None) -> list[bytes]:
+    """`encode` as the pieces that are remembered; none of them ends inside a character."""
     out: list[bytes] = []
     if value is not None:
         _children(node, value, out)
-    return b"".join(out)
+    return out
 
 
 def encode_instance(path: InstancePath, value: Value) -> bytes:

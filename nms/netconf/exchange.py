@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from nms.errors import RpcError, RpcErrors
 from nms.model.schema import Schema
 from nms.model.xml_runs import cut
+from nms.netconf.framing import Outgoing
 from nms.netconf.messages import NO_ENVELOPE, Envelope, envelope, operation_of, parse, too_large
 from nms.netconf.replies import error_reply, reply
 from nms.netconf.requests import Context, Sink, translate
@@ -97,7 +98,7 @@ class Exchange:
         except RpcError:  # found again, and told, on the long way
             return None
 
-    def execute(self, call: Call) -> bytes:
+    def execute(self, call: Call) -> Outgoing:
         """The <rpc-reply> to `call`; never raises.  The core counts what reaches it (RFC 6022), this what does not."""
         session = self._session
         try:

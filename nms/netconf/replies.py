@@ -17,6 +17,7 @@ from nms.model import tree, xml
 from nms.model.path import InstancePath
 from nms.model.schema import Module, Node
 from nms.model.values import Value
+from nms.netconf.framing import Outgoing
 from nms.netconf.messages import MONITORING, NETCONF, NMDA, NOTIFICATION, YANG, Envelope
 from nms.operations.request import Reply
 
@@ -28,6 +29,9 @@ DATA_NAMESPACE: Final[Mapping[str, str]] = {
     f"{{{MONITORING}}}get-schema": MONITORING,
 }
 
+#: A reply of more bytes is left in pieces: they are remembered anyway, and need not be copied into one.
+_LARGE: Final = 1024 * 1024
+
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _TOKEN: Final = re.compile(r"'[^']*'|\"[^\"]*\"|([A-Za-z_][\w.-]*):")
 
@@ -37,25 +41,25 @@ def _text(text: str) -> str:
     return escape(_NOT_XML.sub("\ufffd", text))
 
 
-def reply(envelope: Envelope, operation: str, answer: Reply) -> bytes:
+def reply(envelope: Envelope, operation: str, answer: Reply) -> Outgoing:
     """The <rpc-reply> of a successful operation.
 
     Args:
         operation: tag of the operation's element; it decides how the content is wrapped.
     """
+    if answer.text is not None:
+        body = [_text(answer.text).encode()]
+    else:
+        body = [] if answer.node is None or answer.data is None else xml.encode_pieces(answer.node, answer.data)
+    start, end = envelope.start.encode(), envelope.end.encode()
     namespace = DATA_NAMESPACE.get(operation)
     if namespace is not None:
-        if answer.text is not None:
-            body = _text(answer.text).encode()
-        else:
-            body = b"" if answer.node is None or answer.data is None else xml.encode(answer.node, answer.data)
         declared = b"" if envelope.default and namespace == NETCONF else b' xmlns="%b"' % namespace.encode()
-        body = b"<data%b>%b</data>" % (declared, body)
-    else:
-        body = b"" if answer.node is None else xml.encode(answer.node, answer.data)
-        if not body:  # RFC 7950 section 7.14.4: no output parameters are returned
-            body = b"<ok/>" if envelope.default else b'<ok xmlns="%b"/>' % NETCONF.encode()
-    return b"%b%b%b" % (envelope.start.encode(), body, envelope.end.encode())
+        start, end = b"%b<data%b>" % (start, declared), b"</data>%b" % end
+    elif not body:  # RFC 7950 section 7.14.4: no output parameters are returned
+        body = [b"<ok/>" if envelope.default else b'<ok xmlns="%b"/>' % NETCONF.encode()]
+    pieces = [start, *body, end]
+    return pieces if sum(map(len, pieces)) > _LARGE else b"".join(pieces)
 
 
 def error_reply(envelope: Envelope, errors: Iterable[RpcError], modules: Mapping[str, Module]) -> bytes:

@@ -9,7 +9,7 @@ Keys of one list are mutually comparable by construction (`nms.model.schema.Node
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import eq, is_
 from typing import Final, TypeAlias
 
@@ -114,20 +114,29 @@ def move(entries: Ordered, key: Key, where: str, anchor: Key | None = None) -> O
     return Ordered(entries.tree, tuple(order))
 
 
-def update(entries: Entries, changes: dict[Key, Value | None]) -> Entries:
+#: What becomes of an entry that has another value already: (present, given) -> the value it gets.
+Combine: TypeAlias = Callable[[Value, Value], Value]
+
+
+def update(entries: Entries, changes: Mapping[Key, Value | None], combine: Combine | None = None) -> Entries:
     """A copy with many changes: a value puts, None removes (absent keys are passed over).
 
     Subtrees without a change are shared, and with them the encodings that they remember.
+
+    Args:
+        combine: for keys that are there, makes the new value; None: the given one replaces it.
     """
     if isinstance(entries, Ordered):
-        tree = update(entries.tree, changes)
+        tree = update(entries.tree, changes, combine)
+        if tree is entries.tree:
+            return entries
         assert not isinstance(tree, Ordered)
         gone = {k for k, v in changes.items() if v is None}
         kept = tuple(k for k in entries.order if k not in gone) if gone else entries.order
         known = set(kept)
         return Ordered(tree, kept + tuple(k for k, v in changes.items() if v is not None and k not in known))
     keys = sorted(changes)
-    level = _update(None, entries, keys, [changes[key] for key in keys])
+    level = _update(None, entries, keys, [changes[key] for key in keys], combine)
     while len(level) > 1:
         level = _grouped(level)
     return _without_only_children(level[0][1]) if level else NONE
@@ -297,10 +306,12 @@ def _above(group: _Level) -> Inner:
     return _inner(tuple(first for first, _ in group[1:]), tuple(tree for _, tree in group))
 
 
-def _update(first: Key, tree: Tree, keys: Sequence[Key], values: Sequence[Value | None]) -> _Level:
+def _update(
+    first: Key, tree: Tree, keys: Sequence[Key], values: Sequence[Value | None], combine: Combine | None
+) -> _Level:
     """What becomes of `tree`, in trees of its height, when sorted `keys` get `values` or, for None, go."""
     if isinstance(tree, Leaf):
-        return _update_leaf(first, tree, keys, values)
+        return _update_leaf(first, tree, keys, values, combine)
     old = tuple(zip((first, *tree.separators), tree.children, strict=True))
     level: _Level = []
     passed = begin = 0
@@ -308,7 +319,7 @@ def _update(first: Key, tree: Tree, keys: Sequence[Key], values: Sequence[Value 
         i = bisect_right(tree.separators, keys[begin])
         end = bisect_left(keys, tree.separators[i], begin) if i < len(tree.separators) else len(keys)
         level += old[passed:i]
-        level += _update(*old[i], keys[begin:end], values[begin:end])
+        level += _update(*old[i], keys[begin:end], values[begin:end], combine)
         passed, begin = i + 1, end
     level += old[passed:]
     if len(level) > FANOUT:
@@ -323,15 +334,20 @@ def _update(first: Key, tree: Tree, keys: Sequence[Key], values: Sequence[Value 
     return [(level[0][0], inner)]
 
 
-def _update_leaf(first: Key, leaf: Leaf, keys: Sequence[Key], values: Sequence[Value | None]) -> _Level:
+def _update_leaf(
+    first: Key, leaf: Leaf, keys: Sequence[Key], values: Sequence[Value | None], combine: Combine | None
+) -> _Level:
     merged = dict(zip(leaf.keys, leaf.values, strict=True))
+    if combine is not None:
+        pairs = zip(keys, values, strict=True)
+        values = [combine(merged[key], value) if key in merged else value for key, value in pairs]
     merged.update(zip(keys, values, strict=True))
     kept: Sequence[Key] = sorted(key for key, value in merged.items() if value is not None)
     held = [merged[key] for key in kept]
     if len(kept) == len(leaf.keys) and all(map(eq, kept, leaf.keys)):
         if all(map(is_, held, leaf.values)):
             return [(first, leaf)]
-        kept = leaf.keys
+        kept = leaf.keys  # the very object, for `differences`
     if len(kept) > FANOUT:
         level = _packed(kept, held)
         return [(first, level[0][1]), *level[1:]]

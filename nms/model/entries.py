@@ -154,7 +154,11 @@ def build(keys: list[Key], values: list[Value]) -> Tree:
 
 def from_values(pairs: Iterable[tuple[Key, Value]], *, ordered: bool) -> Entries:
     """Entries of distinct (key, entry) pairs in any order; `ordered` keeps theirs."""
-    mapping = dict(pairs)
+    return from_mapping(dict(pairs), ordered=ordered)
+
+
+def from_mapping(mapping: Mapping[Key, Value], *, ordered: bool) -> Entries:
+    """Entries by their keys, in any order; `ordered` keeps theirs."""
     keys = sorted(mapping)
     tree = build(keys, [mapping[k] for k in keys])
     return Ordered(tree, tuple(mapping)) if ordered else tree

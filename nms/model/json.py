@@ -165,7 +165,7 @@ def _decode_value(node: Node, value: Any) -> Value | None:
         if key in held:
             raise twice(node.name).at(node, key)
         held[key] = entry
-    return entries.from_values(held.items(), ordered=node.user_ordered) if held else None
+    return entries.from_mapping(held, ordered=node.user_ordered) if held else None
 
 
 def _decode_entry(node: Node, item: Any) -> Value:

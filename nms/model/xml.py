@@ -234,7 +234,7 @@ def _decode_children(node: Node, element: etree._Element, placed: Placed = NOTHI
         except Fault as fault:
             raise fault if fault.steps and fault.steps[-1][0] is child else fault.at(child) from None
     for child, held in lists.items():
-        slots[child.index] = entries.from_values(held.items(), ordered=child.user_ordered)
+        slots[child.index] = entries.from_mapping(held, ordered=child.user_ordered)
     return tuple(slots)
 
 

@@ -24,7 +24,7 @@ from nms.model.values import Value
 
 #: Bytes that are looked at for the list that fills the message, in its middle.
 _SAMPLE: Final = 64 * 1024
-#: Bytes that become text at a time: other threads get their turn in between.
+#: Bytes that become text at a time, and the longest run: other threads get their turn in between.
 _PIECE: Final = 64 * 1024
 _START_TAG: Final = re.compile(r"<([\w.-]+:)?([\w.-]+)>")
 
@@ -75,15 +75,10 @@ def _stands_for_run(element: etree._Element) -> bool:
 
 def cut(schema: Schema, message: bytes) -> Cut | None:
     """Cut the runs out of `message`; None where there is nothing to gain, or something that only a parser can read."""
-    # What looks like an entry is none inside comments, CDATA sections, declarations and processing instructions.
-    if b"<!" in message or message.find(b"<?", 1) >= 0:
-        return None
     chosen = _chosen(schema, message)
     if chosen is None:
         return None
     node, prefix = chosen
-    if f"<{prefix}{node.name}/>".encode() in message:
-        return None
     try:
         return _cut(node, prefix, message)
     except (Unexpected, InvalidValue, UnicodeDecodeError):
@@ -117,26 +112,31 @@ def _cut(node: Node, prefix: str, message: bytes) -> Cut:
     start, mark = f"<{prefix}{node.name}>", f"<{prefix}{node.name}/>"
     rest: list[str] = []
     runs: list[list[Value]] = []
-    running = False  # does the last piece of `rest` stand for the last of `runs`, which may go on?
     for text in _pieces(message, f"</{prefix}{node.name}>".encode()):
+        _check_markup(text, first=not rest)
         at = 0
         while at < len(text):
             found, behind = _run(how, text, at)
-            if found and not running:
-                rest.append(mark)
-                runs.append([])
             if found:
-                runs[-1] += found
-                running = True
+                rest.append(mark)
+                runs.append(found)
+            else:  # no entry, or one that only the parser can read: on to the next
+                behind = text.find(start, at + 1)
+                behind = behind if behind >= 0 else len(text)
+                rest.append(text[at:behind])
             at = behind
-            if at < len(text):
-                # no entry, or one that only the parser can read: on to the next
-                after = text.find(start, at + 1)
-                after = after if after >= 0 else len(text)
-                rest.append(text[at:after])
-                running = False
-                at = after
     return Cut(node, "".join(rest).encode(), runs)
+
+
+def _check_markup(text: str, *, first: bool) -> None:
+    """See that what looks like an entry is one, not a part of a comment, CDATA section or processing instruction.
+
+    Raises:
+        Unexpected: there is such a thing; only an XML declaration at the beginning (of the `first` piece) is not.
+    """
+    # The rare characters first: to look for "<" is to stop at every tag.
+    if ("!" in text and "<!" in text) or ("?" in text and text.find("<?", first) >= 0):
+        raise Unexpected
 
 
 def _run(how: Reader, text: str, at: int) -> tuple[list[Value], int]:

@@ -25,6 +25,7 @@ import asyncssh
 import orjson
 from lxml import etree
 
+from nms import memory
 from nms.config import YANG_DIR, Config, ModuleChoice
 from nms.credentials import Credentials
 from nms.datastore.journal import Journal
@@ -86,6 +87,7 @@ async def run(config: Config, file: Path, pid_file: Path | None = None, *, verbo
             _write_pid(pid_file, stack)
         gc.collect()
         gc.freeze()
+        memory.give_back()
         gc.set_threshold(*_COLLECT)
         sys.setswitchinterval(_TURN)
         sys.stdout.write(f"{config.domain.id} listens: {', '.join(listening)}\n")

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, Final, Protocol
 
+from nms import memory
 from nms.netconf.connection import Connection, Hello, Message, ProtocolFailure
 from nms.netconf.exchange import Call, Core, Exchange
 from nms.netconf.framing import Buffer, Outgoing
@@ -178,7 +179,10 @@ class NetconfSession:
         def execute() -> tuple[Call, Outgoing]:
             call = self._exchange.read(work) if isinstance(work, bytes) else work
             self._subscribing = isinstance(call.request, CreateSubscription)
-            return call, self._timed(call)
+            reply = self._timed(call)
+            if isinstance(work, bytes):
+                memory.give_back()
+            return call, reply
 
         self._busy = True
         self._loop.run_in_executor(None, execute).add_done_callback(self._executed)

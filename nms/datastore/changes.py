@@ -84,7 +84,7 @@ def _change(change: Change) -> list[Any]:
     if change.new is None:
         return [steps]
     if node.kind == "list" and key is None and not node.keys:
-        return [steps, {"all": [stored(node, entry) for entry in entries.values(change.new)]}]
+        return [steps, {"all": _stored_entries(node, list(entries.values(change.new)))}]
     if node.kind == "list" and key is None:
         return [steps, {"order": [_key(node, k) for k in change.new.order]}]
     return [steps, stored(node, change.new)]
@@ -167,18 +167,21 @@ def _holds_any(node: Node) -> bool:
 
 
 def stored(node: Node, value: Value) -> Any:
-    """One instance (of a list one entry) as JSON: RFC 7951, but anydata as it came in, ``[xml, json]``."""
+    """One instance (of a list one entry) as JSON: RFC 7951, but anydata as it came in, ``[xml, json]``.
+
+    Encodings that readers would remember are not: what is stored is seldom read that way.
+    """
     if node.kind in ("anydata", "anyxml"):
         return [value.xml, value.json]
-    if not _holds_any(node):
-        if node.kind == "list":
-            return json.encode_entry(node, value)
-        return json.encode(node, value) if node.kind == "root" else json.encode_value(node, value)
+    if node.kind == "list" and not _holds_any(node):
+        return json.encode_entry(node, value)
+    if node.kind in ("leaf", "leaf-list"):
+        return json.encode_value(node, value)
     members: dict[str, Any] = {}
     for child, held in zip(node.children, value, strict=True):
         if held is not None:
             is_list = child.kind == "list"
-            content = [stored(child, entry) for entry in entries.values(held)] if is_list else stored(child, held)
+            content = _stored_entries(child, list(entries.values(held))) if is_list else stored(child, held)
             members[f"{child.module}:{child.name}"] = content
     return members
 

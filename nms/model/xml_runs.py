@@ -9,6 +9,7 @@ judge: where anything is not as expected the owner reads the whole message the l
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,6 +27,11 @@ from nms.model.values import Value
 _SAMPLE: Final = 64 * 1024
 #: Bytes that become text at a time, and the longest run: other threads get their turn in between.
 _PIECE: Final = 64 * 1024
+#: Tags, of those that are met most often there, whose lists are tried.
+_CANDIDATES: Final = 3
+#: Places without an entry that are passed over at most, and one more for this many entries: else it is no short cut.
+_PATIENCE: Final = 100
+_ODD: Final = 8
 _START_TAG: Final = re.compile(r"<([\w.-]+:)?([\w.-]+)>")
 
 
@@ -90,8 +96,9 @@ def _chosen(schema: Schema, message: bytes) -> tuple[Node, str] | None:
     middle = len(message) // 2
     sample = message[max(0, middle - _SAMPLE // 2) : middle + _SAMPLE // 2].decode(errors="ignore")
     known = _readable_lists(schema)
-    tags = dict.fromkeys((prefix, name) for prefix, name in _START_TAG.findall(sample) if name in known)
-    lists = [(len(list(node.ancestors())), node, prefix) for prefix, name in tags for node in known[name]]
+    tags = Counter((prefix, name) for prefix, name in _START_TAG.findall(sample) if name in known)
+    often = [tag for tag, _ in tags.most_common(_CANDIDATES)]
+    lists = [(len(list(node.ancestors())), node, prefix) for prefix, name in often for node in known[name]]
     for _, node, prefix in sorted(lists, key=lambda row: row[0]):
         if reader(node, prefix).pattern.search(sample):
             return node, prefix
@@ -112,6 +119,7 @@ def _cut(node: Node, prefix: str, message: bytes) -> Cut:
     start, mark = f"<{prefix}{node.name}>", f"<{prefix}{node.name}/>"
     rest: list[str] = []
     runs: list[list[Value]] = []
+    patience: float = _PATIENCE
     for text in _pieces(message, f"</{prefix}{node.name}>".encode()):
         _check_markup(text, first=not rest)
         at = 0
@@ -120,7 +128,11 @@ def _cut(node: Node, prefix: str, message: bytes) -> Cut:
             if found:
                 rest.append(mark)
                 runs.append(found)
+                patience += len(found) / _ODD
             else:  # no entry, or one that only the parser can read: on to the next
+                patience -= 1
+                if patience < 0:
+                    raise Unexpected
                 behind = text.find(start, at + 1)
                 behind = behind if behind >= 0 else len(text)
                 rest.append(text[at:behind])

@@ -152,6 +152,12 @@ def test_broken_utf_8_is_found() -> None:
     assert alike(text, SCHEMA.root.blank)
 
 
+@pytest.mark.parametrize("odd", ["<item>", "<item><name>a</name>", "<item><name>a</name><part></item>"])
+def test_what_is_no_list_of_plain_entries_is_soon_left_to_the_parser(odd: str) -> None:
+    config = f"{odd * 5000}{entries_of(500)}{odd * 5000}"
+    assert xml_runs.cut(SCHEMA, message(config).encode()) is None
+
+
 def test_a_filter_of_many_entries_still_selects_each() -> None:
     text = (
         f'<rpc xmlns="{NETCONF}" message-id="1"><get-config><source><running/></source><filter>{entries_of(2000)}'

@@ -7,7 +7,7 @@ one list that come or go together are one item: their list's steps and ``{"gone"
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, partial
 from typing import Any, Final
 
@@ -65,13 +65,21 @@ def _run(run: Sequence[Change]) -> list[Any]:
 
 
 def _stored_entries(node: Node, held: Sequence[Value]) -> Any:
-    """Entries of list `node`, many of them as text: objects for all at once would be several times as large."""
+    """Entries of list `node`; many of them in slices of text, so that objects for all never exist at once."""
     encode = partial(stored, node) if _holds_any(node) else json.entry_encoder(node)
     if len(held) <= _SLICE:
         return list(map(encode, held))
     slices = (held[i : i + _SLICE] for i in range(0, len(held), _SLICE))
-    text = b",".join([orjson.dumps(list(map(encode, part)))[1:-1] for part in slices])
-    return orjson.Fragment(b"[" + text + b"]")
+    return {"slices": [orjson.dumps(list(map(encode, part))).decode() for part in slices]}
+
+
+def _raw_entries(content: Any) -> Iterator[Any]:
+    """The entries in what `_stored_entries` gave, still as JSON."""
+    if isinstance(content, dict):
+        for part in content["slices"]:
+            yield from orjson.loads(part)
+    else:
+        yield from content
 
 
 def _steps(path: InstancePath) -> list[Any]:
@@ -144,7 +152,7 @@ def _read_list(node: Node, path: InstancePath, raw: Any) -> list[Change]:
         return [Change(path, None, entries.Ordered(entries.NONE, order))]
     above = path[:-1]
     changes = [Change((*above, _step(node, key)), None, None) for key in raw["gone"]]
-    for content in raw["come"]:
+    for content in _raw_entries(raw["come"]):
         entry = restored(node, content)
         changes.append(Change((*above, (node, node.key_of(entry))), None, entry))
     return changes
@@ -197,12 +205,12 @@ def restored(node: Node, raw: Any) -> Value:
     if node.kind in ("leaf", "leaf-list"):
         assert node.parent is not None
         return json.decode_member(node.parent, f"{node.module}:{node.name}", raw)[1]
-    if not _holds_any(node):
+    if node.kind == "list" and not _holds_any(node):
         return json.decode(node, raw)
     slots: list[Value | None] = list(node.blank)
     for name, content in raw.items():
-        module, _, local = name.partition(":")
-        child = node.child(local, module)
+        module, _, local = name.rpartition(":")
+        child = node.child(local, module or node.module)
         if child is None:
             raise KeyError(name)
         slots[child.index] = _restored_list(child, content) if child.kind == "list" else restored(child, content)
@@ -210,6 +218,6 @@ def restored(node: Node, raw: Any) -> Value:
 
 
 def _restored_list(node: Node, content: Any) -> entries.Entries:
-    held = [restored(node, raw) for raw in content]
+    held = [restored(node, raw) for raw in _raw_entries(content)]
     keys = [node.key_of(entry) for entry in held] if node.keys else range(len(held))
     return entries.from_values(zip(keys, held, strict=True), ordered=node.user_ordered)

@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 from nms.model.values import Key, Value, alike
 
 FANOUT: Final = 64
+_FEW: Final = 8  # changes that are quicker made one by one
 _FILL: Final = 48  # entries a leaf gets from a bulk build: room for a third more before it splits
 
 
@@ -135,11 +136,24 @@ def update(entries: Entries, changes: Mapping[Key, Value | None], combine: Combi
         kept = tuple(k for k in entries.order if k not in gone) if gone else entries.order
         known = set(kept)
         return Ordered(tree, kept + tuple(k for k, v in changes.items() if v is not None and k not in known))
+    if len(changes) < _FEW:
+        return _update_singly(entries, changes, combine)
     keys = sorted(changes)
     level = _update(None, entries, keys, [changes[key] for key in keys], combine)
     while len(level) > 1:
         level = _grouped(level)
     return _without_only_children(level[0][1]) if level else NONE
+
+
+def _update_singly(tree: Tree, changes: Mapping[Key, Value | None], combine: Combine | None) -> Tree:
+    for key, value in changes.items():
+        held = get(tree, key)
+        if value is None:
+            tree = tree if held is None else _remove_root(tree, key)
+            continue
+        value = value if combine is None or held is None else combine(held, value)
+        tree = tree if value is held else _put_root(tree, key, value)
+    return tree
 
 
 def build(keys: list[Key], values: list[Value]) -> Tree:

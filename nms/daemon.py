@@ -25,6 +25,7 @@ import asyncssh
 import orjson
 from lxml import etree
 
+from nms import memory
 from nms.config import YANG_DIR, Config, ModuleChoice
 from nms.credentials import Credentials
 from nms.datastore.journal import Journal
@@ -40,8 +41,13 @@ from nms.transport import ssh, tls, unix
 
 log = logging.getLogger(__name__)
 
-#: Collections of the young generation come this rarely because trees are tuples, which it need not track for long.
-_COLLECT: Final = (5000, 20, 100)
+#: Collections of the young generation come this rarely because trees are tuples, which it need not track for long; the
+#: next one has 25,000 objects at most to look at while everybody waits.
+_COLLECT: Final = (5000, 5, 400)
+
+#: Seconds after which a thread at work on a large message lets the event loop have its turn.  An answer takes several
+#: turns, and with Python's own 0.005 each of them would be longer than the whole answer.
+_TURN: Final = 0.0005
 
 
 async def run(config: Config, file: Path, pid_file: Path | None = None, *, verbose: bool = False) -> int:
@@ -81,7 +87,9 @@ async def run(config: Config, file: Path, pid_file: Path | None = None, *, verbo
             _write_pid(pid_file, stack)
         gc.collect()
         gc.freeze()
+        memory.give_back()
         gc.set_threshold(*_COLLECT)
+        sys.setswitchinterval(_TURN)
         sys.stdout.write(f"{config.domain.id} listens: {', '.join(listening)}\n")
         sys.stdout.flush()
         await stopped.wait()

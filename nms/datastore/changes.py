@@ -7,9 +7,11 @@ one list that come or go together are one item: their list's steps and ``{"gone"
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from functools import cache
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache, partial
+from typing import Any, Final
+
+import orjson
 
 from nms.model import entries, json, tree
 from nms.model.diff import Change, runs
@@ -17,6 +19,9 @@ from nms.model.path import InstancePath, Step
 from nms.model.schema import Node
 from nms.model.types import module_resolver
 from nms.model.values import AnyData, Key, Value
+
+#: Entries that are turned into objects at a time.
+_SLICE: Final = 512
 
 
 def apply(root_node: Node, root: Value, changes: Iterable[Change]) -> Value:
@@ -55,8 +60,26 @@ def to_json(changes: Iterable[Change]) -> list[Any]:
 def _run(run: Sequence[Change]) -> list[Any]:
     *above, (node, _) = run[0].path
     gone = [_key(node, change.path[-1][1]) for change in run if change.new is None]
-    come = [stored(node, change.new) for change in run if change.new is not None]
-    return [_steps((*above, (node, None))), {"gone": gone, "come": come}]
+    come = [change.new for change in run if change.new is not None]
+    return [_steps((*above, (node, None))), {"gone": gone, "come": _stored_entries(node, come)}]
+
+
+def _stored_entries(node: Node, held: Sequence[Value]) -> Any:
+    """Entries of list `node`; many of them in slices of text, so that objects for all never exist at once."""
+    encode = partial(stored, node) if _holds_any(node) else json.entry_encoder(node)
+    if len(held) <= _SLICE:
+        return list(map(encode, held))
+    slices = (held[i : i + _SLICE] for i in range(0, len(held), _SLICE))
+    return {"slices": [orjson.dumps(list(map(encode, part))).decode() for part in slices]}
+
+
+def _raw_entries(content: Any) -> Iterator[Any]:
+    """The entries in what `_stored_entries` gave, still as JSON."""
+    if isinstance(content, dict):
+        for part in content["slices"]:
+            yield from orjson.loads(part)
+    else:
+        yield from content
 
 
 def _steps(path: InstancePath) -> list[Any]:
@@ -69,7 +92,7 @@ def _change(change: Change) -> list[Any]:
     if change.new is None:
         return [steps]
     if node.kind == "list" and key is None and not node.keys:
-        return [steps, {"all": [stored(node, entry) for entry in entries.values(change.new)]}]
+        return [steps, {"all": _stored_entries(node, list(entries.values(change.new)))}]
     if node.kind == "list" and key is None:
         return [steps, {"order": [_key(node, k) for k in change.new.order]}]
     return [steps, stored(node, change.new)]
@@ -129,7 +152,7 @@ def _read_list(node: Node, path: InstancePath, raw: Any) -> list[Change]:
         return [Change(path, None, entries.Ordered(entries.NONE, order))]
     above = path[:-1]
     changes = [Change((*above, _step(node, key)), None, None) for key in raw["gone"]]
-    for content in raw["come"]:
+    for content in _raw_entries(raw["come"]):
         entry = restored(node, content)
         changes.append(Change((*above, (node, node.key_of(entry))), None, entry))
     return changes
@@ -152,18 +175,21 @@ def _holds_any(node: Node) -> bool:
 
 
 def stored(node: Node, value: Value) -> Any:
-    """One instance (of a list one entry) as JSON: RFC 7951, but anydata as it came in, ``[xml, json]``."""
+    """One instance (of a list one entry) as JSON: RFC 7951, but anydata as it came in, ``[xml, json]``.
+
+    Encodings that readers would remember are not: what is stored is seldom read that way.
+    """
     if node.kind in ("anydata", "anyxml"):
         return [value.xml, value.json]
-    if not _holds_any(node):
-        if node.kind == "list":
-            return json.encode_entry(node, value)
-        return json.encode(node, value) if node.kind == "root" else json.encode_value(node, value)
+    if node.kind == "list" and not _holds_any(node):
+        return json.encode_entry(node, value)
+    if node.kind in ("leaf", "leaf-list"):
+        return json.encode_value(node, value)
     members: dict[str, Any] = {}
     for child, held in zip(node.children, value, strict=True):
         if held is not None:
             is_list = child.kind == "list"
-            content = [stored(child, entry) for entry in entries.values(held)] if is_list else stored(child, held)
+            content = _stored_entries(child, list(entries.values(held))) if is_list else stored(child, held)
             members[f"{child.module}:{child.name}"] = content
     return members
 
@@ -179,12 +205,12 @@ def restored(node: Node, raw: Any) -> Value:
     if node.kind in ("leaf", "leaf-list"):
         assert node.parent is not None
         return json.decode_member(node.parent, f"{node.module}:{node.name}", raw)[1]
-    if not _holds_any(node):
+    if node.kind == "list" and not _holds_any(node):
         return json.decode(node, raw)
     slots: list[Value | None] = list(node.blank)
     for name, content in raw.items():
-        module, _, local = name.partition(":")
-        child = node.child(local, module)
+        module, _, local = name.rpartition(":")
+        child = node.child(local, module or node.module)
         if child is None:
             raise KeyError(name)
         slots[child.index] = _restored_list(child, content) if child.kind == "list" else restored(child, content)
@@ -192,6 +218,6 @@ def restored(node: Node, raw: Any) -> Value:
 
 
 def _restored_list(node: Node, content: Any) -> entries.Entries:
-    held = [restored(node, raw) for raw in content]
+    held = [restored(node, raw) for raw in _raw_entries(content)]
     keys = [node.key_of(entry) for entry in held] if node.keys else range(len(held))
     return entries.from_values(zip(keys, held, strict=True), ordered=node.user_ordered)

@@ -74,12 +74,12 @@ Told = Sequence[tuple["Provider", Sequence[Change]]]
 
 def _concerned(store: Store, changes: Sequence[Change]) -> Told:
     """Providers with the changes at, above or below their paths."""
-    paths = [(change, change.node.path) for change in changes]
+    nodes = {change.path[-1][0] for change in changes}
     told: list[tuple[Provider, Sequence[Change]]] = []
     for provider, watched in store.providers:
-        own = [change for change, path in paths if any(_related(path, mine) for mine in watched)]
+        own = {node for node in nodes if any(_related(node.path, mine) for mine in watched)}
         if own:
-            told.append((provider, own))
+            told.append((provider, [change for change in changes if change.path[-1][0] in own]))
     return told
 
 

@@ -26,6 +26,8 @@ from nms.model.values import Value
 _FORMAT: Final = 1
 #: Records are folded into the snapshot when they are larger than it, and than this many bytes.
 _LEAST: Final = 1 << 20
+#: About the least bytes of one change in a record.
+_CHANGE: Final = 64
 _TABLES: Final = """
     CREATE TABLE snapshot (id INTEGER PRIMARY KEY CHECK (id = 1), image BLOB NOT NULL);
     CREATE TABLE record (txid INTEGER PRIMARY KEY, record BLOB NOT NULL);
@@ -117,15 +119,12 @@ class SqliteJournal:
         Raises:
             RpcError: resource-denied; the disk is full or fails.
         """
-        data = orjson.dumps(
-            {
-                "txid": record.txid,
-                "time": record.time.isoformat(),
-                "changes": {part: changeset.to_json(changes) for part, changes in record.changes.items()},
-            }
-        )
         try:
-            if not self._snapshot_size or self._records_size + len(data) > max(self._snapshot_size, self._least):
+            room = max(self._snapshot_size, self._least) - self._records_size
+            # A snapshot is written without a record that it would replace at once.
+            fold = not self._snapshot_size or _CHANGE * sum(map(len, record.changes.values())) > room
+            data = b"" if fold else _text(record)
+            if fold or len(data) > room:
                 self._fold(image)
             else:
                 self._connection().execute("INSERT INTO record VALUES (?, ?)", (record.txid, data))
@@ -159,6 +158,16 @@ class SqliteJournal:
         if self._db is not None:
             self._db.close()
             self._db = None
+
+
+def _text(record: Record) -> bytes:
+    return orjson.dumps(
+        {
+            "txid": record.txid,
+            "time": record.time.isoformat(),
+            "changes": {part: changeset.to_json(changes) for part, changes in record.changes.items()},
+        }
+    )
 
 
 def _dump(schema: Schema, image: Image) -> bytes:

@@ -6,8 +6,12 @@ each schema node is in `nms.model.constraint_plan`; which part of a tree is visi
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Hashable
+
 from nms.errors import RpcError
 from nms.model import entries
+from nms.model.constraint_memo import MOST
 from nms.model.constraint_plan import ChoiceRule, MustRule, Plan, Plans, Refers, UniqueRule
 from nms.model.cursor import Cursor, Evaluation, exists, selected
 from nms.model.path import InstancePath, format_path
@@ -23,6 +27,7 @@ class Check:
     Attributes:
         errors: what was found so far.
         evaluated: constraints evaluated so far.
+        met: the values that are known to meet a must.
         missing: error-tag for a mandatory leaf that is not there.
     """
 
@@ -32,6 +37,7 @@ class Check:
         self.missing = missing
         self.errors: list[RpcError] = []
         self.evaluated = 0
+        self.met: defaultdict[MustRule, set[Hashable]] = defaultdict(set)
 
     def below(self, plan: Plan, c: Cursor) -> None:
         """Check the choices and children of one instance."""
@@ -132,12 +138,19 @@ class Check:
 
     def must(self, rule: MustRule, c: Cursor) -> None:
         """Check one must at one instance (section 7.5.3)."""
+        met = values = None
+        if rule.deciding is not None:
+            met, values = self.met[rule], rule.deciding(c.value)
+            if values in met:
+                return
         self.evaluated += 1
         evaluation = self.evaluation
         evaluation.origin = c
         program = rule.program
         try:
             if to_boolean(program.run(c, evaluation), program.kind, evaluation):
+                if met is not None and len(met) < MOST:
+                    met.add(values)
                 return
         except RpcError as error:
             self.errors.append(RpcError(error.tag, error.message, path=format_path(c.path())))

@@ -6,11 +6,12 @@ plans know the constraints' programs and with them the dependencies that an incr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import lru_cache
 
 from nms.errors import ConfigError, RpcError
+from nms.model.constraint_memo import deciding, names_the_same_everywhere, once_per_value
 from nms.model.cursor import Cursor, Evaluation, getter, ordered_children, rank
 from nms.model.schema import Choice, Must, Node, Schema, comparable
 from nms.model.types import InvalidValue, Type, module_resolver, text_of
@@ -24,10 +25,11 @@ Refers = Callable[[Cursor, Evaluation], bool]
 
 @dataclass(slots=True, eq=False)
 class MustRule:
-    """A must and its program."""
+    """A must, its program, and the values that decide it where these are few."""
 
     must: Must
     program: Program
+    deciding: Callable[[Value], Hashable] | None
 
 
 @dataclass(slots=True, eq=False)
@@ -125,7 +127,8 @@ class Plans:
             for choice in node.choices
             if (members := [n for case in choice.cases.values() for n in case if n.config or not configuration])
         )
-        musts = tuple(MustRule(must, self._compile(must.expression, node)) for must in node.musts)
+        programs = [self._compile(must.expression, node) for must in node.musts]
+        musts = tuple(MustRule(must, run, deciding(run)) for must, run in zip(node.musts, programs, strict=True))
         references, refers = self._references(node)
         demanding = any(plan.wants_absent for plan in children) or any(rule.choice.mandatory for rule in choices)
         by_default = node.default is not None or (node.kind == "container" and not node.presence)
@@ -188,6 +191,8 @@ class Plans:
             evaluation.origin = c
             return to_boolean(run(c, evaluation), result, evaluation)
 
+        if kind.base != "union" and names_the_same_everywhere(kind.leafref):
+            return once_per_value(refers)
         return refers
 
 

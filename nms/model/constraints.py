@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Final
 
 from nms.errors import RpcError
+from nms.model import entries
 from nms.model.constraint_change import check_change
 from nms.model.constraint_check import Check
 from nms.model.constraint_dependents import dependents
@@ -21,6 +23,10 @@ from nms.model.diff import Change
 from nms.model.path import InstancePath
 from nms.model.schema import Node, Schema
 from nms.model.values import Value
+
+#: Changes from which on checking all may be less work, and how many times the work for one instance a change takes.
+_MANY: Final = 1000
+_DEARER: Final = 8
 
 __all__ = ["Indexes", "costly", "index", "validate", "validate_change", "validate_value"]
 
@@ -50,14 +56,30 @@ def validate_change(
 ) -> list[RpcError]:
     """All violations in `new`, a configuration to which `changes` lead from the valid `old`, in document order.
 
+    Where much of `new` has changed all of it is checked: that takes less for each instance.
+
     Args:
         changes: `nms.model.diff.diff` of both.
         indexes: those of `old`; kept from change to change by `Indexes.after` they spare visiting all of a list.
         fallbacks: counts, by name, the constraints that had to be evaluated for all entries of a list.
     """
+    if len(changes) >= _MANY and len(changes) * _DEARER > _instances(schema.root, new):
+        return validate(schema, new)
     known = indexes if indexes is not None and indexes.root is old else index(schema, old)
     counted = fallbacks if fallbacks is not None else Counter()
     return check_change(dependents(schema), known, new, changes, counted).errors
+
+
+def _instances(node: Node, value: Value) -> int:
+    """About how many instances `value` holds: entries of lists, those in entries not counted."""
+    found = 0
+    for child, held in zip(node.children, value, strict=True):
+        if held is not None:
+            if child.kind == "list":
+                found += entries.size(held)
+            elif child.kind == "container":
+                found += _instances(child, held)
+    return found
 
 
 def index(schema: Schema, root: Value) -> Indexes:

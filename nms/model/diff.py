@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from nms.model import entries
 from nms.model.path import InstancePath
 from nms.model.schema import Node
 from nms.model.values import Key, Value, alike
+
+#: Entries of one list that come and go together from which on their place in the difference is noted.
+_LONG: Final = 64
 
 
 class Change(NamedTuple):
@@ -31,51 +34,65 @@ class Change(NamedTuple):
         return self.path[-1][0]
 
 
-def diff(root: Node, old: Value | None, new: Value | None) -> list[Change]:
+class Changes(list[Change]):
+    """A difference, and the places in it of `runs` that are long: looking at each change again would take its time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.long: list[slice] = []
+
+
+def diff(root: Node, old: Value | None, new: Value | None) -> Changes:
     """Changes that lead from `old` to `new`, both instances of `root`, in schema order."""
-    return list(_children(root, old, new, ()))
+    found = Changes()
+    _children(root, old, new, (), found)
+    return found
 
 
-def _children(node: Node, old: Value | None, new: Value | None, path: InstancePath) -> Iterator[Change]:
+def _children(node: Node, old: Value | None, new: Value | None, path: InstancePath, found: Changes) -> None:
     if old is new:
         return
     before = old if old is not None else node.blank
     after = new if new is not None else node.blank
     for child, was, now in zip(node.children, before, after, strict=True):
         if was is not now:
-            yield from _child(child, was, now, path)
+            _child(child, was, now, path, found)
 
 
-def _child(node: Node, old: Value | None, new: Value | None, path: InstancePath) -> Iterator[Change]:
+def _child(node: Node, old: Value | None, new: Value | None, path: InstancePath, found: Changes) -> None:
     if node.kind == "list":
-        yield from _list(node, old, new, path)
+        _list(node, old, new, path, found)
     elif node.kind == "container" and (not node.presence or (old is not None and new is not None)):
-        yield from _children(node, old, new, (*path, (node, None)))
+        _children(node, old, new, (*path, (node, None)), found)
     elif not alike(old, new):
-        yield Change((*path, (node, None)), old, new)
+        found.append(Change((*path, (node, None)), old, new))
 
 
-def _list(node: Node, old: Value | None, new: Value | None, path: InstancePath) -> Iterator[Change]:
+def _list(node: Node, old: Value | None, new: Value | None, path: InstancePath, found: Changes) -> None:
     none = entries.NONE_ORDERED if node.user_ordered else entries.NONE
     before, after = old if old is not None else none, new if new is not None else none
     gone, come = entries.differences(before, after)
     if not node.keys:
         if gone or come:
-            yield Change((*path, (node, None)), old, new)
+            found.append(Change((*path, (node, None)), old, new))
         return
     if isinstance(after, entries.Ordered) and len(come) > 1:
         come = {key: come[key] for key in after.order if key in come}  # new ones are put at the end one by one
-    for key, entry in gone.items():
-        if key not in come:
-            yield Change((*path, (node, key)), entry, None)
-    for key, entry in come.items():
-        was = gone.get(key)
-        if was is None:
-            yield Change((*path, (node, key)), None, entry)
-        else:
-            yield from _children(node, was, entry, (*path, (node, key)))
+    begin = len(found)
+    found += [Change((*path, (node, key)), entry, None) for key, entry in gone.items() if key not in come]
+    if len(found) - begin == len(gone):
+        found += [Change((*path, (node, key)), None, entry) for key, entry in come.items()]
+        if len(found) - begin >= _LONG:
+            found.long.append(slice(begin, len(found)))
+    else:
+        for key, entry in come.items():
+            was = gone.get(key)
+            if was is None:
+                found.append(Change((*path, (node, key)), None, entry))
+            else:
+                _children(node, was, entry, (*path, (node, key)), found)
     if isinstance(before, entries.Ordered) and isinstance(after, entries.Ordered) and _moved(before, after):
-        yield Change((*path, (node, None)), before, after)
+        found.append(Change((*path, (node, None)), before, after))
 
 
 def runs(changes: Iterable[Change]) -> Iterator[list[Change]]:
@@ -83,6 +100,18 @@ def runs(changes: Iterable[Change]) -> Iterator[list[Change]]:
 
     No key comes twice in a run, so its order only matters among new entries of a user-ordered list.
     """
+    if not isinstance(changes, Changes):
+        yield from _runs(changes)
+        return
+    done = 0
+    for place in changes.long:
+        yield from _runs(changes[done : place.start])
+        yield changes[place]
+        done = place.stop
+    yield from _runs(changes[done:])
+
+
+def _runs(changes: Iterable[Change]) -> Iterator[list[Change]]:
     run: list[Change] = []
     keys: set[Key] = set()
     for change in changes:

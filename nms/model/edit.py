@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from operator import is_
 from typing import Literal
 
@@ -263,10 +264,4 @@ def merge(node: Node, old: Value, new: Value) -> Value:
 
 def merge_entries(node: Node, old: entries.Entries, new: entries.Entries) -> entries.Entries:
     """The entries `new` of list `node` merged into `old`."""
-    changes: dict[Key, Value | None] = {}
-    for key, entry in entries.items(new):
-        held = entries.get(old, key)
-        merged = entry if held is None else merge(node, held, entry)
-        if merged is not held:
-            changes[key] = merged
-    return entries.update(old, changes)
+    return entries.update(old, dict(entries.items(new)), partial(merge, node))

@@ -9,12 +9,14 @@ Keys of one list are mutually comparable by construction (`nms.model.schema.Node
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import eq, is_
 from typing import Final, TypeAlias
 
 from nms.model.values import Key, Value, alike
 
 FANOUT: Final = 64
+_FEW: Final = 8  # changes that are quicker made one by one
 _FILL: Final = 48  # entries a leaf gets from a bulk build: room for a third more before it splits
 
 
@@ -113,51 +115,64 @@ def move(entries: Ordered, key: Key, where: str, anchor: Key | None = None) -> O
     return Ordered(entries.tree, tuple(order))
 
 
-def update(entries: Entries, changes: dict[Key, Value | None]) -> Entries:
+#: What becomes of an entry that has another value already: (present, given) -> the value it gets.
+Combine: TypeAlias = Callable[[Value, Value], Value]
+
+
+def update(entries: Entries, changes: Mapping[Key, Value | None], combine: Combine | None = None) -> Entries:
     """A copy with many changes: a value puts, None removes (absent keys are passed over).
 
-    Rebuilds in one pass when the changes are many beside the size, else edits one by one.
+    Subtrees without a change are shared, and with them the encodings that they remember.
+
+    Args:
+        combine: for keys that are there, makes the new value; None: the given one replaces it.
     """
     if isinstance(entries, Ordered):
-        tree = update(entries.tree, changes)
+        tree = update(entries.tree, changes, combine)
+        if tree is entries.tree:
+            return entries
         assert not isinstance(tree, Ordered)
         gone = {k for k, v in changes.items() if v is None}
         kept = tuple(k for k in entries.order if k not in gone) if gone else entries.order
         known = set(kept)
         return Ordered(tree, kept + tuple(k for k, v in changes.items() if v is not None and k not in known))
-    if len(changes) < 8 or len(changes) * 8 < size(entries):
-        tree = entries
-        for key, value in changes.items():
-            if value is not None:
-                tree = _put_root(tree, key, value)
-            elif get(tree, key) is not None:
-                tree = _remove_root(tree, key)
-        return tree
-    merged = dict(items(entries))
-    merged.update(changes)
-    keys = sorted(key for key, value in merged.items() if value is not None)
-    return build(keys, [merged[key] for key in keys])
+    if len(changes) < _FEW:
+        return _update_singly(entries, changes, combine)
+    keys = sorted(changes)
+    level = _update(None, entries, keys, [changes[key] for key in keys], combine)
+    while len(level) > 1:
+        level = _grouped(level)
+    return _without_only_children(level[0][1]) if level else NONE
+
+
+def _update_singly(tree: Tree, changes: Mapping[Key, Value | None], combine: Combine | None) -> Tree:
+    for key, value in changes.items():
+        held = get(tree, key)
+        if value is None:
+            tree = tree if held is None else _remove_root(tree, key)
+            continue
+        value = value if combine is None or held is None else combine(held, value)
+        tree = tree if value is held else _put_root(tree, key, value)
+    return tree
 
 
 def build(keys: list[Key], values: list[Value]) -> Tree:
     """The tree of sorted, distinct `keys` and their `values`."""
     if not keys:
         return NONE
-    level: list[Tree] = []
-    firsts: list[Key] = keys[::_FILL]
-    for i in range(0, len(keys), _FILL):
-        level.append(Leaf(tuple(keys[i : i + _FILL]), tuple(values[i : i + _FILL])))
+    level = _packed(keys, values)
     while len(level) > 1:
-        level = [
-            _inner(tuple(firsts[i + 1 : i + _FILL]), tuple(level[i : i + _FILL])) for i in range(0, len(level), _FILL)
-        ]
-        firsts = firsts[::_FILL]
-    return level[0]
+        level = _grouped(level)
+    return level[0][1]
 
 
 def from_values(pairs: Iterable[tuple[Key, Value]], *, ordered: bool) -> Entries:
     """Entries of distinct (key, entry) pairs in any order; `ordered` keeps theirs."""
-    mapping = dict(pairs)
+    return from_mapping(dict(pairs), ordered=ordered)
+
+
+def from_mapping(mapping: Mapping[Key, Value], *, ordered: bool) -> Entries:
+    """Entries by their keys, in any order; `ordered` keeps theirs."""
     keys = sorted(mapping)
     tree = build(keys, [mapping[k] for k in keys])
     return Ordered(tree, tuple(mapping)) if ordered else tree
@@ -295,8 +310,79 @@ def _put(tree: Tree, key: Key, value: Value) -> tuple[Tree, Key, Tree | None]:
     )
 
 
+#: Trees of one height side by side, each with a key that is above its left neighbour's and not above its own first.
+_Level: TypeAlias = list[tuple[Key, Tree]]
+
+
+def _packed(keys: Sequence[Key], values: Sequence[Value]) -> _Level:
+    """Leafs of sorted `keys`."""
+    cuts = range(0, len(keys), _FILL)
+    return [(keys[i], Leaf(tuple(keys[i : i + _FILL]), tuple(values[i : i + _FILL]))) for i in cuts]
+
+
+def _grouped(level: _Level) -> _Level:
+    """The level above."""
+    groups = (level[i : i + _FILL] for i in range(0, len(level), _FILL))
+    return [(group[0][0], _above(group)) for group in groups]
+
+
+def _above(group: _Level) -> Inner:
+    return _inner(tuple(first for first, _ in group[1:]), tuple(tree for _, tree in group))
+
+
+def _update(
+    first: Key, tree: Tree, keys: Sequence[Key], values: Sequence[Value | None], combine: Combine | None
+) -> _Level:
+    """What becomes of `tree`, in trees of its height, when sorted `keys` get `values` or, for None, go."""
+    if isinstance(tree, Leaf):
+        return _update_leaf(first, tree, keys, values, combine)
+    old = tuple(zip((first, *tree.separators), tree.children, strict=True))
+    level: _Level = []
+    passed = begin = 0
+    while begin < len(keys):
+        i = bisect_right(tree.separators, keys[begin])
+        end = bisect_left(keys, tree.separators[i], begin) if i < len(tree.separators) else len(keys)
+        level += old[passed:i]
+        level += _update(*old[i], keys[begin:end], values[begin:end], combine)
+        passed, begin = i + 1, end
+    level += old[passed:]
+    if len(level) > FANOUT:
+        return _grouped(level)
+    if not level:
+        return []
+    inner = _above(level)
+    if inner.separators == tree.separators:
+        if all(map(is_, inner.children, tree.children)):
+            return [(first, tree)]
+        inner.separators = tree.separators  # the very object: `differences` sees by it that both fall in the same parts
+    return [(level[0][0], inner)]
+
+
+def _update_leaf(
+    first: Key, leaf: Leaf, keys: Sequence[Key], values: Sequence[Value | None], combine: Combine | None
+) -> _Level:
+    merged = dict(zip(leaf.keys, leaf.values, strict=True))
+    if combine is not None:
+        pairs = zip(keys, values, strict=True)
+        values = [combine(merged[key], value) if key in merged else value for key, value in pairs]
+    merged.update(zip(keys, values, strict=True))
+    kept: Sequence[Key] = sorted(key for key, value in merged.items() if value is not None)
+    held = [merged[key] for key in kept]
+    if len(kept) == len(leaf.keys) and all(map(eq, kept, leaf.keys)):
+        if all(map(is_, held, leaf.values)):
+            return [(first, leaf)]
+        kept = leaf.keys  # the very object, for `differences`
+    if len(kept) > FANOUT:
+        level = _packed(kept, held)
+        return [(first, level[0][1]), *level[1:]]
+    return [(first, Leaf(tuple(kept), tuple(held)))] if kept else []
+
+
 def _remove_root(tree: Tree, key: Key) -> Tree:
-    tree = _remove(tree, key)
+    return _without_only_children(_remove(tree, key))
+
+
+def _without_only_children(tree: Tree) -> Tree:
     while isinstance(tree, Inner) and len(tree.children) == 1:
         tree = tree.children[0]
     return tree

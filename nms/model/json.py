@@ -6,6 +6,7 @@ so that reading again costs a join.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import orjson
@@ -50,6 +51,11 @@ def encode_value(node: Node, value: Value) -> Any:
 def encode_entry(node: Node, entry: Value) -> dict[str, Any]:
     """One entry of list `node`."""
     return codegen.of(node).encode_json(entry)
+
+
+def entry_encoder(node: Node) -> Callable[[Value], dict[str, Any]]:
+    """`encode_entry` of list `node`, for many entries."""
+    return codegen.of(node).encode_json
 
 
 def _leaf(node: Node, value: Value) -> Any:
@@ -159,7 +165,7 @@ def _decode_value(node: Node, value: Any) -> Value | None:
         if key in held:
             raise twice(node.name).at(node, key)
         held[key] = entry
-    return entries.from_values(held.items(), ordered=node.user_ordered) if held else None
+    return entries.from_mapping(held, ordered=node.user_ordered) if held else None
 
 
 def _decode_entry(node: Node, item: Any) -> Value:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from lxml import etree
 
@@ -22,6 +22,7 @@ from nms.model.path import InstancePath, format_path, parse_path
 from nms.model.schema import Node, Schema
 from nms.model.types import InvalidValue
 from nms.model.values import Key, Scalar, Value
+from nms.model.xml_runs import NOTHING_PLACED, Placed
 from nms.model.xml_text import end, leaf, start
 from nms.model.xml_text import escape as escape
 
@@ -41,10 +42,15 @@ _BELOW: Final[Mapping[str, Op]] = {"replace": "merge", "create": "merge"}
 
 def encode(node: Node, value: Value | None) -> bytes:
     """The children of an instance of `node` as XML; empty for None."""
+    return b"".join(encode_pieces(node, value))
+
+
+def encode_pieces(node: Node, value: Value | None) -> list[bytes]:
+    """`encode` as the pieces that are remembered; none of them ends inside a character."""
     out: list[bytes] = []
     if value is not None:
         _children(node, value, out)
-    return b"".join(out)
+    return out
 
 
 def encode_instance(path: InstancePath, value: Value) -> bytes:
@@ -131,18 +137,24 @@ def decode(node: Node, element: etree._Element) -> Value:
         raise fault.error() from None
 
 
-def decode_edit(schema: Schema, element: etree._Element, default_operation: Op = "merge") -> list[Edit]:
+def decode_edit(
+    schema: Schema,
+    element: etree._Element,
+    default_operation: Op = "merge",
+    placed: Placed = NOTHING_PLACED,
+) -> list[Edit]:
     """The edits of a `<config>` element (its children are top-level data nodes).
 
     Args:
         default_operation: merge, replace or none (RFC 6241 section 7.2).
+        placed: runs of entries that some elements stand for.
 
     Raises:
         RpcError: as `decode`, and bad-attribute, unknown-attribute for operations and inserts.
     """
     marked = _marked(element)
     try:
-        return _decode_edits(schema.root, element, default_operation, marked, schema)
+        return _decode_edits(schema.root, element, default_operation, _Document(schema, marked, placed))
     except Fault as fault:
         raise fault.error() from None
 
@@ -174,6 +186,14 @@ def refuse_empty_state(schema: Schema, element: etree._Element, base: InstancePa
 
 
 _ATTRIBUTES: Final = etree.XPath("descendant-or-self::*/@*", smart_strings=True)
+
+
+class _Document(NamedTuple):
+    """What is known of the whole message: the elements with an operation at or below them, and the runs of entries."""
+
+    schema: Schema
+    marked: set[etree._Element]
+    placed: Placed
 
 
 def _marked(element: etree._Element) -> set[etree._Element]:
@@ -210,15 +230,22 @@ def _elements(element: etree._Element) -> list[etree._Element]:
     return found
 
 
-def _decode_children(node: Node, element: etree._Element) -> Value:
+def _decode_children(node: Node, element: etree._Element, placed: Placed = NOTHING_PLACED) -> Value:
     slots: list[Value | None] = list(node.blank)
     lists: dict[Node, dict[Key, Value]] = {}
     for sub in _elements(element):
         child = _child_node(node, sub)
         try:
             if child.kind == "list":
-                entry = _decode_entry(child, sub)
                 held = lists.setdefault(child, {})
+                run = placed.take(child, sub)
+                if run is not None:
+                    expected = len(held) + len(run)
+                    held.update(zip(map(child.key_of, run), run, strict=True))
+                    if len(held) != expected:
+                        raise twice(child.name).at(child)
+                    continue
+                entry = _decode_entry(child, sub, placed)
                 key = child.key_of(entry) if child.keys else len(held)
                 if key in held:
                     raise twice(child.name).at(child, key)
@@ -230,24 +257,24 @@ def _decode_children(node: Node, element: etree._Element) -> Value:
             elif child.kind == "leaf":
                 slots[child.index] = _decode_leaf(child, sub)
             elif child.kind == "container":
-                value = _decode_children(child, sub)
+                value = _decode_children(child, sub, placed)
                 slots[child.index] = value if child.presence or value != child.blank else None
             else:
                 slots[child.index] = anydata.from_xml(sub)
         except Fault as fault:
             raise fault if fault.steps and fault.steps[-1][0] is child else fault.at(child) from None
     for child, held in lists.items():
-        slots[child.index] = entries.from_values(held.items(), ordered=child.user_ordered)
+        slots[child.index] = entries.from_mapping(held, ordered=child.user_ordered)
     return tuple(slots)
 
 
-def _decode_entry(node: Node, element: etree._Element) -> Value:
+def _decode_entry(node: Node, element: etree._Element, placed: Placed) -> Value:
     try:
         return codegen.of(node).decode_xml(element)
     except (Unexpected, InvalidValue):  # what it is, and whether it is an error, is found out below
         pass
     try:
-        entry = _decode_children(node, element)
+        entry = _decode_children(node, element, placed)
     except Fault as fault:
         raise fault.at(node, _key_if_any(node, element)) from None
     for key in node.keys:
@@ -287,9 +314,7 @@ def _decode_leaf(node: Node, element: etree._Element) -> Scalar:
         raise invalid(error) from None
 
 
-def _decode_edits(
-    node: Node, element: etree._Element, default: Op, marked: set[etree._Element], schema: Schema
-) -> list[Edit]:
+def _decode_edits(node: Node, element: etree._Element, default: Op, document: _Document) -> list[Edit]:
     edits: list[Edit] = []
     seen: set[tuple[Node, Key | None]] = set()
     for sub in _elements(element):
@@ -297,7 +322,11 @@ def _decode_edits(
         try:
             if child in node.keys:
                 continue
-            edit = _decode_edit(child, sub, default, marked, schema)
+            run = document.placed.take(child, sub)
+            if run is not None:
+                edits += _run_edits(child, run, default)
+                continue
+            edit = _decode_edit(child, sub, default, document)
         except Fault as fault:
             raise fault if fault.steps and fault.steps[-1][0] is child else fault.at(child) from None
         if (edit.node, edit.key) in seen and child.kind not in ("list", "leaf-list"):
@@ -307,11 +336,19 @@ def _decode_edits(
     return edits
 
 
-def _decode_edit(node: Node, element: etree._Element, default: Op, marked: set[etree._Element], schema: Schema) -> Edit:
-    if element not in marked:
-        return _plain_edit(node, element, default)
+def _run_edits(node: Node, run: list[Value], op: Op) -> list[Edit]:
+    keys = list(map(node.key_of, run))
+    pairs = zip(keys, run, strict=True)
+    if op == "merge" and len(set(keys)) == len(run):
+        return [Edit(node, op, None, entries.from_values(pairs, ordered=node.user_ordered))]
+    return [Edit(node, op, key, entry) for key, entry in pairs]
+
+
+def _decode_edit(node: Node, element: etree._Element, default: Op, document: _Document) -> Edit:
+    if element not in document.marked:
+        return _plain_edit(node, element, default, document.placed)
     op = _operation(element, default)
-    insert = _insert(node, element, schema)
+    insert = _insert(node, element, document.schema)
     gone = op in ("delete", "remove")
     if node.kind == "leaf":
         if element.get(_DEFAULT) in ("true", "1") and not gone:
@@ -325,7 +362,7 @@ def _decode_edit(node: Node, element: etree._Element, default: Op, marked: set[e
     if gone:
         return Edit(node, op, key)
     try:
-        children = _decode_edits(node, element, _BELOW.get(op, op), marked, schema)
+        children = _decode_edits(node, element, _BELOW.get(op, op), document)
     except Fault as fault:
         raise fault.at(node, key) from None
     return Edit(node, op, key, None, children, insert)
@@ -338,17 +375,17 @@ def _to_default(node: Node, element: etree._Element) -> Edit:
     return Edit(node, "remove")
 
 
-def _plain_edit(node: Node, element: etree._Element, op: Op) -> Edit:
+def _plain_edit(node: Node, element: etree._Element, op: Op, placed: Placed) -> Edit:
     """The edit of an element without operations below it: its value as a whole."""
     if node.kind == "leaf":
         return Edit(node, op, None, _decode_leaf(node, element))
     if node.kind == "leaf-list":
         return Edit(node, op, _decode_leaf(node, element))
     if node.kind == "list":
-        entry = _decode_entry(node, element)
+        entry = _decode_entry(node, element, placed)
         return Edit(node, op, node.key_of(entry), entry)
     if node.kind == "container":
-        return Edit(node, op, None, _decode_children(node, element))
+        return Edit(node, op, None, _decode_children(node, element, placed))
     return Edit(node, op, None, anydata.from_xml(element))
 
 

@@ -7,10 +7,10 @@ is bytes, and how a hello is read is given by the owner.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from nms.netconf.framing import MAX_MESSAGE, Buffer, FrameReader, FramingError, frame_chunked, frame_delimited
+from nms.netconf.framing import MAX_MESSAGE, Buffer, FrameReader, FramingError, Outgoing, frame_chunked, frame_delimited
 
 BASE_1_0: Final = "urn:ietf:params:netconf:base:1.0"
 BASE_1_1: Final = "urn:ietf:params:netconf:base:1.1"
@@ -92,7 +92,7 @@ class Connection:
             events.append(ProtocolFailure(str(error)))
         return events
 
-    def send(self, message: bytes) -> list[Buffer]:
+    def send(self, message: Outgoing) -> Iterator[bytes]:
         """The buffers that carry `message`, in the framing that was agreed.
 
         Raises:
@@ -100,7 +100,7 @@ class Connection:
         """
         if self.state != "open":
             raise RuntimeError(f"session is in state {self.state}")
-        return list(frame_chunked(message)) if self._chunked else [frame_delimited(message)]
+        return frame_chunked(message) if self._chunked else iter((frame_delimited(message),))
 
     def close(self) -> None:
         """This end is done: nothing is sent or received any more."""

@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from dataclasses import replace
+from typing import Final, NamedTuple, Protocol
 
 from nms.errors import RpcError, RpcErrors
 from nms.model.schema import Schema
-from nms.netconf.messages import NO_ENVELOPE, Envelope, envelope, new_parser, operation_of, parse
+from nms.model.xml_runs import cut
+from nms.netconf.framing import Outgoing
+from nms.netconf.messages import NO_ENVELOPE, Envelope, envelope, new_parser, operation_of, parse, too_large
 from nms.netconf.replies import error_reply, reply
 from nms.netconf.requests import Context, Sink, translate
 from nms.operations.request import Principal, Reply, Request, Session
 
 log = logging.getLogger(__name__)
+
+#: A message of more bytes is read by the short cut for long lists, if it is one.
+LARGE_MESSAGE: Final = 64 * 1024
 
 
 class Core(Protocol):
@@ -58,6 +64,10 @@ class Exchange:
 
     def read(self, message: bytes) -> Call:
         """The call that `message` is; never raises."""
+        if len(message) > LARGE_MESSAGE:
+            call = self._read_large(message)
+            if call is not None:
+                return call
         outside, operation = NO_ENVELOPE, ""
         request: Request | Exception
         try:
@@ -70,7 +80,25 @@ class Exchange:
             request = error
         return Call(outside, operation, request)
 
-    def execute(self, call: Call) -> bytes:
+    def _read_large(self, message: bytes) -> Call | None:
+        """The call that `message` is, by the short cut for long lists; None where that leads nowhere."""
+        if too_large(message):
+            return None
+        short = cut(self._context.schema, message)
+        if short is None:
+            return None
+        try:
+            rpc = parse(short.rest, self._parser)
+            placed = short.placed(rpc)
+            if placed is None:
+                return None
+            element = operation_of(rpc)
+            request = translate(replace(self._context, placed=placed), element)
+            return Call(envelope(short.rest, rpc), str(element.tag), request) if placed.used else None
+        except RpcError:  # found again, and told, on the long way
+            return None
+
+    def execute(self, call: Call) -> Outgoing:
         """The <rpc-reply> to `call`; never raises.  The core counts what reaches it (RFC 6022), this what does not."""
         session = self._session
         try:

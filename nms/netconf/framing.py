@@ -16,6 +16,9 @@ from typing import Final, TypeAlias
 
 Buffer: TypeAlias = bytes | memoryview
 
+#: A message to send: one text, or pieces of it that each end with a character.
+Outgoing: TypeAlias = bytes | list[bytes]
+
 END_OF_MESSAGE: Final = b"]]>]]>"
 END_OF_CHUNKS: Final = b"\n##\n"
 
@@ -24,8 +27,8 @@ MAX_CHUNK_SIZE: Final = 4294967295
 #: Default limit of one received message in bytes.
 MAX_MESSAGE: Final = 64 * 1024 * 1024
 
-#: Size of a written chunk in bytes: large enough that what a chunk's header costs (a packet of its own) does not count.
-WRITE_CHUNK: Final = 256 * 1024
+#: Size of a written chunk in bytes: with its header it fills two packets of SSH as most clients take them.
+WRITE_CHUNK: Final = 64 * 1024 - 16
 
 #: ``LF # size LF``, or without a size ``LF # # LF`` (RFC 6242 section 4.2).
 _HEADER: Final = re.compile(rb"\n#(?:([1-9][0-9]{0,9})|#)\n")
@@ -136,39 +139,60 @@ class FrameReader:
             self._left = size
 
 
-def frame_delimited(message: bytes) -> bytes:
+def frame_delimited(message: Outgoing) -> bytes:
     """`message` in end-of-message framing (RFC 6242 section 4.3).
 
     Raises:
         FramingError: the message holds the delimiter; XML that is written by a serializer never does.
     """
-    if END_OF_MESSAGE in message:
+    text = message if isinstance(message, bytes) else b"".join(message)
+    if END_OF_MESSAGE in text:
         raise FramingError("message holds the end-of-message delimiter")
-    return message + END_OF_MESSAGE
+    return text + END_OF_MESSAGE
 
 
-def frame_chunked(message: bytes, chunk_size: int = WRITE_CHUNK) -> Iterator[Buffer]:
+def frame_chunked(message: Outgoing, chunk_size: int = WRITE_CHUNK) -> Iterator[bytes]:
     """`message` (UTF-8, not empty) in chunked framing (RFC 6242 section 4.2): buffers to write one after the other.
 
-    No chunk ends inside a UTF-8 character: there are clients that decode chunk by chunk.
+    No chunk ends inside a UTF-8 character: there are clients that decode chunk by chunk.  A buffer is made when it is
+    asked for, so that a large message exists once.
 
     Args:
         chunk_size: the largest chunk in bytes, at least 4 (the longest UTF-8 character).
     """
-    total = len(message)
-    if total <= chunk_size:
-        yield b"\n#%d\n%b\n##\n" % (total, message)
+    if isinstance(message, bytes) and len(message) <= chunk_size:
+        yield b"\n#%d\n%b\n##\n" % (len(message), message)
         return
-    view = memoryview(message)
+    group: list[bytes] = []
+    room = chunk_size
+    for piece in (message,) if isinstance(message, bytes) else message:
+        if len(piece) > room and group:
+            yield _chunk(group)
+            group, room = [], chunk_size
+        if len(piece) > chunk_size:
+            for part in _split(piece, chunk_size):
+                yield _chunk([part])
+        elif piece:
+            group.append(piece)
+            room -= len(piece)
+    if group:
+        yield _chunk(group)
+    yield END_OF_CHUNKS
+
+
+def _chunk(group: list[bytes]) -> bytes:
+    return b"".join((b"\n#%d\n" % sum(map(len, group)), *group))
+
+
+def _split(text: bytes, size: int) -> Iterator[bytes]:
+    """`text` in parts of at most `size` bytes and whole characters."""
     begin = 0
-    while begin < total:
-        end = min(begin + chunk_size, total)
+    while begin < len(text):
+        end = min(begin + size, len(text))
         # A continuation byte is 10xxxxxx, and at most three follow a character's first byte.
         for _ in range(3):
-            if end == total or message[end] & 0xC0 != 0x80:
+            if end == len(text) or text[end] & 0xC0 != 0x80:
                 break
             end -= 1
-        yield b"\n#%d\n" % (end - begin)
-        yield view[begin:end]
+        yield text[begin:end]
         begin = end
-    yield END_OF_CHUNKS

@@ -62,7 +62,7 @@ def parse(message: bytes, parser: etree.XMLParser | None = None) -> etree._Eleme
     Raises:
         RpcError: malformed-message (RFC 6241 section 3), too-big.
     """
-    if message.count(b"<") > MAX_TAGS:
+    if too_large(message):
         raise RpcError("too-big", f"a message has at most {MAX_TAGS} tags: send it in parts", type="rpc")
     try:
         # Whitespace before an XML declaration comes from people who paste messages into `ssh -s host netconf`.
@@ -72,6 +72,11 @@ def parse(message: bytes, parser: etree.XMLParser | None = None) -> etree._Eleme
     if root.getroottree().docinfo.internalDTD is not None:
         raise RpcError("malformed-message", "a document type declaration is not allowed", type="rpc")
     return root
+
+
+def too_large(message: bytes) -> bool:
+    """Does a message have more tags than one may have?"""
+    return message.count(b"<") > MAX_TAGS
 
 
 def hello(capabilities: Iterable[str], session_id: int | None = None) -> bytes:

@@ -7,7 +7,7 @@ bytes that are often memoised, and parsing them again to nest them would cost mo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 from xml.sax.saxutils import escape
@@ -17,6 +17,7 @@ from nms.model import annotated, tree, xml
 from nms.model.path import InstancePath
 from nms.model.schema import Module, Node
 from nms.model.values import Value
+from nms.netconf.framing import Outgoing
 from nms.netconf.messages import MONITORING, NETCONF, NMDA, NOTIFICATION, YANG, Envelope
 from nms.operations.request import Reply
 
@@ -31,6 +32,10 @@ DATA_NAMESPACE: Final[Mapping[str, bytes]] = {
 }
 
 _OK: Final = b'<ok xmlns="%b"/>' % _NETCONF
+
+#: A reply of more bytes is left in pieces: they are remembered anyway, and need not be copied into one.
+_LARGE: Final = 1024 * 1024
+
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _TOKEN: Final = re.compile(r"'[^']*'|\"[^\"]*\"|([A-Za-z_][\w.-]*):")
 
@@ -40,32 +45,32 @@ def _text(text: str) -> str:
     return escape(_NOT_XML.sub("\ufffd", text))
 
 
-def reply(envelope: Envelope, operation: str, answer: Reply) -> bytes:
+def reply(envelope: Envelope, operation: str, answer: Reply) -> Outgoing:
     """The <rpc-reply> of a successful operation.
 
     Args:
         operation: tag of the operation's element; it decides how the content is wrapped.
     """
-    namespace = DATA_NAMESPACE.get(operation)
-    if namespace is None:
-        body = b"" if answer.node is None else xml.encode(answer.node, answer.data)
-        if not body:  # RFC 7950 section 7.14.4: no output parameters are returned
-            body = b"<ok/>" if envelope.default else _OK
-        return b"%b%b%b" % (envelope.start, body, envelope.end)
     body = _content(answer)
-    if envelope.default and namespace == _NETCONF:
-        return b"%b<data>%b</data>%b" % (envelope.start, body, envelope.end)
-    return b'%b<data xmlns="%b">%b</data>%b' % (envelope.start, namespace, body, envelope.end)
+    start, end = envelope.start, envelope.end
+    namespace = DATA_NAMESPACE.get(operation)
+    if namespace is not None:
+        declared = b"" if envelope.default and namespace == _NETCONF else b' xmlns="%b"' % namespace
+        start, end = b"%b<data%b>" % (start, declared), b"</data>%b" % end
+    elif not any(body):  # RFC 7950 section 7.14.4: no output parameters are returned
+        body = [b"<ok/>" if envelope.default else _OK]
+    pieces = [start, *body, end]
+    return pieces if sum(map(len, pieces)) > _LARGE else b"".join(pieces)
 
 
-def _content(answer: Reply) -> bytes:
+def _content(answer: Reply) -> Sequence[bytes]:
     if answer.text is not None:
-        return _text(answer.text).encode()
+        return [_text(answer.text).encode()]
     if answer.node is None or answer.data is None:
-        return b""
+        return []
     if answer.basis is not None:
-        return annotated.to_xml(answer.node, answer.data, answer.basis)
-    return xml.encode(answer.node, answer.data)
+        return [annotated.to_xml(answer.node, answer.data, answer.basis)]
+    return xml.encode_pieces(answer.node, answer.data)
 
 
 def error_reply(envelope: Envelope, errors: Iterable[RpcError], modules: Mapping[str, Module]) -> bytes:

@@ -20,6 +20,7 @@ from nms.model.edit import Edit, Op
 from nms.model.path import Step
 from nms.model.schema import Node, Schema
 from nms.model.types import InvalidValue, Resolver
+from nms.model.xml_runs import NOTHING_PLACED, Placed
 from nms.netconf.messages import DATASTORES, MONITORING, NETCONF, NMDA, NOTIFICATION, WITH_DEFAULTS, YANG
 from nms.netconf.parameters import (
     Parameters,
@@ -59,10 +60,17 @@ Sink: TypeAlias = Callable[[object], None]
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a translator may look at besides the element: the models, and where a subscription's notifications go."""
+    """What a translator may look at besides the element.
+
+    Attributes:
+        schema: the models.
+        sink: where a subscription's notifications go.
+        placed: entries of a large message that elements of it stand for.
+    """
 
     schema: Schema
     sink: Sink
+    placed: Placed = NOTHING_PLACED
 
 
 Translator: TypeAlias = Callable[[Context, Parameters], Request]
@@ -224,7 +232,7 @@ def _get_config(context: Context, given: Parameters) -> Request:
 
 
 def _edits(context: Context, config: etree._Element, default_operation: Op) -> list[Edit]:
-    edits = xml.decode_edit(context.schema, config, default_operation)
+    edits = xml.decode_edit(context.schema, config, default_operation, context.placed)
     xml.refuse_empty_state(context.schema, config)
     return edits
 

@@ -12,12 +12,14 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any, Final, Protocol
 
+from nms import memory
 from nms.netconf.connection import Connection, Hello, Message, ProtocolFailure
 from nms.netconf.exchange import Call, Core, Exchange
-from nms.netconf.framing import Buffer
+from nms.netconf.framing import Buffer, Outgoing
 from nms.netconf.messages import hello, read_hello
 from nms.netconf.replies import notification
 from nms.operations.request import (
@@ -90,6 +92,7 @@ class NetconfSession:
         self._writable = True
         self._reading = True
         self._input_ended = False
+        self._outgoing: Iterator[bytes] = iter(())  # of a reply, what the transport has no room for yet
         self._ended = ""  # why, in the words of RFC 6470's termination-reason
         self._hello_timer = self._loop.call_later(HELLO_TIMEOUT, self._end, "no hello in time", "timeout")
         transport.write(self._connection.opening())
@@ -124,6 +127,7 @@ class NetconfSession:
     def resume_writing(self) -> None:
         """The transport's buffer has room again."""
         self._writable = True
+        self._send_on()
         self._flush()
         self._schedule_turn()
 
@@ -167,7 +171,7 @@ class NetconfSession:
             return part and not self._slow
         return isinstance(request, GetSchema | Exception)
 
-    def _timed(self, call: Call) -> bytes:
+    def _timed(self, call: Call) -> Outgoing:
         started = self._loop.time()
         reply = self._exchange.execute(call)
         if isinstance(call.request, Get):
@@ -175,15 +179,18 @@ class NetconfSession:
         return reply
 
     def _in_thread(self, work: bytes | Call) -> None:
-        def execute() -> tuple[Call, bytes]:
+        def execute() -> tuple[Call, Outgoing]:
             call = self._exchange.read(work) if isinstance(work, bytes) else work
             self._subscribing = isinstance(call.request, CreateSubscription)
-            return call, self._timed(call)
+            reply = self._timed(call)
+            if isinstance(work, bytes):
+                memory.give_back()
+            return call, reply
 
         self._busy = True
         self._loop.run_in_executor(None, execute).add_done_callback(self._executed)
 
-    def _executed(self, done: asyncio.Future[tuple[Call, bytes]]) -> None:
+    def _executed(self, done: asyncio.Future[tuple[Call, Outgoing]]) -> None:
         self._busy = False
         if self._ended:
             self._release()
@@ -193,14 +200,22 @@ class NetconfSession:
                 self._subscribing = False
                 self._flush()
 
-    def _answer(self, call: Call, reply: bytes) -> None:
+    def _answer(self, call: Call, reply: Outgoing) -> None:
         if self._ended:  # the rpc ended its own session
             return
-        self._transport.write(self._connection.send(reply))
+        self._outgoing = chain(self._outgoing, self._connection.send(reply))
+        self._send_on()
         if isinstance(call.request, CloseSession):
             self._end("closed by the client", "closed")
         else:
             self._schedule_turn()
+
+    def _send_on(self) -> None:
+        """Write what the transport has room for; the rest follows when the client has read (`resume_writing`)."""
+        for buffer in self._outgoing:
+            self._transport.write((buffer,))
+            if not self._writable:
+                return
 
     def _notify(self, event: object) -> None:
         """The subscriptions' sink; called in the publisher's thread."""
@@ -216,7 +231,7 @@ class NetconfSession:
         while self._notifications and self._writable and not self._ended:
             event = self._notifications.popleft()
             message = notification(event.node, event.path, event.value, event.time)
-            self._transport.write(self._connection.send(message))
+            self._transport.write(tuple(self._connection.send(message)))
         if len(self._notifications) > MAX_NOTIFICATIONS:
             self._end("the subscriber does not read its notifications")
 
@@ -234,6 +249,7 @@ class NetconfSession:
         self._ended = reason
         log.info("session %d of %s ends: %s", self._session.id, self._session.principal.name, why)
         self._hello_timer.cancel()
+        self._transport.write(tuple(self._outgoing))
         self._connection.close()
         self._waiting.clear()
         self._notifications.clear()

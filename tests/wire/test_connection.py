@@ -46,7 +46,7 @@ def test_both_ends_agree_on_the_framing(ours: list[str], theirs: list[str], chun
     assert a.base_1_1 is b.base_1_1 is chunked
     request, reply = "<rpc>é</rpc>".encode(), b"<rpc-reply/>"
     assert wire(b.send(request)).startswith(b"\n#" if chunked else b"<rpc>")
-    assert a.receive(wire(b.send(request) + b.send(request))) == [Message(request), Message(request)]
+    assert a.receive(wire([*b.send(request), *b.send(request)])) == [Message(request), Message(request)]
     assert b.receive(wire(a.send(reply))) == [Message(reply)]
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from typing import cast
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nms.netconf.framing import END_OF_MESSAGE, WRITE_CHUNK, FrameReader, FramingError, frame_chunked, frame_delimited
+from nms.netconf.framing import END_OF_CHUNKS, END_OF_MESSAGE, FrameReader, FramingError, frame_chunked, frame_delimited
 
 Outcome = tuple[list[bytes], bool]
 
@@ -102,23 +106,47 @@ def test_hostile_bytes_raise_nothing_else(data: bytes, chunked: bool) -> None:
     assert read([data], chunked=chunked, limit=20) == read(byte_by_byte(data), chunked=chunked, limit=20)
 
 
+CHUNK = re.compile(rb"\n#([0-9]+)\n(.*)", re.DOTALL)
+
+
+def written(message: bytes | list[bytes], chunk_size: int) -> bytes:
+    """`message` as it is written; each buffer holds one chunk of whole characters, the last one may end the message."""
+    buffers = list(frame_chunked(message, chunk_size))
+    for buffer in buffers:
+        chunk = CHUNK.match(buffer)
+        if chunk is None:
+            assert buffer == END_OF_CHUNKS
+        else:
+            size = int(chunk[1])
+            assert 0 < size <= chunk_size
+            assert chunk[2][size:] in (b"", END_OF_CHUNKS)
+            chunk[2][:size].decode()
+    return b"".join(buffers)
+
+
 @given(st.lists(st.text(min_size=1)), st.integers(4, 40))
 def test_written_chunks_are_read_back_and_split_no_character(texts: list[str], chunk_size: int) -> None:
-    stream = b""
-    for text in texts:
-        for buffer in frame_chunked(text.encode(), chunk_size):
-            if isinstance(buffer, memoryview):
-                assert 0 < len(buffer) <= chunk_size
-                bytes(buffer).decode()
-            stream += buffer
+    stream = b"".join(written(text.encode(), chunk_size) for text in texts)
     assert read([stream], chunked=True) == ([text.encode() for text in texts], False)
 
 
-def test_large_messages_are_not_copied_when_written() -> None:
-    message = b"x" * 300_000
-    views = [buffer for buffer in frame_chunked(message) if isinstance(buffer, memoryview)]
-    assert len(views) == -(-len(message) // WRITE_CHUNK)
-    assert all(view.obj is message for view in views)
+@given(st.lists(st.text(), min_size=1).filter(any), st.integers(4, 40))
+def test_pieces_make_one_message(texts: list[str], chunk_size: int) -> None:
+    stream = written([text.encode() for text in texts], chunk_size)
+    assert read([stream], chunked=True) == (["".join(texts).encode()], False)
+
+
+def test_a_chunk_is_made_when_it_is_asked_for() -> None:
+    asked: list[int] = []
+
+    def pieces() -> Iterator[bytes]:
+        for number in range(100):
+            asked.append(number)
+            yield b"x" * 1000
+
+    frames = frame_chunked(cast(list[bytes], pieces()), 5000)
+    assert len(next(frames)) > 5000
+    assert len(asked) == 6
 
 
 def test_bytes_that_are_no_utf8_still_make_chunks() -> None:

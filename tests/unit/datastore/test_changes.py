@@ -48,6 +48,17 @@ def test_entries_that_come_and_go_together_are_one_item() -> None:
     assert same(changeset.apply(ROOT, old, journalled(changes)), new)
 
 
+def test_long_runs_are_where_they_would_be_found() -> None:
+    leaf = tuple((SCHEMA.find(path), None) for path in ("/shapes:top", "/shapes:top/text"))
+    step = tuple((SCHEMA.find(path), None) for path in ("/shapes:top", "/shapes:top/step"))
+    steps = entries.from_values(((n, (n, None)) for n in range(100)), ordered=True)
+    old = tree.put(ROOT, items(range(500)), leaf, "before")
+    new = tree.put(ROOT, tree.put(ROOT, items(range(400, 900)), step, steps), leaf, "after")
+    changes = diff.diff(ROOT, old, new)
+    assert [len(run) for run in diff.runs(changes)] == [1, 800, 100]
+    assert list(diff.runs(changes)) == list(diff.runs(list(changes)))
+
+
 def test_merging_what_is_there_changes_nothing() -> None:
     old = items(range(500))
     again = items(range(100, 300))

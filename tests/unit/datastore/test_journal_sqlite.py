@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +30,24 @@ def reopen(server: Server, file: Path, least: int = 1 << 20) -> Server:
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "store.db"
+
+
+def records(file: Path) -> int:
+    with closing(sqlite3.connect(file)) as db:
+        found: int = db.execute("SELECT count(*) FROM record").fetchone()[0]
+    return found
+
+
+def test_many_entries_come_back_and_leave_no_record_that_a_snapshot_replaces(file: Path) -> None:
+    server = Server(SqliteJournal(file, least=4096))
+    queue = [at(f"/shop:shop/queue[who='{n}']", (str(n), "é", AnyData(json="[1]"), None)) for n in range(700, 0, -1)]
+    server.edit(*[at(f"/shop:shop/item[id='{n}']/price", n) for n in range(700)], *queue)
+    server.edit(at("/shop:shop/name", "one more"))
+    expected = server.core.store.running
+    server.core.close()
+    assert records(file) == 1
+    again = Server(SqliteJournal(file, least=4096))
+    assert diff(schema().root, expected, again.core.store.running) == []
 
 
 @pytest.mark.parametrize("least", [1 << 20, 0], ids=["records", "snapshots"])

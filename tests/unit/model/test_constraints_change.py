@@ -13,8 +13,12 @@ import pytest
 from nms.errors import RpcError
 from nms.model import constraints, json, tree
 from nms.model.constraint_change import check_change
+from nms.model.constraint_check import Check
 from nms.model.constraint_dependents import dependents
+from nms.model.constraint_plan import plans
+from nms.model.cursor import Cursor
 from nms.model.diff import diff
+from nms.model.edit import Edit, apply
 from nms.model.load import load
 from nms.model.path import parse_path
 from nms.model.schema import Schema
@@ -157,3 +161,28 @@ def test_indexes_follow_accepted_changes_only() -> None:
         assert [error.path for error in errors] == paths, name
         if not errors:
             indexes, root = indexes.after(changes, new), new
+
+
+def test_a_change_of_most_entries_is_judged_as_a_small_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    schema = schema_of("inventory")
+    wrong = [app(f"bad-{n}", "nowhere", memory=1) for n in range(3)]
+    added = json.decode(schema.root, {"inventory:apps": {"app": wrong}})
+    old, most = inventory(100), inventory(3_000)
+    new = apply(schema.root, most, [Edit(schema.root.child("apps"), "merge", None, added[0])])  # type: ignore[arg-type]
+    changes = diff(schema.root, old, new)
+    as_a_whole = constraints.validate_change(schema, old, new, changes)
+    monkeypatch.setattr(constraints, "_MANY", len(changes) + 1)
+    step_by_step = constraints.validate_change(schema, old, new, changes)
+    assert len(as_a_whole) == 6
+    assert [(e.tag, e.message, e.path) for e in as_a_whole] == [(e.tag, e.message, e.path) for e in step_by_step]
+
+
+def test_what_entries_have_in_common_is_evaluated_once() -> None:
+    schema = schema_of("inventory")
+    counts = []
+    for size in SIZES:
+        check = Check(plans(schema))
+        check.below(plans(schema).configuration, Cursor(schema.root, inventory(size), None))
+        assert check.errors == []
+        counts.append(check.evaluated)
+    assert counts[1] - counts[0] == SIZES[1] - SIZES[0]  # the references, each looked up; the musts are those of 100

@@ -17,9 +17,9 @@ from nms.model.schema import Schema
 from nms.netconf import session as session_module
 from nms.netconf.connection import BASE_1_0, BASE_1_1, Connection, Message
 from nms.netconf.framing import Buffer
-from nms.netconf.messages import NETCONF, hello, read_hello
+from nms.netconf.messages import MONITORING, NETCONF, hello, read_hello
 from nms.netconf.session import NetconfSession
-from nms.operations.request import CreateSubscription, Get, Lock, Principal, Reply, Request
+from nms.operations.request import CreateSubscription, Get, GetSchema, Lock, Principal, Reply, Request
 from tests.unit.netconf.recording_core import RecordingCore, example_schema
 
 
@@ -76,6 +76,7 @@ class Client:
 Scenario = Callable[[Client, RecordingCore], Awaitable[None]]
 
 
+SCHEMA_OF = f'<get-schema xmlns="{MONITORING}"><identifier>a</identifier></get-schema>'
 QUICK = "<get><filter/></get>"
 
 
@@ -145,6 +146,52 @@ def test_one_rpc_per_turn_of_the_loop(schema: Schema) -> None:
             counts.append(len(client.received))
             await asyncio.sleep(0)
         assert counts == [1, 2, 3]
+
+    play(schema, scenario)
+
+
+def test_a_large_reply_is_written_as_the_client_reads_it(schema: Schema) -> None:
+    async def scenario(client: Client, core: RecordingCore) -> None:
+        written: list[int] = []
+        room = 3
+
+        def write(buffers: Sequence[Buffer]) -> None:
+            Client.write(client, buffers)
+            written.append(sum(map(len, buffers)))
+            if len(written) == room:
+                client.session.pause_writing()
+
+        client.write = write  # type: ignore[method-assign]
+        core.answers = {GetSchema: Reply(text="é" * 1_000_000)}
+        client.send(SCHEMA_OF, "<commit/>")
+        await client.until(lambda: len(written) == room)
+        assert client.received == []
+        assert sum(written) < 1_000_000
+        room = 6
+        client.session.resume_writing()
+        assert (len(written), client.received) == (6, [])
+        room = -1
+        client.session.resume_writing()
+        await client.until(lambda: len(client.received) == 2)
+        assert client.received[0].count("é") == 1_000_000
+        assert "<ok/>" in client.received[1]
+
+    play(schema, scenario)
+
+
+def test_a_reply_that_has_begun_is_whole_when_the_session_ends(schema: Schema) -> None:
+    async def scenario(client: Client, core: RecordingCore) -> None:
+        def write(buffers: Sequence[Buffer]) -> None:
+            Client.write(client, buffers)
+            client.session.pause_writing()
+
+        client.write = write  # type: ignore[method-assign]
+        core.answers = {GetSchema: Reply(text="x" * 3_000_000)}
+        client.send(SCHEMA_OF)
+        assert client.received == []
+        core.sessions[1].close("killed by a test")
+        await client.until(lambda: client.closed)
+        assert len(client.received) == 1
 
     play(schema, scenario)
 

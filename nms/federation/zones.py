@@ -53,6 +53,11 @@ class Zones:
             raise RpcError("data-missing", f"there is no agreement {agreement} with {partner}")
         return link.point(kind)
 
+    def resale(self, partner: str, agreement: str) -> bool:
+        """See `nms.mec.partners.Partners.resale`; the provider's own entry of the agreement says so."""
+        link = self._links.get((partner, agreement))
+        return link is not None and bool((link.theirs or {}).get("sharing", {}).get("resale", False))
+
     def agreements(self) -> list[tuple[str, str]]:
         """See `nms.mec.partners.Partners.agreements`."""
         return [key for key, link in list(self._links.items()) if link.role == "consumer"]

@@ -59,7 +59,7 @@ class Meo:
         self._manager = manager[1] if manager is not None else None
         self._vims = vims
         self._partners = partners
-        self.zones = Zones(publisher, vims, partners)
+        self.zones = Zones(publisher, domain, vims, partners)
         carriers = Carriers(self._manager, lambda zone: vims[self.zones.vim_of(zone)], partners)
         self._parts = Parts(carriers, onboarding.content, partners)
         provisioning = Provisioning(publisher, onboarding, self._manager, vims, partners, self._parts)

@@ -35,6 +35,9 @@ class Partners(Protocol):
             RpcError: data-missing; there is no such agreement, or the point does not cross its boundary.
         """
 
+    def resale(self, partner: str, agreement: str) -> bool:
+        """Whether what a partner offers under an agreement may be offered to third domains."""
+
     def agreements(self) -> Sequence[tuple[str, str]]:
         """(partner, agreement) of all under which something is asked of the partner."""
 
@@ -67,6 +70,10 @@ class NoPartners:
     def point(self, kind: type[P], partner: str, agreement: str) -> P:
         """There is none."""
         raise RpcError("data-missing", f"there is no partner {partner}")
+
+    def resale(self, partner: str, agreement: str) -> bool:
+        """There is nothing to resell."""
+        return False
 
     def agreements(self) -> Sequence[tuple[str, str]]:
         """None."""

@@ -23,14 +23,22 @@ from nms.mec.session import Members
 
 OWN = Scope("/mec-system:system")
 UNDER_AGREEMENT = "/mec-federation:federation/partner/agreement/mec-system:system"
+#: Longest domain path that is shown where the agreement does not say (mec-federation: sharing/max-hops).
+MAX_HOPS = 1
 INNER = ("partner", "agreement", "remote-zone")
 
 
 class Zones:
-    """Publishes the lists zone; `vims` are the domain's own infrastructure managers by their identifier."""
+    """Publishes the lists zone.
 
-    def __init__(self, publisher: Publisher, vims: Mapping[str, Mm4], partners: Partners) -> None:
+    Args:
+        domain: identifier of this domain.
+        vims: its own infrastructure managers by their identifier.
+    """
+
+    def __init__(self, publisher: Publisher, domain: str, vims: Mapping[str, Mm4], partners: Partners) -> None:
         self._publisher = publisher
+        self._domain = domain
         self._vims = vims
         self._partners = partners
         self._vim_of: dict[str, str] = {}
@@ -51,12 +59,25 @@ class Zones:
                 zone.pop("admin-state", None)
                 found[zone["id"]] = {**zone, **state}
         for zone in self._partners.zones():
-            found.setdefault(zone["id"], dict(zone))
+            if self._domain not in zone.get("domain-path", ()):  # else it leads back to this domain
+                found.setdefault(zone["id"], dict(zone))
         show(self._publisher, f"{OWN.base}/zone", found)
         for scope in self.agreements():
             agreement = self._publisher.read(scope.agreement_path) or {}
-            shared = {name: abstracted(agreement, found[name]) for name in self.shared(scope) if name in found}
+            shared: dict[str, Members] = {}
+            for name in self.shared(scope) & found.keys():
+                way = [self._domain, *found[name].get("domain-path", ())]
+                if self._passed_on(scope, agreement, found[name], way):
+                    shared[name] = abstracted(agreement, found[name]) | {"domain-path": way}
             show(self._publisher, f"{scope.base}/zone", shared)
+
+    def _passed_on(self, scope: Scope, agreement: Members, zone: Members, way: Sequence[str]) -> bool:
+        """Whether a zone may be shown to a partner: as often resold, and to whom, as both agreements permit."""
+        terms = agreement.get("sharing", {})
+        if len(way) > int(terms.get("max-hops", MAX_HOPS)) or scope.partner in way:
+            return False
+        own = "partner" not in zone
+        return own or self._partners.resale(zone["partner"], zone["agreement"])
 
     def agreements(self) -> Sequence[Scope]:
         """Where partners are shown the system: agreements of boundary option 5 in which this domain is the provider."""

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.federation.two_domains import Domain, domains, schema
+from tests.federation.two_domains import domains, schema
 
-Scenario = Callable[[Domain, Domain], Awaitable[None]]
+Scenario = Callable[..., Awaitable[None]]
 
 
 @pytest.fixture(scope="session")
@@ -22,12 +22,12 @@ def models() -> Any:
 
 @pytest.fixture
 def play(tmp_path: Path, models: Any) -> Callable[..., None]:
-    """Run a scenario with two domains."""
+    """Run a scenario with two domains, or with those that `names` says."""
 
     def run(scenario: Scenario, **options: Any) -> None:
         async def all_of_it() -> None:
-            async with domains(tmp_path, models, **options) as (a, b):
-                await scenario(a, b)
+            async with domains(tmp_path, models, **options) as playing:
+                await scenario(*playing)
 
         asyncio.run(all_of_it())
 

@@ -322,6 +322,9 @@ class Elsewhere:
         assert kind is Mx3
         return self.remote
 
+    def resale(self, partner: str, agreement: str) -> bool:
+        return True
+
     def agreements(self) -> Sequence[tuple[str, str]]:
         return [("b", "x")]
 

@@ -7,8 +7,8 @@ import contextlib
 import random
 import socket
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ import asyncssh
 
 from nms import config as configuration
 from nms import init
-from nms.config import Config
+from nms.config import BLOCKS, Config
 from nms.daemon import own_modules
 from nms.domain import DomainCredentials
 from nms.federation import card
@@ -165,9 +165,10 @@ class Domain:
         self.deaf()
         if self.server is not None:
             await self.server.close()
-        assert self.blocks.drivers is not None
-        for instance in await self.blocks.drivers.vim.list():
-            await self.blocks.drivers.vim.delete(instance.id, 0.0)
+        if self.blocks.vim is not None:
+            assert self.blocks.drivers is not None
+            for instance in await self.blocks.drivers.vim.list():
+                await self.blocks.drivers.vim.delete(instance.id, 0.0)
         await self.blocks.close()
         for session in self.sessions:
             session.close()
@@ -175,13 +176,23 @@ class Domain:
 
 
 @contextlib.asynccontextmanager
-async def domains(folder: Path, loaded: Any, **options: Any) -> AsyncIterator[tuple[Domain, Domain]]:
-    """Domains a and b, serving, that do not know each other yet."""
+async def domains(
+    folder: Path,
+    loaded: Any,
+    names: Sequence[str] = ("a", "b"),
+    blocks: Mapping[str, Sequence[str]] = {},
+    **options: Any,
+) -> AsyncIterator[tuple[Domain, ...]]:
+    """Domains a, b ..., serving, that do not know each other yet.
+
+    Args:
+        blocks: of those that do not run all.
+    """
     made: list[Domain] = []
     try:
-        for name in ("a", "b"):
-            made.append(await _domain(folder / name, name, loaded, **options))
-        yield made[0], made[1]
+        for name in names:
+            made.append(await _domain(folder / name, name, loaded, blocks.get(name, BLOCKS), **options))
+        yield tuple(made)
     finally:
         for domain in made:
             await domain.close()
@@ -192,8 +203,9 @@ def _threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("mx3-")]
 
 
-async def _domain(folder: Path, name: str, loaded: Any, **options: Any) -> Domain:
+async def _domain(folder: Path, name: str, loaded: Any, running: Sequence[str], **options: Any) -> Domain:
     config = await asyncio.to_thread(_configured, folder, name)
+    config = replace(config, domain=replace(config.domain, blocks=tuple(running)))
     clock = Clock()
     core = Core.create(loaded, clock=clock)
     streams = LossyStreams(core)
@@ -252,8 +264,8 @@ async def federate(a: Domain, b: Domain, **terms: Any) -> None:
     """A becomes consumer and B provider of an agreement, active at both."""
     await b.add(a.card, "provider", **terms)
     await a.add(b.card, "consumer", **terms)
-    await until("a's agreement is active", lambda: a.state("b") == "active")
-    await until("b's agreement is active", lambda: b.state("a") == "active")
+    await until(f"{a.id}'s agreement is active", lambda: a.state(b.id) == "active")
+    await until(f"{b.id}'s agreement is active", lambda: b.state(a.id) == "active")
 
 
 async def until(what: str, check: Callable[[], T] | Callable[[], Awaitable[T]]) -> T:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -111,42 +112,39 @@ class SqliteJournal:
             raise ConfigError(f"the store {self._path} has format {version}, this version reads {_FORMAT}")
         return db
 
-    def append(self, record: Record, image: Callable[[], Image]) -> None:
-        """Make `record` durable.
+    def append(self, records: Sequence[Record], image: Callable[[], Image]) -> None:
+        """Make `records` durable, all or none.
 
         Raises:
             RpcError: resource-denied; the disk is full or fails.
         """
-        data = orjson.dumps(
-            {
-                "txid": record.txid,
-                "time": record.time.isoformat(),
-                "changes": {part: changeset.to_json(changes) for part, changes in record.changes.items()},
-            }
-        )
+        rows = [(record.txid, _row(record)) for record in records]
+        size = sum(len(data) for _, data in rows)
         try:
-            if not self._snapshot_size or self._records_size + len(data) > max(self._snapshot_size, self._least):
+            if not self._snapshot_size or self._records_size + size > max(self._snapshot_size, self._least):
                 self._fold(image)
             else:
-                self._connection().execute("INSERT INTO record VALUES (?, ?)", (record.txid, data))
-                self._records_size += len(data)
+                self._insert(rows)
+                self._records_size += size
         except sqlite3.Error as error:
             raise RpcError("resource-denied", f"the change cannot be stored: {error}") from error
+
+    def _insert(self, rows: Sequence[tuple[int, bytes]]) -> None:
+        db = self._connection()
+        if len(rows) == 1:  # one statement is a transaction of its own
+            db.execute("INSERT INTO record VALUES (?, ?)", rows[0])
+            return
+        with _transaction(db):
+            db.executemany("INSERT INTO record VALUES (?, ?)", rows)
 
     def _fold(self, image: Callable[[], Image]) -> None:
         """Replace snapshot and records by one snapshot: atomic, as it is one SQLite transaction."""
         assert self._schema is not None
         data = _dump(self._schema, image())
         db = self._connection()
-        db.execute("BEGIN IMMEDIATE")
-        try:
+        with _transaction(db):
             db.execute("INSERT OR REPLACE INTO snapshot VALUES (1, ?)", (data,))
             db.execute("DELETE FROM record")
-            db.execute("COMMIT")
-        except sqlite3.Error:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
         self._snapshot_size, self._records_size = len(data), 0
 
     def _connection(self) -> sqlite3.Connection:
@@ -159,6 +157,23 @@ class SqliteJournal:
         if self._db is not None:
             self._db.close()
             self._db = None
+
+
+@contextmanager
+def _transaction(db: sqlite3.Connection) -> Iterator[None]:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def _row(record: Record) -> bytes:
+    changes = {part: changeset.to_json(changes) for part, changes in record.changes.items()}
+    return orjson.dumps({"txid": record.txid, "time": record.time.isoformat(), "changes": changes})
 
 
 def _dump(schema: Schema, image: Image) -> bytes:

@@ -127,12 +127,12 @@ def settle(store: Store) -> None:
 
 def _concerned(store: Store, changes: Sequence[Change]) -> Told:
     """Providers with the changes at, above or below their paths."""
-    paths = [(change, change.node.path) for change in changes]
+    nodes = {change.path[-1][0] for change in changes}
     told: list[tuple[Provider, Sequence[Change]]] = []
     for provider, watched in store.providers:
-        own = [change for change, path in paths if any(_related(path, mine) for mine in watched)]
+        own = {node for node in nodes if any(_related(node.path, mine) for mine in watched)}
         if own:
-            told.append((provider, own))
+            told.append((provider, [change for change in changes if change.path[-1][0] in own]))
     return told
 
 
@@ -210,7 +210,6 @@ def _publish(store: Store, one: Accepted) -> None:
     if tx.changes:
         revision = Revision(tx.txid, tx.time)
         store.revisions["running"].touch(tx.changes, revision)
-        store.revisions["operational"].touch(tx.changes, revision)
         if store.candidate is None:
             store.revisions["candidate"].reset(revision)
         _apply(store, one)

@@ -27,6 +27,8 @@ from nms.model.values import Value
 _FORMAT: Final = 1
 #: Records are folded into the snapshot when they are larger than it, and than this many bytes.
 _LEAST: Final = 1 << 20
+#: About the least bytes of one change in a record.
+_CHANGE: Final = 64
 _TABLES: Final = """
     CREATE TABLE snapshot (id INTEGER PRIMARY KEY CHECK (id = 1), image BLOB NOT NULL);
     CREATE TABLE record (txid INTEGER PRIMARY KEY, record BLOB NOT NULL);
@@ -118,10 +120,13 @@ class SqliteJournal:
         Raises:
             RpcError: resource-denied; the disk is full or fails.
         """
-        rows = [(record.txid, _row(record)) for record in records]
+        room = max(self._snapshot_size, self._least) - self._records_size
+        # A snapshot is written without records that it would replace at once.
+        fold = not self._snapshot_size or _CHANGE * sum(map(_changes, records)) > room
+        rows = [] if fold else [(record.txid, _text(record)) for record in records]
         size = sum(len(data) for _, data in rows)
         try:
-            if not self._snapshot_size or self._records_size + size > max(self._snapshot_size, self._least):
+            if fold or size > room:
                 self._fold(image)
             else:
                 self._insert(rows)
@@ -171,7 +176,11 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def _row(record: Record) -> bytes:
+def _changes(record: Record) -> int:
+    return sum(map(len, record.changes.values()))
+
+
+def _text(record: Record) -> bytes:
     changes = {part: changeset.to_json(changes) for part, changes in record.changes.items()}
     return orjson.dumps({"txid": record.txid, "time": record.time.isoformat(), "changes": changes})
 

@@ -54,7 +54,7 @@ class Store:
         providers: asked and told of changes, in this order, each with the schema paths it watches.
         listeners: called with each transaction after the providers, under `writer`; `running` may be ahead of it by now.
         stumbles: called when a provider's `apply` raised: raise an alarm, reconcile.
-        revisions: of running's and operational's resources, and one for each of the others.
+        revisions: of each datastore's resources; operational's lie over running's.
         known: what is kept to validate changes of running; its `fallbacks` say which constraints are slow.
         accepted: transactions of running that are to become durable, and visible, together.
         grouping: a group is open: those that can share it do.
@@ -239,6 +239,8 @@ def open_store(schema: Schema, journal: Journal, clock: Callable[[], datetime], 
             first = error.errors[0] if isinstance(error, RpcErrors) else error
             raise ConfigError(f"the stored configuration breaks the present YANG modules: {first}") from None
     begun = Revision(image.txid + 1, now)
+    revisions = {name: Revisions(begun) for name in ("running", "candidate", "startup")}
+    revisions["operational"] = Revisions(begun, under=revisions["running"])
     store = Store(
         schema=schema,
         journal=journal,
@@ -249,7 +251,7 @@ def open_store(schema: Schema, journal: Journal, clock: Callable[[], datetime], 
         startup=image.startup,
         operational=bases.overlay(schema.root, image.state, running),
         kept=image.state,
-        revisions={name: Revisions(begun) for name in ("running", "candidate", "startup", "operational")},
+        revisions=revisions,
     )
     # Also without changes: the start has a txid of its own, so that entity-tags move on with it.
     store.write([Record(begun.txid, now, parts)], {})

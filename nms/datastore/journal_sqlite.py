@@ -1,4 +1,4 @@
-"""The durable journal: SQLite in WAL mode, synchronous=FULL: a record is on stable storage when `append` returns.
+"""The durable journal: SQLite in WAL mode, synchronous=FULL: records are on stable storage when `append` returns.
 
 A snapshot of each tree and the records since; when the records outgrow the snapshot both become one new snapshot, in
 one SQLite transaction.  The file is the daemon's alone (0600, exclusively locked while it runs).
@@ -40,11 +40,14 @@ class SqliteJournal:
 
     Args:
         least: bytes of records that are kept in any case before they are folded into the snapshot.
+        sync: False: records are only handed to the operating system, whose crash loses the last ones; what is left is
+            whole.
     """
 
-    def __init__(self, path: Path, *, least: int = _LEAST) -> None:
+    def __init__(self, path: Path, *, least: int = _LEAST, sync: bool = True) -> None:
         self._path = path
         self._least = least
+        self._sync = sync
         self._snapshot_size = 0
         self._records_size = 0
         self._schema: Schema | None = None
@@ -102,7 +105,7 @@ class SqliteJournal:
         # EXCLUSIVE before the first access: the lock is held until the process ends, without a shared memory file.
         db.execute("PRAGMA locking_mode=EXCLUSIVE")
         db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=FULL")
+        db.execute(f"PRAGMA synchronous={'FULL' if self._sync else 'NORMAL'}")
         db.execute("BEGIN IMMEDIATE")
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version == 0:

@@ -90,7 +90,7 @@ class Core:
             started=clock(),
             end=self._end,
         )
-        self.writer = Writer(guard, self.dispatch_all)
+        self.writer = Writer(self.store.writer, self.dispatch_all, lambda: guard.candidate_changes)
         self.store.listeners.append(self._tell_change)
         monitor.publish_sources(self.context)
 

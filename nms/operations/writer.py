@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Final, TypeGuard
 
-from nms.access.guard import Guard
 from nms.model.edit import Edit
 from nms.model.schema import Node
 from nms.operations.context import Answer
@@ -29,12 +28,20 @@ Execute = Callable[[Sequence[tuple[Session, Request]]], Sequence[Reply | BaseExc
 
 
 class Writer:
-    """The requests that wait for their turn to change something."""
+    """The requests that wait for their turn to change something.
 
-    def __init__(self, guard: Guard, execute: Execute) -> None:
-        self._guard = guard
-        self._exclusive = guard.store.writer
+    Args:
+        exclusive: the store's writer lock.
+        execute: `nms.operations.dispatch.Core.dispatch_all`.
+        candidate_changes: how many changes candidate holds at the moment.
+    """
+
+    def __init__(
+        self, exclusive: threading.RLock, execute: Execute, candidate_changes: Callable[[], int] = lambda: 0
+    ) -> None:
+        self._exclusive = exclusive
         self._execute = execute
+        self._candidate_changes = candidate_changes
         self._queue: deque[tuple[Session, Request, Answer]] = deque()
         self._lock = threading.Lock()
         self._working = False
@@ -45,7 +52,7 @@ class Writer:
         if isinstance(request, EditConfig):
             return all(map(_is_light, request.edits))
         if isinstance(request, Commit):
-            return self._guard.candidate_changes <= _FEW
+            return self._candidate_changes() <= _FEW
         return isinstance(request, DiscardChanges | Lock | Unlock)
 
     def submit(self, session: Session, request: Request, answer: Answer) -> bool:

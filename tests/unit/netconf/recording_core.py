@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from nms.model.load import load
 from nms.model.schema import Schema
 from nms.operations.request import Principal, Reply, Request, Session
+from nms.operations.writer import Writer
 
 MODELS = Path(__file__).parents[2] / "conformance" / "models"
 
@@ -27,6 +29,8 @@ class RecordingCore:
         self.sessions: dict[int, Session] = {}
         self.closed: list[int] = []
         self.reasons: list[str] = []
+        self.exclusive = threading.RLock()
+        self.writer = Writer(self.exclusive, self._execute)
 
     def hello_capabilities(self) -> list[str]:
         return ["urn:ietf:params:netconf:base:1.0", "urn:ietf:params:netconf:base:1.1"]
@@ -39,6 +43,15 @@ class RecordingCore:
     def close_session(self, session: Session, reason: str = "dropped") -> None:
         self.closed.append(session.id)
         self.reasons.append(reason)
+
+    def _execute(self, wanted: Sequence[tuple[Session, Request]]) -> list[Reply | BaseException]:
+        outcomes: list[Reply | BaseException] = []
+        for session, request in wanted:
+            try:
+                outcomes.append(self.dispatch(session, request))
+            except Exception as error:  # noqa: BLE001 - as the real one
+                outcomes.append(error)
+        return outcomes
 
     def dispatch(self, session: Session, request: Request) -> Reply:
         self.requests.append(request)

@@ -15,7 +15,16 @@ from nms.model.edit import Edit
 from nms.model.path import InstancePath
 from nms.model.values import Value
 from nms.operations.context import OK, Answer, Context
-from nms.operations.request import CopyConfig, Datastore, DeleteConfig, EditConfig, Precondition, Reply, Request, Session
+from nms.operations.request import (
+    CopyConfig,
+    Datastore,
+    DeleteConfig,
+    EditConfig,
+    Precondition,
+    Reply,
+    Request,
+    Session,
+)
 
 
 def edit_config(context: Context, session: Session, request: EditConfig) -> Reply:

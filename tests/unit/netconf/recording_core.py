@@ -20,7 +20,10 @@ def example_schema() -> Schema:
 
 
 class RecordingCore:
-    """`answers` maps a request's class to a reply, or to a function of the request (which may raise)."""
+    """`answers` maps a request's class to a reply, or to a function of the request (which may raise).
+
+    `asked` has the thread of each request, `groups` that of each request that came through the writer's queue.
+    """
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
@@ -29,6 +32,8 @@ class RecordingCore:
         self.sessions: dict[int, Session] = {}
         self.closed: list[int] = []
         self.reasons: list[str] = []
+        self.asked: list[int] = []
+        self.groups: list[list[int]] = []
         self.exclusive = threading.RLock()
         self.writer = Writer(self.exclusive, self._execute)
 
@@ -45,6 +50,7 @@ class RecordingCore:
         self.reasons.append(reason)
 
     def _execute(self, wanted: Sequence[tuple[Session, Request]]) -> list[Reply | BaseException]:
+        self.groups.append([threading.get_ident()] * len(wanted))
         outcomes: list[Reply | BaseException] = []
         for session, request in wanted:
             try:
@@ -55,5 +61,6 @@ class RecordingCore:
 
     def dispatch(self, session: Session, request: Request) -> Reply:
         self.requests.append(request)
+        self.asked.append(threading.get_ident())
         answer = self.answers.get(type(request), Reply())
         return answer if isinstance(answer, Reply) else answer(request)

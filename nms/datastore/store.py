@@ -52,7 +52,7 @@ class Store:
         kept: the durable part of published state, without configuration.
         pending: the confirmed commit that waits for its confirmation.
         providers: asked and told of changes, in this order, each with the schema paths it watches.
-        listeners: called with each transaction after the providers, under `writer`; `running` may be ahead of it by now.
+        listeners: called with each transaction after the providers, under `writer`; `running` may be ahead of it.
         stumbles: called when a provider's `apply` raised: raise an alarm, reconcile.
         revisions: of each datastore's resources; operational's lie over running's.
         known: what is kept to validate changes of running; its `fallbacks` say which constraints are slow.

@@ -140,9 +140,9 @@ class Core:
             if shared:
                 self._dispatch_group(list(some), outcomes)
                 continue
-            for number, (session, request) in some:
+            for number, (session, asked) in some:
                 try:
-                    outcomes[number] = self.dispatch(session, request)
+                    outcomes[number] = self.dispatch(session, asked)
                 except Exception as error:  # noqa: BLE001 - whatever becomes of one, the others are answered
                     outcomes[number] = error
         return [outcomes[number] for number in range(len(wanted))]
@@ -152,11 +152,11 @@ class Core:
     ) -> None:
         try:
             with self.guard.group():
-                for number, (session, request) in wanted:
+                for number, (session, asked) in wanted:
                     session.in_rpcs += 1
                     try:
-                        self._check_execute(session, request)
-                        edit.begin(self.context, session, request, partial(outcomes.__setitem__, number))
+                        self._check_execute(session, asked)
+                        edit.begin(self.context, session, asked, partial(outcomes.__setitem__, number))
                     except Exception as error:  # noqa: BLE001 - as above
                         outcomes[number] = error
         except Exception as error:  # noqa: BLE001 - the journal's: each that was accepted has been told

@@ -48,7 +48,7 @@ class Writer:
         self._slow = False  # the last ones took longer than can be spared: so will the next, perhaps
 
     def is_light(self, request: Request | Exception) -> TypeGuard[Request]:
-        """Is this a change that costs little, as far as it shows?  What an edit removes may be as large as the store."""
+        """Is this a change that costs little, as it seems?  What an edit removes may be as large as the store."""
         if isinstance(request, EditConfig):
             return all(map(_is_light, request.edits))
         if isinstance(request, Commit):

@@ -1,4 +1,4 @@
-"""SIGKILL while edits share a write: the next start has all of the group or nothing of it, and all that was answered."""
+"""SIGKILL while edits share a write: the next start has the whole group or nothing of it, and all that was answered."""
 
 from __future__ import annotations
 

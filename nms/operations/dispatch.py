@@ -122,6 +122,9 @@ class Core:
         Raises:
             RpcError, RpcErrors: refused; counted on the session (RFC 6022).
         """
+        # From inside prepare or apply nothing is queued: it is refused, and not at the expense of what waits.
+        if edit.can_share(wanted) and not self.store.committing:
+            return self.writer.carry_out(session, wanted)
         session.in_rpcs += 1
         try:
             self._check_execute(session, wanted)

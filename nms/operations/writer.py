@@ -1,7 +1,7 @@
 """The queue before the one writer: what comes while it works is done together, edits of running as one group.
 
-Whoever finds the queue empty has `work` called, in its own thread where that is quick and else in one that may wait.
-Knows no event loop and no front end.
+Nobody is the writer for good: whoever gets the store's writer lock does what all have queued.  A thread waits for the
+lock (`carry_out`); an event loop, which must not, is told of the outcome (`submit`, `work`).  Knows no event loop.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Final, TypeGuard
 
@@ -27,6 +28,16 @@ _FEW: Final = 100
 Execute = Callable[[Sequence[tuple[Session, Request]]], Sequence[Reply | BaseException]]
 
 
+@dataclass(slots=True, eq=False)
+class _Asked:
+    """A request in the queue, and what became of it; `answer` is called once the lock is free again."""
+
+    session: Session
+    request: Request
+    answer: Answer | None = None
+    outcome: Reply | BaseException | None = None
+
+
 class Writer:
     """The requests that wait for their turn to change something.
 
@@ -42,10 +53,15 @@ class Writer:
         self._exclusive = exclusive
         self._execute = execute
         self._candidate_changes = candidate_changes
-        self._queue: deque[tuple[Session, Request, Answer]] = deque()
-        self._lock = threading.Lock()
-        self._working = False
+        self._queue: deque[_Asked] = deque()
+        self._lock = threading.Lock()  # of the queue and of the next one
+        self._promised = False  # somebody calls `work`
         self._slow = False  # the last ones took longer than can be spared: so will the next, perhaps
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for their turn."""
+        return len(self._queue)
 
     def is_light(self, request: Request | Exception) -> TypeGuard[Request]:
         """Is this a change that costs little, as it seems?  What an edit removes may be as large as the store."""
@@ -55,19 +71,36 @@ class Writer:
             return self._candidate_changes() <= _FEW
         return isinstance(request, DiscardChanges | Lock | Unlock)
 
-    def submit(self, session: Session, request: Request, answer: Answer) -> bool:
-        """Queue a request; `answer` gets its outcome in the thread that works.
+    def carry_out(self, session: Session, request: Request) -> Reply:
+        """Do `request` when its turn has come, with all that is queued by then.
 
-        Returns whether the caller must have `work` called, now or later: nobody else will.
+        Raises:
+            RpcError, RpcErrors: refused.
+        """
+        asked = _Asked(session, request)
+        with self._lock:
+            self._queue.append(asked)
+        with self._exclusive:
+            done = self._do_all() if asked.outcome is None else []
+        _answer(done)
+        assert asked.outcome is not None
+        if isinstance(asked.outcome, BaseException):
+            raise asked.outcome
+        return asked.outcome
+
+    def submit(self, session: Session, request: Request, answer: Answer) -> bool:
+        """Queue a request; `answer` gets its outcome, in any thread.
+
+        Returns whether the caller must have `work` called soon: nobody else will.
         """
         with self._lock:
-            self._queue.append((session, request, answer))
-            idle = not self._working
-            self._working = True
-            return idle
+            self._queue.append(_Asked(session, request, answer))
+            first = not self._promised
+            self._promised = True
+            return first
 
     def work(self, *, wait: bool = True) -> bool:
-        """Empty the queue.  Never raises.
+        """Empty the queue.
 
         Args:
             wait: False: only while nobody else changes anything and it is quick.
@@ -78,27 +111,34 @@ class Writer:
             if (self._slow and not wait) or not self._exclusive.acquire(blocking=wait):
                 return False
             try:
-                # Only now: what came while this waited for others belongs to the group too.
-                taken = self._take()
                 began = time.monotonic()
-                outcomes = self._execute([(session, request) for session, request, _ in taken])
+                done = self._do_all()
                 self._slow = time.monotonic() - began > SPARE
             finally:
                 self._exclusive.release()
-            for (_, _, answer), outcome in zip(taken, outcomes, strict=True):
-                answer(outcome)
+            _answer(done)
         return True
 
     def _has_work(self) -> bool:
         with self._lock:
-            self._working = bool(self._queue)
-            return self._working
+            self._promised = bool(self._queue)
+            return self._promised
 
-    def _take(self) -> list[tuple[Session, Request, Answer]]:
+    def _do_all(self) -> list[_Asked]:
+        """Do what is in the queue now.  Under the writer lock: what came while one waited for it is there too."""
         with self._lock:
             taken = list(self._queue)
             self._queue.clear()
-            return taken
+        outcomes = self._execute([(asked.session, asked.request) for asked in taken])
+        for asked, outcome in zip(taken, outcomes, strict=True):
+            asked.outcome = outcome
+        return taken
+
+
+def _answer(done: Sequence[_Asked]) -> None:
+    for asked in done:
+        if asked.answer is not None and asked.outcome is not None:
+            asked.answer(asked.outcome)
 
 
 def _is_light(edit: Edit) -> bool:

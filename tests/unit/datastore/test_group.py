@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -82,6 +84,30 @@ def test_edits_that_come_together_are_written_together(server: Server, journal: 
     assert journal.writes == [[txid + 1, txid + 2, txid + 3]]
     assert [entry["id"] for entry in server.shop()["item"]] == ["a", "b", "c"]
     assert server.shop("operational") == server.shop()
+
+
+def test_threads_that_wait_for_the_disk_share_the_next_write(server: Server, journal: Recorder) -> None:
+    writing, go = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        writing.set()
+        assert go.wait(10)
+
+    journal.before = slow
+    threads = [threading.Thread(target=server.edit, args=item(key).edits) for key in "abcd"]
+    threads[0].start()
+    assert writing.wait(10)
+    for thread in threads[1:]:
+        thread.start()
+    deadline = time.monotonic() + 10
+    while server.core.writer.waiting < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    go.set()
+    for thread in threads:
+        thread.join()
+    assert [len(write) for write in journal.writes] == [1, 3]
+    assert sorted(entry["id"] for entry in server.shop()["item"]) == ["a", "b", "c", "d"]
 
 
 def test_each_starts_from_the_one_before_it(server: Server, journal: Recorder) -> None:

@@ -199,9 +199,9 @@ class Guard:
                 commit(store, after, changes, _author(session, source), pending=store.pending, then=told)
                 return
             if target == "candidate" and not test:
-                store.set_candidate(after)
+                store.set_candidate(after, changes)
             elif not test:
-                store.set_startup(after)
+                store.set_startup(after, changes)
             told(None)
 
     def group(self) -> AbstractContextManager[None]:
@@ -308,7 +308,7 @@ class Guard:
         """Make candidate equal running again (section 8.3.4.2)."""
         with self.store.writer:
             self.store.locks.check("candidate", session.id)
-            self.store.set_candidate(self.store.running)
+            self.store.candidate = None
 
     # ------------------------------------------------------------ locks, RFC 6241 section 7.5
 
@@ -337,7 +337,7 @@ class Guard:
         with self.store.writer:
             self.store.locks.release(target, session.id)
             if target == "candidate":
-                self.store.set_candidate(self.store.running)
+                self.store.candidate = None
 
     def end(self, session: Session) -> bool:
         """Release what an ended session holds; True if its pending confirmed commit was rolled back (section 8.4.1)."""

@@ -181,26 +181,23 @@ class Store:
             return self.revisions["running"]
         return self.revisions[datastore]
 
-    def set_candidate(self, root: Value | None) -> None:
-        """Point `candidate` to `root`; None or running's root makes it follow running again."""
-        now = self.clock()
-        base = self.root("candidate")
-        self.candidate = None if root is self.running else root
-        if self.candidate is not None:
-            made = diff(self.schema.root, base, root)
-            self.candidate_changes = len(made) + (self.candidate_changes if base is not self.running else 0)
-            # Not durable, hence no record; the txid moves on so that no entity-tag comes twice.
-            self.txid += 1
-            self.revisions["candidate"].touch(made, Revision(self.txid, now))
+    def set_candidate(self, root: Value, changes: Sequence[Change]) -> None:
+        """Point `candidate` to `root`, to which `changes` lead from where it is; at running's root it follows running."""
+        if root is self.running:
+            self.candidate = None
+            return
+        self.candidate_changes = len(changes) + (self.candidate_changes if self.candidate is not None else 0)
+        self.candidate = root
+        # Not durable, hence no record; the txid moves on so that no entity-tag comes twice.
+        self.txid += 1
+        self.revisions["candidate"].touch(changes, Revision(self.txid, self.clock()))
 
-    def set_startup(self, root: Value) -> None:
-        """Make `root` the durable startup."""
-        changes = diff(self.schema.root, self.startup, root)
-        if changes:
-            now = self.clock()
-            self.write([Record(self.txid + 1, now, {"startup": changes})], {"startup": root})
-            self.startup = root
-            self.revisions["startup"].touch(changes, Revision(self.txid, now))
+    def set_startup(self, root: Value, changes: Sequence[Change]) -> None:
+        """Make `root`, to which `changes` lead, the durable startup."""
+        now = self.clock()
+        self.write([Record(self.txid + 1, now, {"startup": changes})], {"startup": root})
+        self.startup = root
+        self.revisions["startup"].touch(changes, Revision(self.txid, now))
 
     def close(self) -> None:
         """Release the journal."""

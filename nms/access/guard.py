@@ -198,10 +198,9 @@ class Guard:
             if target == "running" and not test:
                 commit(store, after, changes, _author(session, source), pending=store.pending, then=told)
                 return
-            if target == "candidate" and not test:
-                store.set_candidate(after, changes)
-            elif not test:
-                store.set_startup(after, changes)
+            if not test:
+                set_root = store.set_candidate if target == "candidate" else store.set_startup
+                set_root(after, changes)
             told(None)
 
     def group(self) -> AbstractContextManager[None]:

@@ -182,7 +182,7 @@ class Store:
         return self.revisions[datastore]
 
     def set_candidate(self, root: Value, changes: Sequence[Change]) -> None:
-        """Point `candidate` to `root`, to which `changes` lead from where it is; at running's root it follows running."""
+        """Point `candidate` to `root`, to which `changes` lead from where it is; with running's it follows running."""
         if root is self.running:
             self.candidate = None
             return

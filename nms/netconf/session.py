@@ -212,9 +212,9 @@ class NetconfSession:
             return call, self._timed(call)
 
         self._busy = True
-        self._loop.run_in_executor(None, execute).add_done_callback(self._left_thread)
+        self._loop.run_in_executor(None, execute).add_done_callback(self._executed)
 
-    def _left_thread(self, done: asyncio.Future[tuple[Call, bytes]]) -> None:
+    def _executed(self, done: asyncio.Future[tuple[Call, bytes]]) -> None:
         self._busy = False
         if self._ended:
             self._release()

@@ -6,6 +6,7 @@ lock (`carry_out`); an event loop, which must not, is told of the outcome (`subm
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -18,6 +19,8 @@ from nms.model.edit import Edit
 from nms.model.schema import Node
 from nms.operations.context import Answer
 from nms.operations.request import Commit, DiscardChanges, EditConfig, Lock, Reply, Request, Session, Unlock
+
+_log = logging.getLogger(__name__)
 
 #: Seconds that somebody who has other things to do can spare for what is in the queue.
 SPARE: Final = 0.01
@@ -138,7 +141,10 @@ class Writer:
 def _answer(done: Sequence[_Asked]) -> None:
     for asked in done:
         if asked.answer is not None and asked.outcome is not None:
-            asked.answer(asked.outcome)
+            try:
+                asked.answer(asked.outcome)
+            except Exception:  # noqa: BLE001 - one client that cannot be answered must not keep the others waiting
+                _log.exception("session %d: its answer cannot be delivered", asked.session.id)
 
 
 def _is_light(edit: Edit) -> bool:

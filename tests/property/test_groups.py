@@ -1,4 +1,4 @@
-"""A group changes nothing but the number of writes: each edit has the outcome that it has alone, and so has the store."""
+"""A group changes nothing but the number of writes: every edit has the outcome that it has alone, so has the store."""
 
 from __future__ import annotations
 

@@ -22,23 +22,30 @@ from nms.model.values import Value
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Notification:
     """One event.
 
     Attributes:
         node: the schema node of the notification.
         path: of the instance it belongs to (RFC 7950 section 7.16.1), () for a top-level notification.
-        value: positional value of `node`.
+        content: positional value of `node`, or what makes it when somebody looks at it.
         time: eventTime, aware.
         audience: whether it is for the user of that name, where access control lets them have it; None: for all.
     """
 
     node: Node
     path: InstancePath
-    value: Value
+    content: Value | Callable[[], Value]
     time: datetime
     audience: Callable[[str], bool] | None = None
+
+    @property
+    def value(self) -> Value:
+        """Positional value of `node`."""
+        if callable(self.content):
+            self.content = self.content()
+        return self.content
 
 
 Sink = Callable[[object], None]

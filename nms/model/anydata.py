@@ -31,15 +31,17 @@ def from_json(value: Any) -> AnyData:
 
 def to_xml(data: AnyData, names: Names) -> str:
     """Content as XML text."""
-    if data.xml is not None:
-        return data.xml
+    text = data.xml
+    if text is not None:
+        return text
     return _xml(orjson.loads(data.json or "null"), names)
 
 
 def to_json(data: AnyData, names: Names) -> Any:
     """Content as a JSON value."""
-    if data.json is not None:
-        return orjson.loads(data.json)
+    text = data.json
+    if text is not None:
+        return orjson.loads(text)
     root = etree.fromstring(f"<data>{data.xml or ''}</data>", _PARSER)
     return _json(root, names, "")
 

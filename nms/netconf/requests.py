@@ -20,6 +20,7 @@ from nms.model.edit import Edit, Op
 from nms.model.path import Step
 from nms.model.schema import Node, Schema
 from nms.model.types import InvalidValue, Resolver
+from nms.netconf.filters import SUBSCRIPTIONS, qualify_filters
 from nms.netconf.messages import DATASTORES, MONITORING, NETCONF, NMDA, NOTIFICATION, WITH_DEFAULTS, YANG
 from nms.netconf.parameters import (
     Parameters,
@@ -46,6 +47,7 @@ from nms.operations.request import (
     Invoke,
     KillSession,
     Lock,
+    Receiver,
     Request,
     SubtreeFilter,
     Unlock,
@@ -59,10 +61,12 @@ Sink: TypeAlias = Callable[[object], None]
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a translator may look at besides the element: the models, and where a subscription's notifications go."""
+    """What a translator may look at besides the element: the models, where a subscription's notifications go, and how
+    many of them the client has yet to read."""
 
     schema: Schema
     sink: Sink
+    waiting: Callable[[], int] = lambda: 0
 
 
 Translator: TypeAlias = Callable[[Context, Parameters], Request]
@@ -112,6 +116,10 @@ def translate(context: Context, operation: etree._Element) -> Request:
     node = context.schema.rpcs.get((module or "", qualified.localname))
     if node is None:
         raise unexpected(operation, context.schema.module_of_namespace)
+    if node.module in SUBSCRIPTIONS:
+        qualify_filters(operation, context.schema.module_of_namespace)
+        receiver = Receiver(context.sink, "xml", context.waiting)
+        return Invoke(node, xml.decode(node.children[0], operation), receiver=receiver)
     return Invoke(node, xml.decode(node.children[0], operation))
 
 

@@ -25,6 +25,7 @@ from nms.operations.request import (
     CreateSubscription,
     Get,
     GetSchema,
+    Invoke,
     Principal,
     Request,
     SubtreeFilter,
@@ -75,7 +76,7 @@ class NetconfSession:
         self._transport = transport
         self._loop = asyncio.get_running_loop()
         self._session = core.open_session(principal, protocol, source_host, self._killed)
-        self._exchange = Exchange(core, self._session, self._notify)
+        self._exchange = Exchange(core, self._session, self._notify, lambda: len(self._notifications))
         capabilities = core.hello_capabilities()
         self._connection = Connection("server", hello(capabilities, self._session.id), capabilities, read_hello)
         self._waiting: deque[bytes] = deque()
@@ -174,7 +175,7 @@ class NetconfSession:
     def _in_thread(self, work: bytes | Call) -> None:
         def execute() -> tuple[Call, bytes]:
             call = self._exchange.read(work) if isinstance(work, bytes) else work
-            self._subscribing = isinstance(call.request, CreateSubscription)
+            self._subscribing = isinstance(call.request, CreateSubscription | Invoke)
             return call, self._timed(call)
 
         self._busy = True

@@ -234,17 +234,36 @@ class CreateSubscription:
 
 
 @dataclass(frozen=True, slots=True)
+class Receiver:
+    """Where the notifications of dynamic subscriptions go (RFC 8639).
+
+    Attributes:
+        sink: receives `nms.notify.streams.Notification`, in the publisher's thread; must not block.
+        encoding: of the request, and so of the notifications unless it asks for another.
+        waiting: how many notifications the client has yet to take.
+        ended: called when a subscription is over and nothing more comes.
+    """
+
+    sink: Callable[[object], None]
+    encoding: Literal["xml", "json"]
+    waiting: Callable[[], int] = lambda: 0
+    ended: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True, slots=True)
 class Invoke:
     """A model-defined rpc (`path` empty) or action (`path` is the data node it hangs on).
 
     Attributes:
         node: the rpc or action node; its `input` and `output` children are nodes.
         input: positional value of the input node, decoded and validated.
+        receiver: takes the notifications of a subscription that the rpc establishes.
     """
 
     node: Node
     input: Value
     path: InstancePath = ()
+    receiver: Receiver | None = field(default=None, compare=False)
 
 
 Request: TypeAlias = (

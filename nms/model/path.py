@@ -42,7 +42,7 @@ def _format_step(step: Step) -> str:
 
 
 def resource_path(path: Sequence[Step]) -> str:
-    """`path` as a data resource identifier without ``{+restconf}/data`` (RFC 8040 section 3.5.3): ``/m:list=key/leaf``."""
+    """`path` as a data resource identifier (RFC 8040 section 3.5.3): ``/m:list=key/leaf``."""
     parts = []
     module = ""
     for node, key in path:

@@ -75,10 +75,6 @@ class Subscription:
         if not self.ended and self.permits(node):
             self.sink(Notification(node, (), build(node, {"id": self.id} | members), now))
 
-    def tell_modified(self, now: datetime, encoding: Identity) -> None:
-        """Send subscription-modified with the terms as they are now."""
-        self.tell("subscription-modified", now, **{**self.terms.members, "encoding": encoding})
-
     def suspend(self, reason: str, now: datetime) -> None:
         """Send nothing more until `resume`."""
         if not self.reason and not self.ended:

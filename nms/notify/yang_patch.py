@@ -6,6 +6,7 @@ their order.  Pure.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -72,14 +73,31 @@ def _leaf_list(path: InstancePath, old: tuple[Value, ...], new: tuple[Value, ...
 
 
 def _moves(path: InstancePath, order: list[Key], wanted: list[Key]) -> Iterator[PatchEdit]:
-    """The moves that bring `order` into the `wanted` one, each entry after the one that precedes it there."""
+    """The moves that bring `order` into the `wanted` one, each entry after the one that precedes it there.
+
+    The most entries that are in their order already stay where they are.
+    """
     node = path[-1][0]
+    position = {key: i for i, key in enumerate(order)}
+    staying = set(_longest_rise([position[key] for key in wanted]))
     for i, key in enumerate(wanted):
-        if order[i] != key:
-            order.remove(key)
-            order.insert(i, key)
+        if position[key] not in staying:
             previous = None if i == 0 else wanted[i - 1]
             yield PatchEdit("move", (*path[:-1], (node, key)), None, previous, first=i == 0)
+
+
+def _longest_rise(numbers: list[int]) -> Iterator[int]:
+    """The numbers of a longest increasing subsequence of distinct `numbers`, last one first."""
+    ends: list[int] = []  # the smallest last number of a rise of each length
+    before: dict[int, int | None] = {}
+    for number in numbers:
+        i = bisect_left(ends, number)
+        before[number] = ends[i - 1] if i else None
+        ends[i : i + 1] = [number]
+    last = ends[-1] if ends else None
+    while last is not None:
+        yield last
+        last = before[last]
 
 
 def patch(node: Node, patch_id: str, wanted: Iterable[PatchEdit]) -> Value:

@@ -49,6 +49,7 @@ PROTOCOL_MODULES: Final = (
     "ietf-restconf-monitoring",
     "ietf-subscribed-notifications:encode-json,encode-xml,replay,subtree,xpath",
     "ietf-yang-push:on-change",
+    "ietf-restconf-subscribed-notifications",
 )
 
 Handler = Callable[[Context, Session, Any], Reply]

@@ -242,12 +242,14 @@ class Receiver:
         encoding: of the request, and so of the notifications unless it asks for another.
         waiting: how many notifications the client has yet to take.
         ended: called when a subscription is over and nothing more comes.
+        locate: the URI where the client gets the notifications of the subscription with an id (RFC 8650).
     """
 
     sink: Callable[[object], None]
     encoding: Literal["xml", "json"]
     waiting: Callable[[], int] = lambda: 0
     ended: Callable[[], None] = lambda: None
+    locate: Callable[[int], str | None] = lambda number: None
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,4 +166,5 @@ def _filter_of(listed: Node, entry: Value) -> tuple[str, Any]:
 
 
 def _unsupported(operation: Operation, error: RpcError) -> RpcError:
-    return refusal(operation, "filter-unsupported", error.message, filter_failure_hint=error.message)
+    why = error.message.partition(" (declared")[0]  # not all the prefixes there are
+    return refusal(operation, "filter-unsupported", why, filter_failure_hint=why)

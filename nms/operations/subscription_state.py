@@ -48,8 +48,8 @@ def _subscription(dynamic: Dynamic) -> dict[str, Any]:
     }
     return {
         **subscription.terms.members,
+        **dynamic.transport,
         "id": subscription.id,
-        "encoding": dynamic.encoding,
         "receivers": {"receiver": [receiver]},
     }
 

@@ -44,10 +44,10 @@ SUBSCRIBABLE: Final = frozenset(
 class Dynamic:
     """One subscription with its owner and its feed; `push` is None for one to an event stream."""
 
-    def __init__(self, session: Session, subscription: Subscription, coding: Identity) -> None:
+    def __init__(self, session: Session, subscription: Subscription, coding: Identity, uri: str | None) -> None:
         self.session = session
         self.subscription = subscription
-        self.encoding = coding
+        self.transport = {"encoding": coding, "uri": uri}
         self.push: Push | None = None
         self.feed: streams.Subscription | None = None
         self.matches: Callable[[Notification], bool] = lambda notification: True
@@ -107,8 +107,10 @@ class Subscriptions:
             raise refusal(operation, "encoding-unsupported", message)
         self._check_number(session, operation)
         terms.check(operation, now)
-        dynamic = Dynamic(session, self._subscription(session, terms, receiver), coding)
-        members = {"id": dynamic.subscription.id}
+        subscription = self._subscription(session, terms, receiver)
+        uri = receiver.locate(subscription.id)
+        dynamic = Dynamic(session, subscription, coding, uri)
+        members = {"id": subscription.id, "uri": uri}
         if terms.stream is not None:
             members |= self._establish_stream(dynamic, terms.stream, now)
         else:
@@ -148,8 +150,9 @@ class Subscriptions:
 
     def _forget(self, subscription: Subscription, session: Session) -> None:
         self._all.pop(subscription.id, None)
-        with suppress(ValueError):  # the session is ending and has let go of it
-            session.on_close.remove(subscription.end)
+        if session.id in self._context.sessions:  # else it is ending, and goes through what it holds
+            with suppress(ValueError):
+                session.on_close.remove(subscription.end)
 
     def _establish_stream(self, dynamic: Dynamic, name: str, now: datetime) -> dict[str, Any]:
         subscription, terms = dynamic.subscription, dynamic.subscription.terms
@@ -252,7 +255,8 @@ class Subscriptions:
                 push.modified(selection, now)
 
     def _tell_modified(self, dynamic: Dynamic, now: datetime) -> None:
-        dynamic.subscription.tell_modified(now, dynamic.encoding)
+        subscription = dynamic.subscription
+        subscription.tell("subscription-modified", now, **{**subscription.terms.members, **dynamic.transport})
         if dynamic.push is not None:
             dynamic.push.resumed(now)
 

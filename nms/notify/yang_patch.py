@@ -1,14 +1,13 @@
 """Changes as the edits of a YANG Patch (RFC 8072 section 2.5), which push-change-update holds (RFC 8641 section 3.7).
 
-A new entry of a user-ordered list is inserted last and then, if that is not its place, moved: the edits are applied in
-their order.  Pure.
+The edits are applied in their order.  Pure.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from nms.model import entries
@@ -27,19 +26,27 @@ class PatchEdit:
 
     Attributes:
         value: of the instance at `path`; None for delete and move.
-        after: for move, the key of the entry or value before it; `first`: there is none.
+        where: of an entry of a user-ordered list; an insert without it goes last.
+        after: the key of the entry or value that `where` speaks of.
     """
 
     operation: Operation
     path: InstancePath
     value: Value | None = None
+    where: Literal["", "first", "after"] = ""
     after: Key | None = None
-    first: bool = False
 
 
 def edits(changes: Iterable[Change], excluded: Collection[str] = ()) -> list[PatchEdit]:
     """The edits that lead from the old instances of `changes` to the new, without those whose operation is excluded."""
-    return [edit for change in changes for edit in _edits(change) if edit.operation not in excluded]
+    found: dict[tuple[InstancePath, str], PatchEdit] = {}
+    for change in changes:
+        for edit in _edits(change):
+            inserted = found.pop((edit.path, "insert"), None) if edit.operation == "move" else None
+            if inserted is not None:  # it comes to its place at once, when the one before it is there
+                edit = replace(edit, operation="insert", value=inserted.value)
+            found[edit.path, edit.operation] = edit
+    return [edit for edit in found.values() if edit.operation not in excluded]
 
 
 def _edits(change: Change) -> Iterator[PatchEdit]:
@@ -83,7 +90,7 @@ def _moves(path: InstancePath, order: list[Key], wanted: list[Key]) -> Iterator[
     for i, key in enumerate(wanted):
         if position[key] not in staying:
             previous = None if i == 0 else wanted[i - 1]
-            yield PatchEdit("move", (*path[:-1], (node, key)), None, previous, first=i == 0)
+            yield PatchEdit("move", (*path[:-1], (node, key)), None, "after" if i else "first", previous)
 
 
 def _longest_rise(numbers: list[int]) -> Iterator[int]:
@@ -115,10 +122,10 @@ def _entry(node: Node, name: str, edit: PatchEdit) -> Value:
         "operation": edit.operation,
         "target": resource_path(edit.path),
     }
-    if edit.operation == "move":
-        members["where"] = "first" if edit.first else "after"
-        if not edit.first:
-            members["point"] = resource_path((*edit.path[:-1], (edit.path[-1][0], edit.after)))
-    elif edit.operation != "delete":
+    if edit.where:
+        members["where"] = edit.where
+    if edit.where == "after":
+        members["point"] = resource_path((*edit.path[:-1], (edit.path[-1][0], edit.after)))
+    if edit.operation not in ("delete", "move"):
         members["value"] = instance(edit.path[-1], edit.value)
     return tuple(members.get(child.name) for child in node.children)

@@ -127,7 +127,7 @@ class Stream:
             for subscription in list(self._subscriptions):
                 if subscription.stop_time is not None and now >= subscription.stop_time:
                     self._deliver(subscription, Notification(NOTIFICATION_COMPLETE, (), (), now), mark=True)
-                    self._subscriptions.remove(subscription)
+                    self.drop(subscription)
 
     def holds(self, subscription: Subscription) -> bool:
         """Is this one of the present subscribers?"""
@@ -150,8 +150,7 @@ class Stream:
             self._deliver(subscription, Notification(NOTIFICATION_COMPLETE, (), (), notification.time), mark=True)
         except Exception:  # noqa: BLE001 - one broken subscriber must not keep the event from the others
             _log.exception("a subscriber of %s failed and is removed", self.name)
-            if subscription in self._subscriptions:
-                self._subscriptions.remove(subscription)
+            self.drop(subscription)
 
     def deadline(self) -> datetime | None:
         """When `tick` has something to do next."""

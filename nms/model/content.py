@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from nms.model import json, xml
+from nms.model import json, tree, xml
 from nms.model.path import Step
 from nms.model.schema import Node
 from nms.model.values import AnyData, Value
@@ -55,4 +55,17 @@ def instance(step: Step, value: Value) -> AnyData:
             return {name: json.encode_value(node, (value,))}
         return {name: [json.encode_entry(node, value)]}
 
-    return Content(lambda: xml.encode_instance((step,), value), as_json)
+    def as_xml() -> bytes:
+        if node.kind == "list" and key is None:
+            return b"".join(_in_namespace(node, xml.encode_instance((one,), v)) for one, v in tree.members(node, value))
+        return _in_namespace(node, xml.encode_instance((step,), value))
+
+    return Content(as_xml, as_json)
+
+
+def _in_namespace(node: Node, text: bytes) -> bytes:
+    """An instance that stands outside its parent declares the namespace that it would inherit there."""
+    if node.parent is None or node.parent.module != node.module:
+        return text
+    start = f"<{node.name}".encode()
+    return b'%b xmlns="%b"%b' % (start, xml.escape(node.namespace).encode(), text[len(start) :])

@@ -49,8 +49,11 @@ class Subscriber:
         return number
 
     def told(self) -> list[Any]:
-        """What came since the last call: contents of a push-update, edits of a patch as (operation, target, value), else
-        the name of the notification, with its reason if it has one."""
+        """What came since the last call.
+
+        Of a push-update its contents, of a patch its edits as (operation, target, value), else the notification's name,
+        with its reason if it has one.
+        """
         events, self.events[:] = [(e.node, json.plain(e.node, e.value)) for e in self.events], []
         return [_said(node.name, members) for node, members in events]
 

@@ -22,13 +22,12 @@ from nms.netconf.messages import hello, read_hello
 from nms.netconf.replies import notification
 from nms.operations.request import (
     CloseSession,
-    CreateSubscription,
     Get,
     GetSchema,
-    Invoke,
     Principal,
     Request,
     SubtreeFilter,
+    announces,
 )
 
 log = logging.getLogger(__name__)
@@ -175,7 +174,7 @@ class NetconfSession:
     def _in_thread(self, work: bytes | Call) -> None:
         def execute() -> tuple[Call, bytes]:
             call = self._exchange.read(work) if isinstance(work, bytes) else work
-            self._subscribing = isinstance(call.request, CreateSubscription | Invoke)
+            self._subscribing = announces(call.request)
             return call, self._timed(call)
 
         self._busy = True

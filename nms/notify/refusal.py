@@ -26,6 +26,7 @@ REASONS: Final = {
     "on-change-unsupported": (PUSH, "operation-not-supported"),
     "on-change-sync-unsupported": (PUSH, "operation-not-supported"),
     "period-unsupported": (PUSH, "invalid-value"),
+    "unchanging-selection": (PUSH, "operation-failed"),
 }
 
 _DATA: Final[dict[Operation, tuple[str, str]]] = {

@@ -50,6 +50,7 @@ PROTOCOL_MODULES: Final = (
     "ietf-subscribed-notifications:encode-json,encode-xml,replay,subtree,xpath",
     "ietf-yang-push:on-change",
     "ietf-restconf-subscribed-notifications",
+    "nc-notifications",
 )
 
 Handler = Callable[[Context, Session, Any], Reply]

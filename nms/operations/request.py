@@ -287,6 +287,11 @@ Request: TypeAlias = (
 )
 
 
+def announces(request: Request | Exception) -> bool:
+    """May notifications that answer `request` come before it returns?  They must not overtake its reply."""
+    return isinstance(request, CreateSubscription) or (isinstance(request, Invoke) and request.receiver is not None)
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What comes back.

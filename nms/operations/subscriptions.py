@@ -23,6 +23,7 @@ from nms.model.schema import Node
 from nms.model.values import Identity, Value
 from nms.notify import streams
 from nms.notify.refusal import NOTIFICATIONS, PUSH, Operation, refusal
+from nms.notify.selection import Selection
 from nms.notify.streams import NOTIFICATION_COMPLETE, REPLAY_COMPLETE, Notification
 from nms.notify.subscription import PATIENCE, RESOURCES, Subscription
 from nms.notify.terms import ENCODINGS, Terms, build, encoding, read
@@ -208,6 +209,8 @@ class Subscriptions:
             raise refusal("establish-datastore", "on-change-unsupported", message)
         principal = dynamic.session.principal
         selection = self.filters.datastore(principal, terms, "establish-datastore")
+        if terms.on_change:
+            self._check_changing(selection, terms)
         push = dynamic.push = Push(self._context, principal, subscription, selection, now)
         root = push.begin()
         self._add(dynamic)
@@ -218,6 +221,19 @@ class Subscriptions:
             raise refusal("establish-datastore", "insufficient-resources", error.message) from None
         first = terms.sync_on_start if terms.on_change else terms.anchor is None
         push.sync(content if first else None, now)
+
+    def _check_changing(self, selection: Selection, terms: Terms) -> None:
+        """Refuse to push changes of what never changes, or changes without anybody telling (RFC 8641 section 3.10)."""
+        if selection.ends is None:
+            return
+        shown = [end for end in selection.ends if end.config or end.holds_state or terms.datastore == "operational"]
+        if not shown:
+            message = f"the filter selects nothing that {terms.datastore} can hold"
+            raise refusal("establish-datastore", "unchanging-selection", message)
+        computed = {route[-1] for route, _ in self._store.sources}
+        if all(any(one in computed for one in end.ancestors()) for end in shown):
+            message = "what the filter selects is computed when it is read: subscribe periodically"
+            raise refusal("establish-datastore", "on-change-unsupported", message)
 
     def modify(self, session: Session, invoke: Invoke) -> None:
         """<modify-subscription>; a suspended subscription becomes active.

@@ -9,8 +9,8 @@ at everything, within a budget: it runs in the thread of whoever changes data.  
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Set
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from lxml import etree
@@ -20,6 +20,7 @@ from nms.model import entries, select, xpath
 from nms.model.diff import Change
 from nms.model.path import InstancePath, Step
 from nms.model.schema import Node, Schema
+from nms.model.types import InvalidValue, module_resolver
 from nms.model.values import Key, Value
 
 #: Nodes that one evaluation of a subscriber's expression may visit: about 50 ms.  A plain path may visit as many as any
@@ -27,9 +28,13 @@ from nms.model.values import Key, Value
 BUDGET: Final = 20_000
 
 _NAME: Final = r"(?:[A-Za-z_][\w.-]*:)?[A-Za-z_][\w.-]*"
-_LITERAL: Final = r"(?:'[^']*'|\"[^\"]*\")"
-_TEST: Final = re.compile(rf"\[\s*({_NAME})\s*=\s*{_LITERAL}\s*\]")
-_PATH: Final = rf"\s*(?:/{_NAME}(?:\[\s*{_NAME}\s*=\s*{_LITERAL}\s*\])*)+\s*"
+_LITERAL: Final = r"(?:'[^']*'|\"[^\"]*\"|-?\d+(?:\.\d+)?)"
+_COMPARED: Final = rf"\[\s*{_NAME}\s*(?:=|!=|<=|>=|<|>)\s*{_LITERAL}\s*\]"
+_TEST: Final = re.compile(rf"\[\s*({_NAME})\s*[=!<>]")
+_KEY: Final = re.compile(rf"\[\s*({_NAME})\s*=\s*(?:'([^']*)'|\"([^\"]*)\")\s*\]")
+_STEP: Final = re.compile(rf"/({_NAME})((?:{_COMPARED})*)")
+_PATH: Final = rf"\s*(?:/{_NAME}(?:{_COMPARED})*)+\s*"
+_PATHS: Final = re.compile(_PATH)
 _PLAIN: Final = re.compile(rf"{_PATH}(?:\|{_PATH})*")
 
 
@@ -42,6 +47,7 @@ class Selection:
         ends: schema nodes whose instances, with all below them, it can select; None: any.
         criteria: leafs that decide on the instance they are in.
         above: the ancestors of both.
+        pinned: lists of which it selects the entries with these keys only.
         local: whether selecting from `narrowed` roots finds every difference.
     """
 
@@ -49,6 +55,7 @@ class Selection:
     ends: frozenset[Node] | None = None
     criteria: frozenset[Node] = frozenset()
     above: frozenset[Node] = frozenset()
+    pinned: Mapping[Node, Set[Key]] = field(default_factory=dict)
     local: bool = True
 
     def concerns(self, node: Node) -> bool:
@@ -57,13 +64,28 @@ class Selection:
             return True
         return any(one in self.ends for one in node.ancestors())
 
+    def passes_by(self, change: Change) -> bool:
+        """Is `change` in an entry that the selection leaves out by its key?"""
+        pinned = self.pinned
+        return any(key is not None and node in pinned and key not in pinned[node] for node, key in change.path)
+
 
 def _selection(
-    of: Callable[[Value], Value], ends: Iterable[Node], criteria: Iterable[Node], *, local: bool = True
+    of: Callable[[Value], Value],
+    ends: Iterable[Node],
+    criteria: Iterable[Node],
+    pinned: Mapping[Node, set[Key | None]] | None = None,
+    *,
+    local: bool = True,
 ) -> Selection:
     taken, decisive = frozenset(ends), frozenset(criteria)
     above = frozenset(above for node in taken | decisive for above in node.ancestors())
-    return Selection(of, taken, decisive, above, local)
+    keys = {
+        node: found
+        for node, found in (pinned or {}).items()
+        if None not in found and not any(up in taken for up in node.ancestors() if up is not node)
+    }
+    return Selection(of, taken, decisive, above, keys, local)
 
 
 def everything() -> Selection:
@@ -75,24 +97,44 @@ def subtree(schema: Schema, element: etree._Element) -> Selection:
     """The selection of a subtree filter, the children of `element` (RFC 6241 section 6)."""
     ends: set[Node] = set()
     criteria: set[Node] = set()
-    _explore(schema.root, element, ends, criteria)
-    return _selection(lambda root: select.subtree(schema, root, element), ends, criteria)
+    pinned: dict[Node, set[Key | None]] = {}
+    _explore(schema.root, element, ends, criteria, pinned)
+    return _selection(lambda root: select.subtree(schema, root, element), ends, criteria, pinned)
 
 
-def _explore(node: Node, element: etree._Element, ends: set[Node], criteria: set[Node]) -> None:
+def _explore(
+    node: Node, element: etree._Element, ends: set[Node], criteria: set[Node], pinned: dict[Node, set[Key | None]]
+) -> None:
     for sub in element:
         for child in node.children:
             if sub.tag not in (child.tag, child.name):
                 continue
+            if child.kind == "list":
+                texts = {leaf: (sub.findtext(leaf.tag) or sub.findtext(leaf.name) or "").strip() for leaf in child.keys}
+                pinned.setdefault(child, set()).add(_key(child, texts))
             inner = any(isinstance(e.tag, str) for e in sub)
             if node.kind != "root" and not inner and (sub.text or "").strip() and child.kind in ("leaf", "leaf-list"):
                 criteria.add(child)
                 if all(_is_test(node, other) for other in element):
                     ends.add(node)  # nothing but content matches: all of the instance (section 6.2.5)
             elif inner and child.kind in ("container", "list"):
-                _explore(child, sub, ends, criteria)
+                _explore(child, sub, ends, criteria, pinned)
             else:
                 ends.add(child)
+
+
+def _key(node: Node, texts: Mapping[Node, str]) -> Key | None:
+    """The key of list `node` with these texts; None where one is missing or cannot be told from its text alone."""
+    values = []
+    for leaf in node.keys:
+        assert leaf.type is not None
+        if not texts.get(leaf) or leaf.type.base in ("identityref", "instance-identifier", "union"):
+            return None
+        try:
+            values.append(leaf.type.parse(texts[leaf], module_resolver(leaf.module)))
+        except InvalidValue:
+            return None
+    return node.make_key(values) if values else None
 
 
 def _is_test(node: Node, element: etree._Element) -> bool:
@@ -110,8 +152,10 @@ def by_xpath(schema: Schema, text: str, namespaces: Mapping[str, str]) -> Select
     compiled = xpath.compile_text(schema, text, namespaces)
     selected, depends = compiled.program.nodes, compiled.depends
     names = {match[1].rpartition(":")[2] for match in _TEST.finditer(text)}
-    criteria = frozenset(node for node in depends if node.name in names and node.kind in ("leaf", "leaf-list"))
-    plain = bool(_PLAIN.fullmatch(text)) and not any(node.whens and node.default is not None for node in criteria)
+    tested = [node for node in depends if node.name in names]
+    criteria = [node for node in tested if not (node.whens and node.default is not None)]
+    plain = bool(_PLAIN.fullmatch(text)) and all(node.kind in ("leaf", "leaf-list") for node in tested)
+    plain = plain and len(criteria) == len(tested)
     budget = xpath.BUDGET if plain else BUDGET
 
     def of(root: Value) -> Value:
@@ -120,8 +164,28 @@ def by_xpath(schema: Schema, text: str, namespaces: Mapping[str, str]) -> Select
         return select.paths(schema, root, compiled.nodeset(root, budget))
 
     if plain:
-        return _selection(of, selected, criteria)
+        return _selection(of, selected, criteria, _pinned(schema, text, namespaces))
     return Selection(of, local=False) if schema.root in depends else _selection(of, selected | depends, (), local=False)
+
+
+def _pinned(schema: Schema, text: str, namespaces: Mapping[str, str]) -> dict[Node, set[Key | None]]:
+    """The lists on the way of a plain path, each with the keys that its predicates name."""
+    pinned: dict[Node, set[Key | None]] = {}
+    for path in _PATHS.finditer(text):
+        nodes = [schema.root]
+        for step in _STEP.finditer(path[0]):
+            nodes = [child for node in nodes for child in node.children if _named(child, step[1], namespaces)]
+            tests = {key[1].rpartition(":")[2]: key[2] or key[3] or "" for key in _KEY.finditer(step[2])}
+            for node in nodes:
+                if node.kind == "list":
+                    texts = {leaf: tests.get(leaf.name, "") for leaf in node.keys}
+                    pinned.setdefault(node, set()).add(_key(node, texts))
+    return pinned
+
+
+def _named(node: Node, name: str, namespaces: Mapping[str, str]) -> bool:
+    prefix, _, local = name.rpartition(":")
+    return node.name == local and (not prefix or namespaces.get(prefix) == node.namespace)
 
 
 # ---------------------------------------------------------------- the part that a change touches

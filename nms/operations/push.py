@@ -125,7 +125,8 @@ class Push:
 
     def changed(self, old: Value, new: Value, changes: Mapping[Node, Sequence[Change]], now: datetime) -> None:
         """The datastore went from `old` to `new` by `changes`, here by schema node; under the writer lock."""
-        concerned = [change for node in changes if self.selection.concerns(node) for change in changes[node]]
+        wanted = self.selection
+        concerned = [c for node in changes if wanted.concerns(node) for c in changes[node] if not wanted.passes_by(c)]
         if not concerned:
             return
         if self.subscription.reason:

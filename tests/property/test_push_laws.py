@@ -75,7 +75,7 @@ def alike(one: list[PatchEdit], other: list[PatchEdit]) -> bool:
 def test_what_a_change_touches_is_enough(case: tuple[Any, Any, Selection]) -> None:
     old, new, chosen = case
     whole = edits(diff(SCHEMA.root, chosen.of(old), chosen.of(new)))
-    changes = [change for change in diff(SCHEMA.root, old, new) if chosen.concerns(change.node)]
+    changes = [c for c in diff(SCHEMA.root, old, new) if chosen.concerns(c.node) and not chosen.passes_by(c)]
     part_old, part_new = old, new
     if chosen.local:
         part_old = narrowed(SCHEMA, old, chosen, changes) if changes else SCHEMA.root.blank

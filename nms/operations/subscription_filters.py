@@ -45,6 +45,7 @@ class Filters:
         modules = context.schema.modules.values()
         # RFC 8641: module names; the modules' own prefixes besides, where they are not taken
         self._namespaces = {m.prefix: m.namespace for m in modules} | {m.name: m.namespace for m in modules}
+        self._touched: set[tuple[str, Any]] = set()
         self._lists = {name: context.schema.find(path) for name, path in _REFERENCES.items()}
 
     def datastore(self, principal: Principal, terms: Terms, operation: Operation) -> Selection:
@@ -122,8 +123,12 @@ class Filters:
 
     # ------------------------------------------------------------ configuration
 
-    def changed(self, changes: Iterable[Change]) -> set[tuple[str, Any]]:
-        """The references, name and key, to configured filters that `changes` touch."""
+    def touched(self) -> set[tuple[str, Any]]:
+        """The references, name and key, to configured filters that the last commit changed; once."""
+        found, self._touched = self._touched, set()
+        return found
+
+    def _references(self, changes: Iterable[Change]) -> set[tuple[str, Any]]:
         found: set[tuple[str, Any]] = set()
         for change in changes:
             for name, listed in self._lists.items():
@@ -140,7 +145,7 @@ class Filters:
             if change.path[0][0].name == "subscriptions" and change.new is not None:
                 message = "subscriptions cannot be configured here: establish them"
                 raise RpcError("operation-not-supported", message, path=format_path(change.path))
-        for name, key in self.changed(changes):
+        for name, key in self._references(changes):
             listed = self._lists[name]
             path: InstancePath = (*((node, None) for node in tree.route(listed)[:-1]), (listed, key))
             entry = tree.get(tx.new, path)
@@ -156,7 +161,8 @@ class Filters:
         """Nothing was reserved."""
 
     def apply(self, changes: Sequence[Change], tx: Transaction) -> None:
-        """The subscriptions are told as listeners, when the change is done."""
+        """Note what `touched` tells when the commit is done."""
+        self._touched = self._references(changes)
 
 
 def _filter_of(listed: Node, entry: Value) -> tuple[str, Any]:

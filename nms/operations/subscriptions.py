@@ -25,7 +25,7 @@ from nms.notify import streams
 from nms.notify.refusal import NOTIFICATIONS, PUSH, Operation, refusal
 from nms.notify.selection import Selection
 from nms.notify.streams import NOTIFICATION_COMPLETE, REPLAY_COMPLETE, Notification
-from nms.notify.subscription import PATIENCE, RESOURCES, Subscription
+from nms.notify.subscription import MOST_WAITING, PATIENCE, RESOURCES, Subscription
 from nms.notify.terms import ENCODINGS, Terms, build, encoding, read
 from nms.operations.context import Context
 from nms.operations.push import ON_CHANGE, Push, by_node
@@ -176,7 +176,7 @@ class Subscriptions:
             assert isinstance(event, Notification)
             if event.node is REPLAY_COMPLETE:
                 subscription.tell("replay-completed", event.time)
-                subscription.allowance += subscription.waiting()
+                subscription.allowance = MOST_WAITING + subscription.waiting()
             elif event.node is NOTIFICATION_COMPLETE:
                 subscription.end()
             else:
@@ -317,8 +317,8 @@ class Subscriptions:
 
     def _committed(self, tx: Transaction) -> None:
         """A listener of the store."""
-        for name in self.filters.changed(tx.changes):
-            self._filter_changed(name, tx.time)
+        for reference in self.filters.touched():
+            self._filter_changed(reference, tx.time)
         published, self._published = self._published, []
         before, self._operational = self._operational, self._store.operational
         pushed = self._pushed_on_change()

@@ -17,6 +17,7 @@ from nms.model import entries, json, xml
 from nms.model.path import InstancePath, format_path
 from nms.model.schema import Node, Schema
 from nms.model.values import Key, Value
+from nms.notify.prefixes import SUBSCRIPTIONS, qualify_filters
 from restconf.media import Encoding
 
 _DECLARATION: Final = re.compile(
@@ -80,6 +81,8 @@ def decode_input(operation: Node, encoding: Encoding | None, body: bytes) -> Val
         return json.decode(node, member)
     element = _xml(body)
     _expect(str(element.tag), f"{{{operation.namespace}}}input")
+    if operation.module in SUBSCRIPTIONS:
+        qualify_filters(element, operation.names.modules)
     return xml.decode(node, element)
 
 

@@ -20,7 +20,6 @@ from nms.model.edit import Edit, Op
 from nms.model.path import Step
 from nms.model.schema import Node, Schema
 from nms.model.types import InvalidValue, Resolver
-from nms.netconf.filters import SUBSCRIPTIONS, qualify_filters
 from nms.netconf.messages import DATASTORES, MONITORING, NETCONF, NMDA, NOTIFICATION, WITH_DEFAULTS, YANG
 from nms.netconf.parameters import (
     Parameters,
@@ -31,6 +30,7 @@ from nms.netconf.parameters import (
     text_of,
     unexpected,
 )
+from nms.notify.prefixes import SUBSCRIPTIONS, qualify_filters
 from nms.operations.request import (
     CancelCommit,
     CloseSession,

@@ -207,3 +207,17 @@ def test_a_refusal_in_xml(setting: Setting) -> None:
     assert reason is not None
     prefix, _, name = (reason.text or "").partition(":")
     assert (reason.nsmap[prefix], name) == (f"urn:ietf:params:xml:ns:yang:{SN}", "no-such-subscription")
+
+
+def test_a_filter_in_xml_has_the_prefixes_of_its_element(setting: Setting) -> None:
+    body = f"""<input xmlns="urn:ietf:params:xml:ns:yang:{SN}" xmlns:yp="urn:ietf:params:xml:ns:yang:{YP}">
+        <yp:datastore xmlns:ds="urn:ietf:params:xml:ns:yang:ietf-datastores">ds:running</yp:datastore>
+        <yp:datastore-xpath-filter xmlns:where="urn:depot">/where:depot/where:bay</yp:datastore-xpath-filter>
+        <yp:on-change/></input>""".encode()
+    with Raw(setting.address) as raw:
+        path = f"/restconf/operations/{SN}:establish-subscription"
+        raw.send(request("ann", "POST", path, "application/yang-data+xml", body))
+        assert raw.answer()[0] == 200
+    (present,) = setting.present()
+    assert present[f"{YP}:datastore-xpath-filter"] == "/depot:depot/depot:bay"
+    assert present["encoding"] == f"{SN}:encode-xml"

@@ -161,11 +161,16 @@ def by_xpath(schema: Schema, text: str, namespaces: Mapping[str, str]) -> Select
     def of(root: Value) -> Value:
         if compiled.kind != "nodes":  # RFC 8641: a filter that gives no node set selects nothing
             return schema.root.blank
-        return select.paths(schema, root, compiled.nodeset(root, budget))
+        try:
+            return select.paths(schema, root, compiled.nodeset(root, budget))
+        except RecursionError:
+            raise RpcError("resource-denied", "the XPath expression has too many steps") from None
 
     if plain:
         return _selection(of, selected, criteria, _pinned(schema, text, namespaces))
-    return Selection(of, local=False) if schema.root in depends else _selection(of, selected | depends, (), local=False)
+    if schema.root in selected | depends:
+        return Selection(of, local=False)
+    return _selection(of, selected | depends, (), local=False)
 
 
 def _pinned(schema: Schema, text: str, namespaces: Mapping[str, str]) -> dict[Node, set[Key | None]]:

@@ -100,13 +100,19 @@ class Filters:
             def by_xpath(notification: Notification) -> bool:
                 schema, root = record(context, notification)
                 evaluation = xpath.expressions(schema).evaluation(BUDGET)
-                return tests[id(schema)].boolean(xpath.root_cursor(schema, root), evaluation)
+                try:
+                    return tests[id(schema)].boolean(xpath.root_cursor(schema, root), evaluation)
+                except RecursionError:
+                    raise RpcError("resource-denied", "the XPath expression has too many steps") from None
 
             return by_xpath
         return lambda notification: True
 
     def _element(self, value: AnyData) -> Any:
-        return selection.element_of(anydata.to_xml(value, self._schema.root.names))
+        try:
+            return selection.element_of(anydata.to_xml(value, self._schema.root.names))
+        except RecursionError:
+            raise RpcError("invalid-value", "the subtree filter is nested too deeply") from None
 
     def _resolved(self, principal: Principal, terms: Terms, operation: Operation) -> tuple[str, Any]:
         """Name and value of the filter itself; ("", None) for none."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -219,6 +219,9 @@ class Subscriptions:
         except RpcError as error:
             subscription.end()
             raise refusal("establish-datastore", "insufficient-resources", error.message) from None
+        except BaseException:
+            subscription.end()
+            raise
         first = terms.sync_on_start if terms.on_change else terms.anchor is None
         push.sync(content if first else None, now)
 
@@ -348,10 +351,16 @@ class Subscriptions:
     def _change(
         self, dynamic: Dynamic, push: Push, old: Value, new: Value, changes: dict[Node, list[Change]], now: datetime
     ) -> None:
-        try:
+        with self._contained(dynamic, now):
             push.changed(old, new, changes, now)
-        except Exception:  # noqa: BLE001 - one broken subscription must not keep the change from the others
-            _log.exception("subscription %d failed and is terminated", dynamic.subscription.id)
+
+    @contextmanager
+    def _contained(self, dynamic: Dynamic, now: datetime) -> Iterator[None]:
+        """End a subscription that fails, so that it keeps nothing from the others and does not fail again."""
+        try:
+            yield
+        except Exception:  # noqa: BLE001 - whatever is wrong with one subscription
+            _log.exception("subscription %d failed and is ended", dynamic.subscription.id)
             dynamic.subscription.terminate("no-such-subscription", now)
 
     def _filter_changed(self, reference: tuple[str, str], now: datetime) -> None:
@@ -370,18 +379,22 @@ class Subscriptions:
     def tick(self, now: datetime) -> None:
         """Push what is due, resume and end what has to be."""
         for dynamic in self:
-            subscription, push = dynamic.subscription, dynamic.push
-            stop = subscription.terms.stop_time
-            if push is not None and stop is not None and now >= stop:
-                subscription.end()
-            elif subscription.given_up(now):
-                subscription.terminate("suspension-timeout", now)
-            elif subscription.caught_up():
-                subscription.resume(now)
-                if push is not None:
-                    push.resumed(now)
-            elif push is not None:
-                push.tick(now)
+            with self._contained(dynamic, now):
+                self._tick(dynamic, now)
+
+    def _tick(self, dynamic: Dynamic, now: datetime) -> None:
+        subscription, push = dynamic.subscription, dynamic.push
+        stop = subscription.terms.stop_time
+        if push is not None and stop is not None and now >= stop:
+            subscription.end()
+        elif subscription.given_up(now):
+            subscription.terminate("suspension-timeout", now)
+        elif subscription.caught_up():
+            subscription.resume(now)
+            if push is not None:
+                push.resumed(now)
+        elif push is not None:
+            push.tick(now)
 
     def deadline(self) -> datetime | None:
         """When `tick` has something to do next."""

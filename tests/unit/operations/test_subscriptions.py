@@ -290,6 +290,37 @@ def test_a_costly_filter_of_events_is_suspended(server: Server, subscriber: Subs
     assert subscriber.told() == [("subscription-suspended", "insufficient-resources")]
 
 
+NESTED: dict[str, Any] = {"a": 1}
+for _ in range(300):
+    NESTED = {"a": NESTED}
+
+
+@pytest.mark.parametrize(
+    ("filters", "tag"),
+    [
+        ({"datastore-xpath-filter": "/"}, None),
+        ({"datastore-xpath-filter": "current()"}, None),
+        ({"datastore-xpath-filter": "/shop:shop/.."}, None),
+        ({"datastore-xpath-filter": "/shop:shop" + "/.." * 3000}, "insufficient-resources"),
+        ({"datastore-xpath-filter": "(" * 40}, "filter-unsupported"),
+        ({"datastore-xpath-filter": "1"}, "unchanging-selection"),
+        ({"datastore-subtree-filter": {"<a": 1}}, "filter-unsupported"),
+        ({"datastore-subtree-filter": {"shop:shop": NESTED}}, "invalid-value"),
+        ({"datastore-subtree-filter": 5}, "unchanging-selection"),
+    ],
+)
+def test_strange_filters(server: Server, subscriber: Subscriber, filters: dict[str, Any], tag: str | None) -> None:
+    if tag is None:
+        subscriber.push(**{"on-change": QUIET}, **filters)
+        server.edit(at(NAME, "x"))
+        assert subscriber.told() == [[("create", "/shop:shop/name", "x")]]
+    else:
+        with pytest.raises(RpcError) as caught:
+            subscriber.push(**{"on-change": QUIET}, **filters)
+        assert tag in (caught.value.tag, caught.value.app_tag.partition(":")[2])
+        assert subscriber.state() == []
+
+
 def test_a_subscriber_has_so_many_subscriptions(
     server: Server, subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -336,6 +367,7 @@ def test_a_broken_subscription_does_not_keep_a_change_from_the_others(server: Se
 
     next(iter(server.core._subscriptions or ())).subscription.waiting = fail
     server.edit(at(NAME, "x"))
+    server.wait(1)
     assert sound.told() == [[("create", "/shop:shop/name", "x")]]
     assert len(sound.state()) == 1
 

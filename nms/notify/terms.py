@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from nms.errors import RpcError
@@ -70,6 +70,11 @@ def moment(text: str, name: str) -> datetime:
     except ValueError:
         message = f"{name}: {text} cannot be used as a time"
         raise RpcError("invalid-value", message, info={"bad-element": name}) from None
+
+
+def text_of_moment(time: datetime) -> str:
+    """The date-and-time of an aware time; reverse of `moment`."""
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True)

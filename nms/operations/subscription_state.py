@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from nms.model.values import EMPTY, Value
 from nms.notify.refusal import NOTIFICATIONS
-from nms.notify.terms import build
+from nms.notify.streams import Stream
+from nms.notify.terms import build, text_of_moment
 from nms.operations.context import Context
 from nms.operations.subscriptions import Dynamic, Subscriptions
 
@@ -28,14 +28,14 @@ def publish_sources(context: Context, subscriptions: Subscriptions) -> None:
     context.guard.store.add_source(listed.path, subscription_list)
 
 
-def _stream(stream: Any) -> dict[str, Any]:
-    entry = {
+def _stream(stream: Stream) -> dict[str, Any]:
+    entry: dict[str, Any] = {
         "name": stream.name,
         "description": stream.description,
         "replay-support": EMPTY,
-        "replay-log-creation-time": _text(stream.created),
+        "replay-log-creation-time": text_of_moment(stream.created),
     }
-    return entry | ({"replay-log-aged-time": _text(stream.aged)} if stream.aged is not None else {})
+    return entry | ({"replay-log-aged-time": text_of_moment(stream.aged)} if stream.aged is not None else {})
 
 
 def _subscription(dynamic: Dynamic) -> dict[str, Any]:
@@ -52,7 +52,3 @@ def _subscription(dynamic: Dynamic) -> dict[str, Any]:
         "id": subscription.id,
         "receivers": {"receiver": [receiver]},
     }
-
-
-def _text(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")

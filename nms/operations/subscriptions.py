@@ -12,7 +12,7 @@ import itertools
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
@@ -26,7 +26,7 @@ from nms.notify.refusal import NOTIFICATIONS, PUSH, Operation, refusal
 from nms.notify.selection import Selection
 from nms.notify.streams import NOTIFICATION_COMPLETE, REPLAY_COMPLETE, Notification
 from nms.notify.subscription import MOST_WAITING, PATIENCE, RESOURCES, Subscription
-from nms.notify.terms import ENCODINGS, Terms, build, encoding, read
+from nms.notify.terms import ENCODINGS, Terms, build, encoding, read, text_of_moment
 from nms.operations.context import Context
 from nms.operations.push import ON_CHANGE, Push, by_node
 from nms.operations.request import Invoke, Receiver, Session
@@ -191,7 +191,9 @@ class Subscriptions:
         if subscription.ended:
             dynamic.feed.cancel()
         earliest = stream.aged or stream.created
-        return {"replay-start-time-revision": _text(earliest)} if start is not None and start < earliest else {}
+        return (
+            {"replay-start-time-revision": text_of_moment(earliest)} if start is not None and start < earliest else {}
+        )
 
     def _may_see(self, session: Session, notification: Notification) -> bool:
         who = session.principal
@@ -407,7 +409,3 @@ class Subscriptions:
         if dynamic.push is not None:
             yield dynamic.push.due
             yield dynamic.subscription.terms.stop_time
-
-
-def _text(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")

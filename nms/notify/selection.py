@@ -17,6 +17,7 @@ from lxml import etree
 
 from nms.errors import RpcError
 from nms.model import entries, select, xpath
+from nms.model import subtree as filters
 from nms.model.diff import Change
 from nms.model.path import InstancePath, Step
 from nms.model.schema import Node, Schema
@@ -99,7 +100,7 @@ def subtree(schema: Schema, element: etree._Element) -> Selection:
     criteria: set[Node] = set()
     pinned: dict[Node, set[Key | None]] = {}
     _explore(schema.root, element, ends, criteria, pinned)
-    return _selection(lambda root: select.subtree(schema, root, element), ends, criteria, pinned)
+    return _selection(filters.compile(schema.root, element).of, ends, criteria, pinned)
 
 
 def _explore(

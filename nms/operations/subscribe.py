@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nms.errors import RpcError
-from nms.model import select, tree, xpath
+from nms.model import select, subtree, tree, xpath
 from nms.model.schema import Schema
 from nms.model.values import Value
 from nms.notify.selection import BUDGET
@@ -50,10 +50,9 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
 
 def _select(schema: Schema, root: Value, wanted: SubtreeFilter | XPathFilter) -> Value:
     if isinstance(wanted, SubtreeFilter):
-        return select.subtree(schema, root, wanted.element)
-    return select.paths(
-        schema, root, xpath.compile_text(schema, wanted.select, wanted.namespaces).nodeset(root, BUDGET)
-    )
+        return subtree.compile(schema.root, wanted.element).of(root)
+    compiled = xpath.compile_text(schema, wanted.select, wanted.namespaces)
+    return select.paths(schema, root, compiled.nodeset(root, BUDGET))
 
 
 def _passes(context: Context, notification: Notification, wanted: SubtreeFilter | XPathFilter) -> bool:

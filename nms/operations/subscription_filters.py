@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from nms.access.guard import Transaction
 from nms.errors import RpcError
-from nms.model import anydata, select, tree, xpath
+from nms.model import anydata, subtree, tree, xpath
 from nms.model.diff import Change
 from nms.model.path import InstancePath, format_path
 from nms.model.schema import Node
@@ -85,10 +85,11 @@ class Filters:
         context = self._context
         if name.endswith("subtree-filter"):
             element = self._element(value)
+            compiled = {id(s): subtree.compile(s.root, element) for s in (context.events, context.schema)}
 
             def by_subtree(notification: Notification) -> bool:
                 schema, root = record(context, notification)
-                return bool(select.subtree(schema, root, element) != schema.root.blank)
+                return bool(compiled[id(schema)].of(root) != schema.root.blank)
 
             return by_subtree
         if name.endswith("xpath-filter"):

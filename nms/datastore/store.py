@@ -53,6 +53,7 @@ class Store:
         pending: the confirmed commit that waits for its confirmation.
         providers: asked and told of changes, in this order, each with the schema paths it watches.
         listeners: called with each transaction after the providers, under `writer`; `running` may be ahead of it.
+        watchers: called with the changes of each publication of state, under `writer`.
         stumbles: called when a provider's `apply` raised: raise an alarm, reconcile.
         revisions: of each datastore's resources; operational's lie over running's.
         known: what is kept to validate changes of running; its `fallbacks` say which constraints are slow.
@@ -78,6 +79,7 @@ class Store:
     writer: threading.RLock = field(default_factory=threading.RLock)
     providers: list[tuple[Provider, tuple[str, ...]]] = field(default_factory=list)
     listeners: list[Callable[[Transaction], None]] = field(default_factory=list)
+    watchers: list[Callable[[Sequence[Change]], None]] = field(default_factory=list)
     stumbles: list[Callable[[Provider, Transaction, Exception], None]] = field(default_factory=list)
     sources: list[tuple[tuple[Node, ...], Source]] = field(default_factory=list)
     committing: bool = False
@@ -140,6 +142,8 @@ class Store:
                 self.txid += 1
             self.operational = after
             self.revisions["operational"].touch(made, Revision(self.txid, now))
+            for watcher in self.watchers:
+                watcher(made)
             return made
 
     def write(self, records: Sequence[Record], after: dict[str, Value]) -> None:

@@ -58,12 +58,13 @@ class Exchange:
 
     Args:
         sink: where the notifications of this session's subscriptions go; called in any thread.
+        waiting: how many of them the client has yet to read.
     """
 
-    def __init__(self, core: Core, session: Session, sink: Sink) -> None:
+    def __init__(self, core: Core, session: Session, sink: Sink, waiting: Callable[[], int] = lambda: 0) -> None:
         self._core = core
         self._session = session
-        self._context = Context(core.schema, sink)
+        self._context = Context(core.schema, sink, waiting)
         self._parser = new_parser()
 
     def read(self, message: bytes) -> Call:

@@ -27,7 +27,6 @@ from nms.netconf.messages import hello, read_hello
 from nms.netconf.replies import notification
 from nms.operations.request import (
     CloseSession,
-    CreateSubscription,
     Get,
     GetSchema,
     Principal,
@@ -35,6 +34,7 @@ from nms.operations.request import (
     Request,
     SubtreeFilter,
     XPathFilter,
+    announces,
 )
 
 log = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ class NetconfSession:
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._session = core.open_session(principal, protocol, source_host, self._killed)
-        self._exchange = Exchange(core, self._session, self._notify)
+        self._exchange = Exchange(core, self._session, self._notify, lambda: len(self._notifications))
         capabilities = core.hello_capabilities()
         self._connection = Connection("server", hello(capabilities, self._session.id), capabilities, read_hello)
         self._waiting: deque[bytes] = deque()
@@ -215,7 +215,7 @@ class NetconfSession:
     def _in_thread(self, work: bytes | Call) -> None:
         def execute() -> tuple[Call, Outgoing]:
             call = self._exchange.read(work) if isinstance(work, bytes) else work
-            self._subscribing = isinstance(call.request, CreateSubscription)
+            self._subscribing = announces(call.request)
             reply = self._timed(call)
             if isinstance(work, bytes):
                 memory.give_back()

@@ -19,10 +19,22 @@ from nms.model.path import InstancePath
 from nms.model.schema import Names, Node, Schema, seal
 from nms.model.values import Value
 from nms.notify.streams import Streams
-from nms.operations import commit, edit, events, invoke, lock, monitor, request, retrieve, subscribe
+from nms.operations import (
+    commit,
+    edit,
+    events,
+    invoke,
+    lock,
+    monitor,
+    request,
+    retrieve,
+    subscribe,
+    subscription_state,
+)
 from nms.operations.context import Call, Context
 from nms.operations.files import Files
 from nms.operations.request import Principal, Reply, Request, Session
+from nms.operations.subscriptions import Subscriptions
 from nms.operations.writer import Writer
 
 #: The modules of the protocols themselves, for `nms.model.load.load`: served beside what is configured.
@@ -37,6 +49,10 @@ PROTOCOL_MODULES: Final = (
     "ietf-origin",
     "ietf-yang-library",
     "ietf-restconf-monitoring",
+    "ietf-subscribed-notifications:encode-json,encode-xml,replay,subtree,xpath",
+    "ietf-yang-push:on-change",
+    "ietf-restconf-subscribed-notifications",
+    "nc-notifications",
 )
 
 Handler = Callable[[Context, Session, Any], Reply]
@@ -93,6 +109,10 @@ class Core:
         self.writer = Writer(self.store.writer, self.dispatch_all, lambda: guard.candidate_changes)
         self.store.listeners.append(self._tell_change)
         monitor.publish_sources(self.context)
+        self._subscriptions: Subscriptions | None = None
+        if ("ietf-yang-push", "push-change-update") in self.schema.notifications:
+            self._subscriptions = Subscriptions(self.context)
+            subscription_state.publish_sources(self.context, self._subscriptions)
 
     @classmethod
     def create(
@@ -236,10 +256,13 @@ class Core:
         """Do what is due: undo a confirmed commit, end subscriptions.  Call at `next_tick` and after each request."""
         commit.tick(self.context, now)
         self.streams.tick(now)
+        if self._subscriptions is not None:
+            self._subscriptions.tick(now)
 
     def next_tick(self) -> datetime | None:
         """When `tick` has something to do, as far as is known now; None for never."""
-        times = (self.guard.deadline(), self.streams.deadline())
+        subscriptions = self._subscriptions.deadline() if self._subscriptions is not None else None
+        times = (self.guard.deadline(), self.streams.deadline(), subscriptions)
         return min((time for time in times if time is not None), default=None)
 
     def close(self) -> None:

@@ -292,6 +292,11 @@ class Config:
     packages: Packages = table(Packages, "Application packages.", default=Packages())
     federation: Federation = table(Federation, "Identity towards partners.", default=Federation())
 
+    @property
+    def client_authorities(self) -> tuple[Path, ...]:
+        """The files of the authorities whose client certificates are believed."""
+        return tuple(each.client_ca for each in (self.netconf.tls, self.restconf) if each and each.client_ca)
+
     def check(self) -> None:
         netconf = self.netconf
         if not (netconf.ssh or netconf.tls or netconf.unix or self.restconf):

@@ -26,7 +26,7 @@ import orjson
 from lxml import etree
 
 from nms.config import YANG_DIR, Config, ModuleChoice
-from nms.credentials import Credentials
+from nms.credentials import Credentials, authorities
 from nms.datastore.journal import Journal
 from nms.datastore.journal_memory import MemoryJournal
 from nms.datastore.journal_sqlite import SqliteJournal
@@ -68,7 +68,7 @@ async def run(config: Config, file: Path, pid_file: Path | None = None, *, verbo
     async with contextlib.AsyncExitStack() as stack:
         core = _core(config, file)
         stack.callback(core.close)
-        credentials = Credentials(config.users)
+        credentials = Credentials(config.users, authorities=authorities(config.client_authorities))
         if not config.yang.modules:
             # The domain's packages are large: a generic server does without them.
             from nms import domain

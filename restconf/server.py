@@ -12,7 +12,7 @@ import base64
 import binascii
 import ipaddress
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,13 +24,13 @@ from restconf.app import ROOT, create_app
 from restconf.front import Core
 from restconf.http1 import Connection
 from restconf.service import Limits, Service
-from restconf.wsgi import CLIENT_FINGERPRINT, Environ
+from restconf.wsgi import CLIENT_CHAIN, Environ
 
 #: (user, password) -> who that is, or None.  Called in any thread: an implementation remembers what it has verified, so
 #: that only the first request with a password pays for the hash.
 PasswordCheck = Callable[[str, str], Principal | None]
-#: SHA-256 fingerprint of the client certificate's DER (64 lower-case hex digits) -> who that is, or None.
-CertificateCheck = Callable[[str], Principal | None]
+#: The certificates that TLS verified, DER, the client's own first -> who that is, or None.
+CertificateCheck = Callable[[Sequence[bytes]], Principal | None]
 
 _QUICK_BODY: Final = 64 * 1024
 _THREADS: Final = 8
@@ -153,9 +153,9 @@ def _authenticator(
     """Who sent a request (RFC 8040 section 2.5): the client certificate's user, else the Basic credentials'."""
 
     def authenticate(environ: Environ) -> Principal | None:
-        fingerprint = environ.get(CLIENT_FINGERPRINT)
-        if fingerprint and certificate is not None:
-            principal = certificate(fingerprint)
+        chain = environ.get(CLIENT_CHAIN)
+        if chain and certificate is not None:
+            principal = certificate(chain)
             if principal is not None:
                 return principal
         credentials = _basic(environ.get("HTTP_AUTHORIZATION", ""))
@@ -194,6 +194,9 @@ def _tls_context(tls: Tls) -> ssl.SSLContext:
         context.verify_mode = ssl.CERT_OPTIONAL
         # A single client certificate may be trusted as it is, without its issuer (`Server.trust`).
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        # A resumed session has no chain to find a user name in.
+        context.num_tickets = 0
+        context.options |= ssl.OP_NO_TICKET
     return context
 
 

@@ -11,9 +11,11 @@ import asyncssh
 import pytest
 
 from nms.model.schema import Schema
+from nms.netconf.limits import Limits
 from nms.netconf.messages import NETCONF, hello
 from nms.operations.request import Get, Principal, Reply
 from nms.transport import ssh
+from nms.transport.door import Door
 from nms.transport.listener import Listener
 from tests.unit.netconf.recording_core import RecordingCore, example_schema
 
@@ -30,7 +32,7 @@ def schema() -> Schema:
     return example_schema()
 
 
-async def start(core: RecordingCore) -> Listener:
+async def start(core: RecordingCore, limits: Limits) -> Listener:
     users = {"alice": Principal("alice", frozenset(["ops"])), "bob": Principal("bob")}
     return await ssh.listen(
         core,
@@ -39,6 +41,7 @@ async def start(core: RecordingCore) -> Listener:
         authenticate_password=lambda user, password: users.get(user) if password == "right" else None,
         authorized_keys=lambda user: [USER_KEY.convert_to_public()] if user == "alice" else [],
         principal=lambda user: users.get(user) if user != "bob" else None,
+        door=Door(limits),
     )
 
 
@@ -63,10 +66,12 @@ async def until(condition: Callable[[], object]) -> None:
         await asyncio.sleep(0.001)
 
 
-def run(schema: Schema, scenario: Callable[[RecordingCore, Listener], Awaitable[None]]) -> None:
+def run(
+    schema: Schema, scenario: Callable[[RecordingCore, Listener], Awaitable[None]], limits: Limits | None = None
+) -> None:
     async def play() -> None:
         core = RecordingCore(schema)
-        listener = await start(core)
+        listener = await start(core, limits or Limits())
         try:
             async with asyncio.timeout(20):
                 await scenario(core, listener)
@@ -142,11 +147,7 @@ def test_nothing_but_the_subsystem(schema: Schema) -> None:
     run(schema, scenario)
 
 
-def test_sessions_of_one_connection_are_bounded_and_independent(
-    schema: Schema, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ssh, "MAX_CHANNELS", 2)
-
+def test_sessions_of_one_connection_are_bounded_and_independent(schema: Schema) -> None:
     async def scenario(core: RecordingCore, listener: Listener) -> None:
         async with connected(listener) as connection:
             pipes = [await connection.open_session(subsystem="netconf", encoding=None) for _ in range(2)]
@@ -161,7 +162,7 @@ def test_sessions_of_one_connection_are_bounded_and_independent(
             assert b"<data" in await stdout.readuntil(b"]]>]]>")
             await connection.open_session(subsystem="netconf", encoding=None)
 
-    run(schema, scenario)
+    run(schema, scenario, Limits(channels=2))
 
 
 def test_replies_stop_while_a_client_does_not_read(schema: Schema, monkeypatch: pytest.MonkeyPatch) -> None:

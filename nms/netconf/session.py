@@ -15,10 +15,10 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
+from nms.limits import Limits
 from nms.netconf.connection import Connection, Hello, Message, ProtocolFailure
 from nms.netconf.exchange import Call, Core, Exchange
 from nms.netconf.framing import Buffer
-from nms.netconf.limits import Limits
 from nms.netconf.messages import hello, read_hello
 from nms.netconf.replies import notification
 from nms.operations.request import (

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from nms.netconf.limits import Limits
+from nms.limits import Limits
 
 #: Gives a place back; harmless when called again.
 Leave = Callable[[], None]

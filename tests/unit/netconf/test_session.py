@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from nms.errors import RpcError, RpcErrors
+from nms.limits import Limits
 from nms.model.schema import Schema
 from nms.netconf import session as session_module
 from nms.netconf.connection import BASE_1_0, BASE_1_1, Connection, Message
 from nms.netconf.framing import Buffer
-from nms.netconf.limits import Limits
 from nms.netconf.messages import NETCONF, hello, read_hello
 from nms.netconf.session import DEFAULT_LIMITS, NetconfSession
 from nms.operations.request import CreateSubscription, Get, Lock, Principal, Reply, Request

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nms.netconf.limits import Limits
+from nms.limits import Limits
 from nms.transport.door import Door
 
 

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 import asyncssh
 import pytest
 
+from nms.limits import Limits
 from nms.model.schema import Schema
-from nms.netconf.limits import Limits
 from nms.netconf.messages import NETCONF, hello
 from nms.operations.request import Get, Principal, Reply
 from nms.transport import ssh

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from nms.cert_to_name import fingerprint
+from nms.limits import Limits
 from nms.model.schema import Schema
-from nms.netconf.limits import Limits
 from nms.netconf.messages import NETCONF, hello
 from nms.operations.request import Principal
 from nms.transport import tls

@@ -1,4 +1,4 @@
-"""How much one client, and all of them together, may ask of the NETCONF listeners; values only.
+"""How much one NETCONF client, and all of them together, may ask for; values only.
 
 The front end's share of RFC 6241 section 9: nobody who has not proven an identity holds much, and nobody who has
 keeps the others out.  Who counts is `nms.transport.door`; what enforces a time is the session or the transport.
@@ -32,10 +32,10 @@ class Limits:
     channels: int = 16
     logins: int = 200
     logins_per_address: int = 50
-    login_time: float = 30.0
+    login_time: float = 30
     login_failures: int = 6
-    hello_time: float = 60.0
+    hello_time: float = 60
     message_size: int = 64 * 1024 * 1024
-    message_time: float = 120.0
-    message_rate: float = 1024.0
+    message_time: float = 120
+    message_rate: float = 1024
     notifications: int = 10_000

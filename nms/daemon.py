@@ -30,6 +30,8 @@ from nms.datastore.journal_sqlite import SqliteJournal
 from nms.errors import ConfigError, RpcError, RpcErrors
 from nms.limits import Limits
 from nms.listeners import Listeners
+from nms.management.provider import Management
+from nms.management.settings import MODULE
 from nms.model import edit as edits
 from nms.model import json, load, xml
 from nms.model.schema import Schema
@@ -76,7 +78,12 @@ async def run(config: Config, file: Path, pid_file: Path | None = None, *, verbo
         ticker = asyncio.create_task(_tick(core))
         stack.push_async_callback(_cancel, ticker)
         door = Door(Limits(**vars(config.limits)))
-        listening = await Listeners(core, config, credentials, door, stack).start()
+        listeners = Listeners(core, config, credentials, door, stack)
+        listening = await listeners.start()
+        if MODULE in core.schema.modules:
+            management = Management(core, credentials, listeners, door)
+            stack.push_async_callback(management.close)
+            management.start()
         if pid_file is not None:
             _write_pid(pid_file, stack)
         gc.collect()

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cryptography import x509
@@ -54,7 +53,7 @@ class Settings:
     users: tuple[User, ...] = ()
     anchors: tuple[bytes, ...] = ()
     entries: tuple[CertToName, ...] = ()
-    listeners: Mapping[str, Place] = MappingProxyType({})
+    listeners: Mapping[str, Place] = field(default_factory=dict)
     clients: tuple[Client, ...] = ()
 
 

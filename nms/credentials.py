@@ -130,7 +130,7 @@ class Credentials:
         self._now = replace(known, principals=principals, entries=tuple(entries), anchors=anchors)
         for anchor in anchors:
             if anchor not in before:
-                for trust in self._believers:
+                for trust in list(self._believers):
                     trust(anchor)
 
     def principal(self, user: str) -> Principal | None:
@@ -161,11 +161,16 @@ class Credentials:
             return None
         return replace(now.principals.get(name, Principal(name)), recovery=False)
 
-    def believe(self, trust: Callable[[bytes], None]) -> None:
-        """Have `trust` called with each certificate (DER) that clients' certificates may lead to; later ones too."""
+    def believe(self, trust: Callable[[bytes], None]) -> Callable[[], None]:
+        """Have `trust` called with each certificate (DER) that clients' certificates may lead to; later ones too.
+
+        Returns:
+            What ends it.
+        """
         self._believers.append(trust)
         for anchor in self._now.anchors:
             trust(anchor)
+        return lambda: self._believers.remove(trust)
 
     def authenticate_password(self, user: str, password: str) -> Principal | None:
         """Who it is, if this is the user's password.

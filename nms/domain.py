@@ -28,16 +28,17 @@ class DomainCredentials(Credentials):
         self.partners = partners
         core.store.listeners.append(self._changed)
 
-    def believe(self, trust: Callable[[bytes], None]) -> None:
+    def believe(self, trust: Callable[[bytes], None]) -> Callable[[], None]:
         """Have `trust` called with the partners' client certificates (DER) too, those of later partners as well."""
-        super().believe(trust)
+        forget = super().believe(trust)
         for certificate in self.partners.anchors():
             trust(certificate)
+        return forget
 
     def _changed(self, tx: Transaction) -> None:
         if any(change.path[0][0].module == "mec-federation" for change in tx.changes):
             for certificate in self.partners.anchors():
-                for trust in self._believers:
+                for trust in list(self._believers):
                     trust(certificate)
 
     def principal(self, user: str) -> Principal | None:

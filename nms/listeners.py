@@ -8,9 +8,9 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from importlib.metadata import entry_points
-from typing import TypeAlias
+from typing import Any, Protocol
 
 import asyncssh
 
@@ -24,7 +24,78 @@ from nms.transport.listener import Address
 from nms.transport.ssh import SshServer
 from nms.transport.tls import TlsServer
 
-Server: TypeAlias = SshServer | TlsServer
+
+class Opened(Protocol):
+    """What listens: `nms.transport.listener.Listener`, or as much of it."""
+
+    @property
+    def connections(self) -> Collection[object]: ...
+
+    @property
+    def addresses(self) -> Sequence[Address]: ...
+
+    def deafen(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+class Server(Protocol):
+    """What can listen, with keys of its own: `SshServer`, `TlsServer`, `RestconfServer`."""
+
+    async def listen(
+        self, addresses: Sequence[tuple[str, int]] = (), sockets: Sequence[socket.socket] = ()
+    ) -> Opened: ...
+
+
+class RestconfServer:
+    """RESTCONF with the certificate and the authorities of the file; the front end is found by its entry point.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+
+    def __init__(self, core: Core, credentials: Credentials, section: Restconf) -> None:
+        found = entry_points(group="mec_nms.frontends", name="restconf")
+        if not found:
+            raise ConfigError("[restconf]: no front end of that name is installed; install the package mec-nms whole")
+        self._start = next(iter(found)).load()
+        self._core = core
+        self._credentials = credentials
+        self._section = section
+
+    async def listen(self, addresses: Sequence[tuple[str, int]] = (), sockets: Sequence[socket.socket] = ()) -> Opened:
+        """Serve at one address or socket."""
+        places: list[tuple[str, int] | socket.socket] = [*addresses, *sockets]
+        (where,) = places
+        server = await self._start(
+            self._core,
+            listen=where,
+            tls=None if self._section.insecure else self._section,
+            insecure=self._section.insecure,
+            authenticate_password=self._credentials.authenticate_password,
+            authenticate_certificate=self._credentials.authenticate_certificate,
+        )
+        return _Restconf(server, self._credentials.believe(server.trust))
+
+
+class _Restconf:
+    """A RESTCONF listener as `Opened`; its authorities are kept up to date until it stops."""
+
+    def __init__(self, server: Any, forget: Callable[[], None]) -> None:
+        self.deafen = server.deafen
+        self.addresses: Sequence[Address] = server.addresses
+        self._server = server
+        self._forget = forget
+
+    @property
+    def connections(self) -> Collection[object]:
+        found: Collection[object] = self._server.connections
+        return found
+
+    async def stop(self) -> None:
+        """Close it, and what is open."""
+        self._forget()
+        await self._server.close()
 
 
 class Listeners:
@@ -113,23 +184,14 @@ class Listeners:
         return self._say("netconf-unix", "NETCONF on", listener.addresses)
 
     async def _restconf(self, section: Restconf) -> str:
-        found = entry_points(group="mec_nms.frontends", name="restconf")
-        if not found:
-            raise ConfigError("[restconf]: no front end of that name is installed; install the package mec-nms whole")
-        start = next(iter(found)).load()
+        server = RestconfServer(self._core, self._credentials, section)
+        if not section.insecure:
+            self.servers["restconf"] = server
         with _address("restconf", section.listen):
-            server = await start(
-                self._core,
-                listen=(section.listen.host, section.listen.port),
-                tls=None if section.insecure else section,
-                insecure=section.insecure,
-                authenticate_password=self._credentials.authenticate_password,
-                authenticate_certificate=self._credentials.authenticate_certificate,
-            )
-        self._stack.push_async_callback(server.close)
-        self._credentials.believe(server.trust)
+            listener = await server.listen([(section.listen.host, section.listen.port)])
+        self._stack.push_async_callback(listener.stop)
         scheme = "http" if section.insecure else "https"
-        return self._say("restconf", f"RESTCONF ({scheme}) on", server.addresses)
+        return self._say("restconf", f"RESTCONF ({scheme}) on", listener.addresses)
 
     def _say(self, protocol: str, what: str, addresses: Sequence[Address]) -> str:
         self.opened += [(protocol, address) for address in addresses]

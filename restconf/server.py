@@ -11,8 +11,9 @@ import asyncio
 import base64
 import binascii
 import ipaddress
+import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,15 @@ class Server:
         if self._context is not None and self._context.verify_mode != ssl.CERT_NONE:
             self._context.load_verify_locations(cadata=certificate)
 
+    @property
+    def connections(self) -> Collection[object]:
+        """Those that are open."""
+        return self._service.connections
+
+    def deafen(self) -> None:
+        """Listen no more; what is open stays open."""
+        self._listener.close()
+
     async def close(self) -> None:
         """Stop listening, end the event streams, close every connection, wait for the worker threads."""
         self._listener.close()
@@ -78,22 +88,23 @@ class Server:
 async def start(
     core: Core,
     *,
-    listen: tuple[str, int],
+    listen: tuple[str, int] | socket.socket,
     tls: Tls | None = None,
     insecure: bool = False,
     authenticate_password: PasswordCheck | None = None,
     authenticate_certificate: CertificateCheck | None = None,
     limits: Limits | None = None,
 ) -> Server:
-    """Listen for RESTCONF clients on `listen` (port 0: any free one) until the server is closed.
+    """Listen for RESTCONF clients on `listen` (port 0: any free one; or a socket that listens) until it is closed.
 
     Raises:
         ConfigError: no TLS without `insecure`, `insecure` beyond loopback, unusable certificate files or address.
     """
     if tls is None and not insecure:
         raise ConfigError("[restconf] needs cert and key, or insecure = true on a loopback address")
-    if tls is None and not _is_loopback(listen[0]):
-        raise ConfigError(f"[restconf] insecure = true is for loopback addresses only, not {listen[0]!r}")
+    host, port = listen.getsockname()[:2] if isinstance(listen, socket.socket) else listen
+    if tls is None and not _is_loopback(host):
+        raise ConfigError(f"[restconf] insecure = true is for loopback addresses only, not {host!r}")
     context = _tls_context(tls) if tls is not None else None
     application = create_app(core, _authenticator(authenticate_password, authenticate_certificate))
     front = application.extensions["restconf"]
@@ -110,15 +121,14 @@ async def start(
     try:
         listener = await loop.create_server(
             lambda: Connection(service),
-            listen[0],
-            listen[1],
+            **({"sock": listen} if isinstance(listen, socket.socket) else {"host": host, "port": port}),
             ssl=context,
             ssl_handshake_timeout=10.0 if context else None,
             ssl_shutdown_timeout=2.0 if context else None,
             backlog=256,
         )
     except OSError as error:
-        raise ConfigError(f"[restconf] listen: cannot listen on {listen[0]}:{listen[1]}: {error.strerror}") from None
+        raise ConfigError(f"[restconf] listen: cannot listen on {host}:{port}: {error.strerror}") from None
     addresses = tuple((s.getsockname()[0], s.getsockname()[1]) for s in listener.sockets)
     return Server(addresses, listener, service, loop.create_task(_sweep(service)), front.close, context)
 

@@ -18,7 +18,7 @@ from typing import Final
 from nms.credentials import Credentials
 from nms.datastore.transaction import Transaction
 from nms.errors import RpcError
-from nms.listeners import Listeners, reason
+from nms.listeners import Listeners, Opened, reason
 from nms.management.settings import TOP, Place, Settings, read, where
 from nms.management.state import State
 from nms.model.diff import Change
@@ -26,7 +26,9 @@ from nms.operations.dispatch import Core
 from nms.operations.request import KillSession, Principal
 from nms.transport.callhome import CallHome, Client
 from nms.transport.door import Door
-from nms.transport.listener import Listener, bind
+from nms.transport.listener import bind
+from nms.transport.ssh import SshServer
+from nms.transport.tls import TlsServer
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +38,7 @@ SYSTEM: Final = Principal("system", recovery=True)
 _LACKING: Final = {
     "netconf-ssh": "the server's file has no [netconf.ssh], whose host key it would show",
     "netconf-tls": "the server's file has no [netconf.tls], whose certificate it would show",
+    "restconf": "the server's file has no [restconf] with a certificate, which it would show",
 }
 
 
@@ -62,8 +65,8 @@ class Management:
         self._work: deque[Callable[[], None]] = deque()
         self._idle = threading.Event()
         self._idle.set()
-        self._opened: dict[Place, asyncio.Task[Listener]] = {}
-        self._leaving: set[Listener] = set()
+        self._opened: dict[Place, asyncio.Task[Opened]] = {}
+        self._leaving: set[Opened] = set()
         self._callers: dict[Client, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Future[None]] = set()
         self._own = core.open_session(SYSTEM, "local", "", lambda reason: None)
@@ -184,7 +187,9 @@ class Management:
             self._state.calling.pop(client.name, None)
         for client in settings.clients:
             if client not in self._callers:
-                call = self._state.calling[client.name] = CallHome(client, self._servers[client.protocol])
+                server = self._servers[client.protocol]
+                assert isinstance(server, SshServer | TlsServer)  # the model allows no other
+                call = self._state.calling[client.name] = CallHome(client, server)
                 self._callers[client] = self._loop.create_task(call.run())
         self._state.problems = {n: p for n, p in self._state.problems.items() if n in settings.listeners}
         for name, place in settings.listeners.items():
@@ -192,15 +197,20 @@ class Management:
                 self._state.problems.pop(name, None)
         self._state.listeners = settings.listeners
         if gone:
-            ending = self._loop.run_in_executor(None, self._end_sessions, gone)
-            self._tasks.add(ending)
-            ending.add_done_callback(self._tasks.discard)
+            self._later(self._loop.run_in_executor(None, self._end_sessions, gone))
 
-    def _deafen(self, task: asyncio.Task[Listener]) -> None:
+    def _deafen(self, task: asyncio.Task[Opened]) -> None:
         """Close a listener's sockets; its connections stay, and are known to `close`."""
         listener = task.result()
         listener.deafen()
-        self._leaving = {each for each in self._leaving if each.connections} | {listener}
+        self._leaving.add(listener)
+        for each in [each for each in self._leaving if not each.connections]:
+            self._leaving.discard(each)
+            self._later(asyncio.ensure_future(each.stop()))
+
+    def _later(self, task: asyncio.Future[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _end_sessions(self, users: set[str]) -> None:
         """In a thread: ending a session waits for the writer's turn."""

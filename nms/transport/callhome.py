@@ -19,6 +19,8 @@ from typing import Final, Literal, Protocol
 
 import asyncssh
 
+from nms.transport.listener import keep_alive
+
 log = logging.getLogger(__name__)
 
 #: Seconds before the endpoints are tried again, doubled with each failure in a row up to the most; half of it random.
@@ -27,9 +29,6 @@ MOST_PAUSE: Final = 120.0
 
 #: Seconds after which a call counts as one that lasted.
 LASTING: Final = 30.0
-
-#: TCP keep-alive (RFC 8071 section 4.1): seconds until the first probe, between probes, and how many.
-KEEPALIVE: Final = (30, 10, 3)
 
 StartWith = Literal["first-listed", "last-connected", "random-selection"]
 State = Literal["connecting", "connected", "waiting"]
@@ -188,11 +187,7 @@ async def _connect(host: str, port: int, max_wait: float) -> socket.socket:
             connected = socket.socket(family, kind, protocol)
             try:
                 connected.setblocking(False)
-                connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-                for option, value in zip(
-                    (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT), KEEPALIVE, strict=True
-                ):
-                    connected.setsockopt(socket.IPPROTO_TCP, option, value)
+                keep_alive(connected)
                 await loop.sock_connect(connected, address)
             except OSError as error:
                 connected.close()

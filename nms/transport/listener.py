@@ -19,6 +19,10 @@ CLOSE_GRACE: Final = 10.0
 BACKLOG: Final = 128
 
 
+#: TCP keep-alive: seconds until the first probe, between probes, and how many may stay unanswered.
+KEEPALIVE: Final = (30, 10, 3)
+
+
 class Closable(Protocol):
     """A connection."""
 
@@ -63,6 +67,13 @@ class Listener:
             async with asyncio.timeout(within):
                 while self.connections:  # noqa: ASYNC110 - each removes itself; no event says that all have
                     await asyncio.sleep(0.01)
+
+
+def keep_alive(connected: socket.socket) -> None:
+    """Let the kernel notice a peer that is gone without a word."""
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in zip((socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT), KEEPALIVE, strict=True):
+        connected.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def bind(host: str, port: int) -> socket.socket:

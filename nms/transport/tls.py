@@ -18,7 +18,7 @@ from nms.cert_to_name import fingerprint, verified_chain
 from nms.netconf.exchange import Core
 from nms.operations.request import Principal
 from nms.transport.door import Door, Leave
-from nms.transport.listener import Listener
+from nms.transport.listener import Listener, keep_alive
 from nms.transport.stream import StreamSession
 
 log = logging.getLogger(__name__)
@@ -152,6 +152,7 @@ class _Handshake(asyncio.Protocol):
         if self._outside is None:
             self._transport.abort()
             return
+        keep_alive(self._transport.get_extra_info("socket"))
         self._owner.connections.add(self)
         self._task = asyncio.get_running_loop().create_task(self._shake(self._transport))
         self._task.add_done_callback(self._done)

@@ -222,6 +222,31 @@ def test_a_listener_comes_and_goes_and_sessions_stay(site: Site) -> None:
     assert site.stop() == (0, "")
 
 
+def test_a_restconf_listener(site: Site) -> None:
+    port = free_port()
+    context = ssl.create_default_context(cafile=str(site.folder / "ca.pem"))
+
+    def status() -> int:
+        web = http.client.HTTPSConnection("127.0.0.1", port, timeout=20, context=context)
+        try:
+            web.request("GET", "/restconf/data")
+            return web.getresponse().status
+        finally:
+            web.close()
+
+    with pytest.raises(ConnectionRefusedError):
+        status()
+    for _ in range(2):
+        site.change(listener("web", port, "restconf"))
+        assert status() == 401
+        site.change(listener("web", port, operation="delete"))
+        with pytest.raises(ConnectionRefusedError):
+            status()
+    assert site.refusal(listener("web", port, "http"))[0] == "operation-failed"  # a must of the model
+    site.change(listener("web", port, "restconf"))
+    assert site.stop() == (0, "")
+
+
 def test_what_is_refused_changes_nothing(site: Site) -> None:
     taken = site.ports["NETCONF over SSH"]
     with socket.create_server(("127.0.0.1", 0)) as busy:

@@ -11,6 +11,7 @@ import contextlib
 import gc
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Awaitable
@@ -43,6 +44,9 @@ log = logging.getLogger(__name__)
 
 #: Collections of the young generation come this rarely because trees are tuples, which it need not track for long.
 _COLLECT: Final = (5000, 20, 100)
+
+#: Open files that are no NETCONF connections: RESTCONF's, partners', the store, drivers.
+SPARE_FILES: Final = 2048
 
 
 async def run(config: Config, file: Path, pid_file: Path | None = None, *, verbose: bool = False) -> int:
@@ -77,7 +81,9 @@ async def run(config: Config, file: Path, pid_file: Path | None = None, *, verbo
             credentials = await _domain(domain.start(core, _with_places(config, file.parent), stack), file)
         ticker = asyncio.create_task(_tick(core))
         stack.push_async_callback(_cancel, ticker)
-        door = Door(Limits(**vars(config.limits)))
+        limits = Limits(**vars(config.limits))
+        _allow_files(limits.sessions + limits.logins)
+        door = Door(limits)
         listeners = Listeners(core, config, credentials, door, stack)
         listening = await listeners.start()
         if MODULE in core.schema.modules:
@@ -94,6 +100,17 @@ async def run(config: Config, file: Path, pid_file: Path | None = None, *, verbo
         await stopped.wait()
         log.info("stopping")
     return 0
+
+
+def _allow_files(connections: int) -> None:
+    """Let the process hold so many connections, beside what else it opens, as far as the system allows."""
+    wanted = connections + SPARE_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+        if allowed < wanted:
+            log.warning("the system allows %d open files; sessions and logins of [limits] want %d", allowed, wanted)
 
 
 def _with_places(config: Config, folder: Path) -> Config:

@@ -189,7 +189,7 @@ class _Server(asyncssh.SSHServer):
         self._connection: asyncssh.SSHServerConnection | None = None
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
-        self._outside = self.server.door.knock(_host(conn))
+        self._outside = self.server.door.logins.take(_host(conn))
         if self._outside is None:
             raise asyncssh.DisconnectError(asyncssh.DISC_TOO_MANY_CONNECTIONS, "too many connections")
         self._connection = conn
@@ -241,7 +241,7 @@ class _Server(asyncssh.SSHServer):
         if self._principal is None or self._connection is None:
             return False
         door = self.server.door
-        leave = door.enter(self._principal.name) if self.channels < door.limits.channels else None
+        leave = door.sessions.take(self._principal.name) if self.channels < door.limits.channels else None
         if leave is None:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_RESOURCE_SHORTAGE, "too many sessions")
         return _Channel(self, self._principal, _host(self._connection), leave)

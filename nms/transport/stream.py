@@ -54,7 +54,7 @@ class StreamSession(asyncio.Protocol):
             self.close()
             return
         principal, host = identity
-        self._leave = self._door.enter(principal.name)
+        self._leave = self._door.sessions.take(principal.name)
         if self._leave is None:
             log.warning("%s has no session: there are too many", principal.name)
             self.close()

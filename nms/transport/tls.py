@@ -148,7 +148,7 @@ class _Handshake(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._transport.pause_reading()  # until TLS reads
-        self._outside = self._server.door.knock(host_of(self._transport))
+        self._outside = self._server.door.logins.take(host_of(self._transport))
         if self._outside is None:
             self._transport.abort()
             return

@@ -59,7 +59,7 @@ def play(schema: Schema, limits: Limits, listen: Callable[..., object], scenario
         finally:
             listener.close()
             await until(lambda: not listener.connections)
-            await until(lambda: (door.logins, door.sessions) == (0, 0))
+            await until(lambda: (door.logins.taken, door.sessions.taken) == (0, 0))
 
     asyncio.run(run())
 
@@ -125,8 +125,8 @@ def test_half_open_connections_over_ssh(schema: Schema) -> None:
     async def scenario(core: RecordingCore, door: Door, listener: Listener) -> None:
         with ExitStack() as stack:
             silents = [stack.enter_context(silent(listener, "127.0.0.2")) for _ in range(10)]
-            await until(lambda: door.refused_logins == 7)
-            assert door.logins == 3
+            await until(lambda: door.logins.refused == 7)
+            assert door.logins.taken == 3
             async with logged_in(listener) as connection:
                 assert await served(connection)
                 assert [await ended(each) for each in silents] == [True] * 10  # the login time is over
@@ -139,7 +139,7 @@ def test_places_are_given_back_when_a_client_hangs_up(schema: Schema) -> None:
     async def scenario(core: RecordingCore, door: Door, listener: Listener) -> None:
         for _ in range(30):
             silent(listener, "127.0.0.2").close()
-        await until(lambda: door.logins == 0)
+        await until(lambda: door.logins.taken == 0)
         async with logged_in(listener) as connection:
             assert await served(connection)
 
@@ -187,7 +187,7 @@ def test_a_user_with_too_many_sessions_is_told_so(schema: Schema) -> None:
             with pytest.raises(asyncssh.ChannelOpenError, match="too many sessions"):
                 await served(greedy)
             assert await served(other)
-        await until(lambda: door.sessions == 0)
+        await until(lambda: door.sessions.taken == 0)
         async with logged_in(listener) as again:
             assert await served(again)
 
@@ -211,7 +211,7 @@ def test_stalled_tls_handshakes(schema: Schema, certificates: Certificates) -> N
         (host, port), *_ = listener.addresses
         with ExitStack() as stack:
             silents = [stack.enter_context(silent(listener, "127.0.0.2")) for _ in range(10)]
-            await until(lambda: door.refused_logins == 7)
+            await until(lambda: door.logins.refused == 7)
             for each in silents:
                 try:
                     each.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")  # the beginning of a ClientHello
@@ -235,7 +235,7 @@ def test_hundreds_of_sessions(schema: Schema, tmp_path: Path) -> None:
 
     async def scenario(core: RecordingCore, door: Door, listener: Listener) -> None:
         opened = [await asyncio.open_unix_connection(tmp_path / "socket") for _ in range(450)]
-        await until(lambda: (door.sessions, door.refused_sessions) == (400, 50))
+        await until(lambda: (door.sessions.taken, door.sessions.refused) == (400, 50))
         for _, writer in opened[:400]:
             writer.write(HELLO + GET)
         for reader, _ in opened[:400]:
@@ -244,6 +244,6 @@ def test_hundreds_of_sessions(schema: Schema, tmp_path: Path) -> None:
         assert [await reader.read() for reader, _ in opened[400:]] == [b""] * 50
         for _, writer in opened:
             writer.close()
-        await until(lambda: door.sessions == 0)
+        await until(lambda: door.sessions.taken == 0)
 
     play(schema, Limits(sessions=400, sessions_per_user=400), on_a_socket, scenario)

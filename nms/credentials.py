@@ -151,7 +151,8 @@ class Credentials:
             chain: the certificates that TLS verified, DER, the client's own first; not empty.
         """
         now = self._now
-        if chain[-1] in self._withdrawn:  # TLS learns of new anchors, but forgets none
+        # TLS learns of new anchors, but forgets none
+        if chain[-1] in self._withdrawn and not {*now.anchors, *self._authorities} & set(chain):
             return None
         owner = now.owners.get(fingerprint(chain[0]))
         if owner is not None:

@@ -82,16 +82,7 @@ class Management:
             except RpcError as error:
                 log.error("the management interfaces stay as the file has them: %s", error)
                 return
-            sockets: dict[Place, socket.socket] = {}
-            for name, place in settings.listeners.items():
-                try:
-                    self._check_served(place.protocol, "")
-                    sockets[place] = bind(place.host, place.port)
-                except (OSError, RpcError) as error:
-                    why = reason(error) if isinstance(error, OSError) else str(error)
-                    self._state.problems[name] = why
-                    log.error("listener %s cannot listen on %s port %d: %s", name, place.host, place.port, why)
-            self._commit(settings, sockets)
+            self._commit(settings, {})
 
     # ------------------------------------------------------------ nms.datastore.provider.Provider
 
@@ -137,7 +128,27 @@ class Management:
             why = f"cannot listen on {place.host} port {place.port}: {reason(error)}"
             raise RpcError("invalid-value", why, path=path) from None
 
-    def _commit(self, settings: Settings, sockets: Mapping[Place, socket.socket]) -> None:
+    def _missing(self, settings: Settings, sockets: Mapping[Place, socket.socket]) -> Mapping[Place, socket.socket]:
+        """`sockets`, and those that nobody has prepared: at the start, and when an earlier configuration comes back.
+
+        One that cannot be bound does not stop the others.
+        """
+        bound = dict(sockets)
+        problems: dict[str, str] = {}
+        for name, place in settings.listeners.items():
+            if place in self._held or place in bound:
+                continue
+            try:
+                self._check_served(place.protocol, "")
+                bound[place] = bind(place.host, place.port)
+            except (OSError, RpcError) as error:
+                problems[name] = reason(error) if isinstance(error, OSError) else str(error)
+                log.error("listener %s: %s port %d: %s", name, place.host, place.port, problems[name])
+        self._state.problems = problems
+        return bound
+
+    def _commit(self, settings: Settings, prepared: Mapping[Place, socket.socket]) -> None:
+        sockets = self._missing(settings, prepared)
         gone = {user.name for user in self._settings.users} - {user.name for user in settings.users}
         closing = self._held - set(settings.listeners.values())
         self._settings = settings
@@ -186,15 +197,12 @@ class Management:
             self._callers.pop(client).cancel()
             self._state.calling.pop(client.name, None)
         for client in settings.clients:
-            if client not in self._callers:
-                server = self._servers[client.protocol]
-                assert isinstance(server, SshServer | TlsServer)  # the model allows no other
+            server = self._servers.get(client.protocol)
+            if not isinstance(server, SshServer | TlsServer):  # the file had the keys for it once
+                log.error("%s is not called: %s", client.name, _LACKING.get(client.protocol))
+            elif client not in self._callers:
                 call = self._state.calling[client.name] = CallHome(client, server)
                 self._callers[client] = self._loop.create_task(call.run())
-        self._state.problems = {n: p for n, p in self._state.problems.items() if n in settings.listeners}
-        for name, place in settings.listeners.items():
-            if place in self._held:
-                self._state.problems.pop(name, None)
         self._state.listeners = settings.listeners
         if gone:
             self._later(self._loop.run_in_executor(None, self._end_sessions, gone))

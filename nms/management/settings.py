@@ -6,6 +6,7 @@ Pure: nothing is opened or bound here.
 from __future__ import annotations
 
 import base64
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -113,7 +114,8 @@ def _anchor(top: Node, found: Mapping[str, Any]) -> bytes:
     der = base64.b64decode(found["certificate"])
     try:
         x509.load_der_x509_certificate(der).extensions  # noqa: B018 - parsed on demand only
-    except ValueError as error:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cadata=der)  # TLS must take it, too
+    except (ValueError, ssl.SSLError) as error:
         path = where(top, "trust-anchor", found["name"], "certificate")
         raise _refused(f"no certificate in DER: {error}", path) from None
     return der

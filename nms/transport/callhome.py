@@ -137,6 +137,11 @@ class CallHome:
                     self.last_error = f"{host} port {port}: {str(error) or type(error).__name__}"
                     log.info("call home to %s: %s", self.client.name, self.last_error)
                     continue
+                except Exception:  # a fault of ours is no reason to call nobody any more
+                    self.failures += 1
+                    self.last_error = "internal error; the server's log says more"
+                    log.exception("call home to %s failed", self.client.name)
+                    continue
                 self.calls, self.failures, self.last_error = self.calls + 1, 0, ""
                 self.endpoint = (host, port)
                 return call

@@ -156,7 +156,7 @@ async def listen(
 
 @dataclass(frozen=True, slots=True)
 class SshCall:
-    """A call home over SSH that was taken: `nms.transport.callhome.Called`."""
+    """A call home over SSH that was taken: `nms.transport.callhome.Call`."""
 
     _connection: asyncssh.SSHServerConnection
     _server: _Server
@@ -185,6 +185,7 @@ class _Server(asyncssh.SSHServer):
         self._listener = owner
         self._failures = 0
         self._outside: Leave | None = None
+        self._unused: asyncio.TimerHandle | None = None
         self._principal: Principal | None = None
         self._connection: asyncssh.SSHServerConnection | None = None
 
@@ -198,6 +199,8 @@ class _Server(asyncssh.SSHServer):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._outside is not None:
             self._outside()
+        if self._unused is not None:
+            self._unused.cancel()
         if self._connection is not None:
             self._listener.connections.discard(self._connection)
 
@@ -236,6 +239,21 @@ class _Server(asyncssh.SSHServer):
         assert self._outside is not None
         self._outside()
         self._principal = self.server.principal(self._connection.get_extra_info("username"))
+        self.unused()
+
+    def unused(self) -> None:
+        """No session is open: one must be in time, since only sessions are counted."""
+        loop = asyncio.get_running_loop()
+        self._unused = loop.call_later(self.server.door.limits.hello_time, self._hang_up)
+
+    def used(self) -> None:
+        """A session is open."""
+        if self._unused is not None:
+            self._unused.cancel()
+
+    def _hang_up(self) -> None:
+        assert self._connection is not None
+        self._connection.disconnect(asyncssh.DISC_BY_APPLICATION, "no session")
 
     def session_requested(self) -> asyncssh.SSHServerSession[bytes] | bool:
         if self._principal is None or self._connection is None:
@@ -265,6 +283,7 @@ class _Channel(asyncssh.SSHServerSession[bytes]):
     def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
         self._channel = chan
         self._server.channels += 1
+        self._server.used()
         chan.set_write_buffer_limits(high=WRITE_LIMIT)
 
     def pty_requested(self, term_type: str, term_size: Any, term_modes: Any) -> bool:
@@ -303,6 +322,8 @@ class _Channel(asyncssh.SSHServerSession[bytes]):
     def connection_lost(self, exc: Exception | None) -> None:
         self._server.channels -= 1
         self._leave()
+        if not self._server.channels:
+            self._server.unused()
         if self._abort is not None:
             self._abort.cancel()
         if self._session is not None:

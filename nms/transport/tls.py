@@ -195,8 +195,10 @@ class _Handshake(asyncio.Protocol):
 
     def _done(self, task: asyncio.Task[StreamSession]) -> None:
         self._leave()
-        if not task.cancelled() and (error := task.exception()) is not None:
-            assert self._transport is not None
+        assert self._transport is not None
+        if task.cancelled():
+            self._transport.abort()
+        elif (error := task.exception()) is not None:
             self._server.door.failed_logins += 1
             log.info("no TLS with %s: %s", host_of(self._transport), error)
             self._transport.abort()

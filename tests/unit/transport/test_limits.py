@@ -194,6 +194,23 @@ def test_a_user_with_too_many_sessions_is_told_so(schema: Schema) -> None:
     play(schema, Limits(sessions_per_user=3), over_ssh, scenario)
 
 
+def test_a_connection_without_a_session_does_not_stay(schema: Schema) -> None:
+    """Sessions are counted, connections of those who are known are not: they must have one."""
+
+    async def scenario(core: RecordingCore, door: Door, listener: Listener) -> None:
+        async with logged_in(listener) as idle, logged_in(listener) as used:
+            stdin, stdout, _ = await used.open_session(subsystem="netconf", encoding=None)
+            stdin.write(HELLO)
+            await stdout.readuntil(b"]]>]]>")
+            await idle.wait_closed()
+            stdin.write(GET)
+            assert b"<data" in await stdout.readuntil(b"]]>]]>")
+            stdin.write_eof()
+            await used.wait_closed()
+
+    play(schema, Limits(hello_time=0.5), over_ssh, scenario)
+
+
 def test_stalled_tls_handshakes(schema: Schema, certificates: Certificates) -> None:
     context = tls.server_context(certificates.cert("server"), certificates.key("server"), certificates.bundle)
     alice = certificates.fingerprints["alice"]

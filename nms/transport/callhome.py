@@ -30,6 +30,9 @@ MOST_PAUSE: Final = 120.0
 #: Seconds after which a call counts as one that lasted.
 LASTING: Final = 30.0
 
+#: Seconds that a call gets to end when it is over for us.
+CLOSE_TIME: Final = 1.0
+
 StartWith = Literal["first-listed", "last-connected", "random-selection"]
 State = Literal["connecting", "connected", "waiting"]
 
@@ -171,6 +174,9 @@ class CallHome:
             await call.wait_closed()
         finally:
             call.close()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_TIME):
+                    await call.wait_closed()
 
 
 def backoff(failures: int) -> float:

@@ -142,6 +142,7 @@ class _Handshake(asyncio.Protocol):
             raise ConnectionError("there are too many connections")
         session = await self._task
         if not session.admitted:
+            await session.wait_closed()
             raise ConnectionError("the client's certificate is nobody's")
         return session
 

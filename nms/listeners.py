@@ -74,6 +74,8 @@ class RestconfServer:
             insecure=self._section.insecure,
             authenticate_password=self._credentials.authenticate_password,
             authenticate_certificate=self._credentials.authenticate_certificate,
+            max_request=self._section.max_request,
+            max_answer=self._section.max_answer,
         )
         return _Restconf(server, self._credentials.believe(server.trust))
 

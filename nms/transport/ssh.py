@@ -23,6 +23,7 @@ from nms.operations.request import Principal
 from nms.transport import listener
 from nms.transport.door import Door, Leave
 from nms.transport.listener import Listener
+from nms.transport.ssh_connection import CIPHERS, ServerConnection
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ class SshServer:
             "line_editor": False,
             "agent_forwarding": False,
             "x11_forwarding": False,
+            "encryption_algs": CIPHERS,
             "compression_algs": ["none"],
             "keepalive_interval": KEEPALIVE_INTERVAL,
             "keepalive_count_max": KEEPALIVE_COUNT,
@@ -96,13 +98,17 @@ class SshServer:
             OSError: an address cannot be bound.
         """
         opened = Listener("netconf-ssh")
-        wanted: list[dict[str, Any]] = [{"host": host, "port": port} for host, port in addresses]
-        wanted += [{"sock": bound} for bound in sockets]
+        options = asyncssh.SSHServerConnectionOptions(server_factory=lambda: _Server(self, opened), **self._options)
+        loop = asyncio.get_running_loop()
+
+        def accept() -> ServerConnection:
+            return ServerConnection(loop, options)
+
         try:
-            for where in wanted:
-                opened.servers.append(
-                    await asyncssh.create_server(lambda: _Server(self, opened), **where, **self._options)
-                )
+            for host, port in addresses:
+                opened.servers.append(await loop.create_server(accept, host, port))
+            for bound in sockets:
+                opened.servers.append(await loop.create_server(accept, sock=bound))
         except BaseException:
             opened.close()
             raise

@@ -7,6 +7,7 @@ relative to the file's folder.  This module must not know what a key is used for
 
 from __future__ import annotations
 
+import grp
 import ipaddress
 import re
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from nms.credentials import HASH, KEY_TYPE, fingerprint_of, public_key
+from nms.limits import Limits as NetconfLimits
 from nms.strict_toml import (
     BOOLEAN,
     TEXT,
@@ -29,6 +31,7 @@ from nms.strict_toml import (
     setting,
     table,
     tables,
+    whole,
 )
 
 #: Our own YANG modules: beside the package, in a checkout and where the package is installed.
@@ -38,6 +41,8 @@ YANG_DIR = Path(__file__).resolve().parent.parent / "yang"
 BLOCKS = ("oss", "meo", "mepm", "mep", "vim")
 
 IN_MEMORY = ":memory:"
+
+_LIMITS = NetconfLimits()
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,13 @@ def _store(found: object, where: Where) -> Path | None:
     return None if found == IN_MEMORY else path("file").read(found, where)
 
 
+def _group(text: str) -> int | None:
+    try:
+        return grp.getgrnam(text).gr_gid
+    except KeyError:
+        return None
+
+
 def _key_lines(found: object, where: Where) -> tuple[str, ...]:
     """Entries are public keys, or the paths of files of them (sshd(8), AUTHORIZED_KEYS FILE FORMAT)."""
     lines: list[str] = []
@@ -138,6 +150,14 @@ PASSWORD_HASH = matching(
     secret=True,
 )
 FINGERPRINT = matching('"sha256:" and 64 hexadecimal digits', fingerprint_of)
+COUNT = whole(1, 1_000_000)
+SECONDS = whole(1, 86_400)
+BYTES = whole(1024, 4 * 1024**3)
+GROUP = matching("the name of a system group", _group)
+MODE = matching(
+    'permissions in octal, for instance "0660"',
+    lambda text: int(text, 8) if re.fullmatch("0?[0-7]{3}", text) else None,
+)
 COUNTRY = matching(
     "two capital letters (ISO 3166-1), for instance ES", lambda text: text if re.fullmatch("[A-Z]{2}", text) else None
 )
@@ -201,6 +221,8 @@ class Unix:
     path: Path = setting(
         path("socket"), "Unix socket of NETCONF, for the forwarder of OpenSSH; the peer's user is the user."
     )
+    mode: int | None = setting(MODE, "Permissions of the socket, 0600 unless said: who may connect.", default=None)
+    group: int | None = setting(GROUP, "System group of the socket.", default=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,6 +250,34 @@ class Restconf:
             raise ValueError(f"insecure: plain HTTP is for a loopback address only, and {self.listen.host} is none")
         if not self.insecure and None in (self.cert, self.key):
             raise ValueError("cert and key are both needed (or insecure = true, on a loopback address)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What NETCONF clients may ask for; `nms.limits` says what each is for."""
+
+    sessions: int = setting(COUNT, "NETCONF sessions at the same time, over every transport.", default=_LIMITS.sessions)
+    sessions_per_user: int = setting(COUNT, "Sessions of one user.", default=_LIMITS.sessions_per_user)
+    channels: int = setting(COUNT, "Sessions in one SSH connection.", default=_LIMITS.channels)
+    logins: int = setting(
+        COUNT, "Connections that have not proven yet who they are, over every transport.", default=_LIMITS.logins
+    )
+    logins_per_address: int = setting(COUNT, "Those from one address.", default=_LIMITS.logins_per_address)
+    login_time: int = setting(
+        SECONDS, "Seconds for the TLS handshake or the SSH authentication.", default=_LIMITS.login_time
+    )
+    login_failures: int = setting(
+        COUNT, "Wrong passwords and unknown keys until an SSH connection is hung up.", default=_LIMITS.login_failures
+    )
+    hello_time: int = setting(SECONDS, "Seconds until a client's <hello> must be there.", default=_LIMITS.hello_time)
+    message_size: int = setting(BYTES, "Bytes of one message of a client.", default=_LIMITS.message_size)
+    message_time: int = setting(
+        SECONDS, "Seconds after which an incomplete message must have come fast enough.", default=_LIMITS.message_time
+    )
+    message_rate: int = setting(COUNT, "Bytes a second that are fast enough, on average.", default=_LIMITS.message_rate)
+    notifications: int = setting(
+        COUNT, "Notifications that wait for a subscriber to read until it is closed.", default=_LIMITS.notifications
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,12 +350,18 @@ class Config:
     yang: Yang = table(Yang, "Models to serve.", default=Yang())
     store: Store = table(Store, "Where the datastores live.")
     netconf: Netconf = table(Netconf, "NETCONF listeners.", default=Netconf())
+    limits: Limits = table(Limits, "What NETCONF clients may ask for.", default=Limits())
     restconf: Restconf | None = table(Restconf, "RESTCONF listener.", default=None)
     users: tuple[User, ...] = tables(User, "Who may log in.", name="user")
     zones: tuple[Zone, ...] = tables(Zone, "Zones of the domain.", name="zone")
     drivers: Drivers = table(Drivers, "What the domain is made of.", default=Drivers())
     packages: Packages = table(Packages, "Application packages.", default=Packages())
     federation: Federation = table(Federation, "Identity towards partners.", default=Federation())
+
+    @property
+    def client_authorities(self) -> tuple[Path, ...]:
+        """The files of the authorities whose client certificates are believed."""
+        return tuple(each.client_ca for each in (self.netconf.tls, self.restconf) if each and each.client_ca)
 
     def check(self) -> None:
         netconf = self.netconf

@@ -11,33 +11,35 @@ import contextlib
 import gc
 import logging
 import os
+import resource
 import signal
-import socket
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import asyncssh
 import orjson
 from lxml import etree
 
 from nms import memory
 from nms.config import YANG_DIR, Config, ModuleChoice, Store
-from nms.credentials import Credentials
+from nms.credentials import Credentials, authorities
 from nms.datastore.journal import Journal
 from nms.datastore.journal_memory import MemoryJournal
 from nms.datastore.journal_sqlite import SqliteJournal
 from nms.errors import ConfigError, RpcError, RpcErrors
+from nms.limits import Limits
+from nms.listeners import Listeners
+from nms.management.provider import Management
+from nms.management.settings import MODULE
 from nms.model import edit as edits
 from nms.model import json, load, xml
 from nms.model.schema import Schema
 from nms.model.values import Value
 from nms.operations.dispatch import PROTOCOL_MODULES, Core
-from nms.transport import ssh, tls, unix
+from nms.transport.door import Door
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +50,9 @@ _COLLECT: Final = (5000, 5, 400)
 #: Seconds after which a thread at work on a large message lets the event loop have its turn.  An answer takes several
 #: turns, and with Python's own 0.005 each of them would be longer than the whole answer.
 _TURN: Final = 0.0005
+
+#: Open files that are no NETCONF connections: RESTCONF's, partners', the store, drivers.
+SPARE_FILES: Final = 2048
 
 
 async def run(config: Config, file: Path, pid_file: Path | None = None, *, verbose: bool = False) -> int:
@@ -74,7 +79,7 @@ async def run(config: Config, file: Path, pid_file: Path | None = None, *, verbo
     async with contextlib.AsyncExitStack() as stack:
         core = _core(config, file)
         stack.callback(core.close)
-        credentials = Credentials(config.users)
+        credentials = Credentials(config.users, authorities=authorities(config.client_authorities))
         if not config.yang.modules:
             # The domain's packages are large: a generic server does without them.
             from nms import domain
@@ -82,7 +87,15 @@ async def run(config: Config, file: Path, pid_file: Path | None = None, *, verbo
             credentials = await _domain(domain.start(core, _with_places(config, file.parent), stack), file)
         ticker = asyncio.create_task(_tick(core))
         stack.push_async_callback(_cancel, ticker)
-        listening = [await start(core, config, credentials, stack) for start in _listeners(config)]
+        limits = Limits(**vars(config.limits))
+        _allow_files(limits.sessions + limits.logins)
+        door = Door(limits)
+        listeners = Listeners(core, config, credentials, door, stack)
+        listening = await listeners.start()
+        if MODULE in core.schema.modules:
+            management = Management(core, credentials, listeners, door)
+            stack.push_async_callback(management.close)
+            management.start()
         if pid_file is not None:
             _write_pid(pid_file, stack)
         gc.collect()
@@ -95,6 +108,17 @@ async def run(config: Config, file: Path, pid_file: Path | None = None, *, verbo
         await stopped.wait()
         log.info("stopping")
     return 0
+
+
+def _allow_files(connections: int) -> None:
+    """Let the process hold so many connections, beside what else it opens, as far as the system allows."""
+    wanted = connections + SPARE_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+        if allowed < wanted:
+            log.warning("the system allows %d open files; sessions and logins of [limits] want %d", allowed, wanted)
 
 
 def _with_places(config: Config, folder: Path) -> Config:
@@ -155,110 +179,6 @@ def _startup(schema: Schema, file: Path) -> Value:
         return edits.apply(schema.root, schema.root.blank, xml.decode_edit(schema, root))
     except (orjson.JSONDecodeError, etree.XMLSyntaxError, OSError) as error:
         raise ConfigError(f"{file}: not XML or JSON instance data: {error}") from None
-
-
-# ---------------------------------------------------------------- listeners
-
-Start = Callable[[Core, Config, Credentials, contextlib.AsyncExitStack], Any]
-
-
-def _listeners(config: Config) -> Sequence[Start]:
-    """What the configuration wants to listen, in the order of the line that says so."""
-    wanted = (
-        (config.netconf.ssh, _ssh),
-        (config.netconf.tls, _tls),
-        (config.netconf.unix, _unix),
-        (config.restconf, _restconf),
-    )
-    return [start for section, start in wanted if section is not None]
-
-
-async def _ssh(core: Core, config: Config, credentials: Credentials, stack: contextlib.AsyncExitStack) -> str:
-    section = config.netconf.ssh
-    assert section is not None
-    try:
-        key = asyncssh.read_private_key(section.host_key)
-    except (OSError, asyncssh.KeyImportError) as error:
-        raise ConfigError(f"[netconf.ssh] host-key: {section.host_key}: {error}") from None
-    with _address("netconf.ssh", section.listen):
-        listener = await ssh.listen(
-            core,
-            [(section.listen.host, section.listen.port)],
-            [key],
-            authenticate_password=credentials.authenticate_password,
-            authorized_keys=credentials.authorized_keys,
-            principal=credentials.principal,
-        )
-    stack.push_async_callback(listener.stop)
-    return _said("NETCONF over SSH on", listener.addresses)
-
-
-async def _tls(core: Core, config: Config, credentials: Credentials, stack: contextlib.AsyncExitStack) -> str:
-    section = config.netconf.tls
-    assert section is not None
-    try:
-        context = tls.server_context(section.cert, section.key, section.client_ca)
-    except OSError as error:
-        raise ConfigError(f"[netconf.tls] cert, key or client-ca: {error}") from None
-    with _address("netconf.tls", section.listen):
-        listener = await tls.listen(
-            core,
-            [(section.listen.host, section.listen.port)],
-            context,
-            principal=credentials.authenticate_certificate,
-        )
-    stack.push_async_callback(listener.stop)
-    credentials.believe(lambda certificate: context.load_verify_locations(cadata=certificate))
-    return _said("NETCONF over TLS on", listener.addresses)
-
-
-async def _unix(core: Core, config: Config, credentials: Credentials, stack: contextlib.AsyncExitStack) -> str:
-    section = config.netconf.unix
-    assert section is not None
-    with _address("netconf.unix", section.path, key="path"):
-        listener = await unix.listen(core, section.path, principal=credentials.principal)
-    stack.callback(section.path.unlink, missing_ok=True)
-    stack.push_async_callback(listener.stop)
-    return _said("NETCONF on", listener.addresses)
-
-
-async def _restconf(core: Core, config: Config, credentials: Credentials, stack: contextlib.AsyncExitStack) -> str:
-    section = config.restconf
-    assert section is not None
-    found = entry_points(group="mec_nms.frontends", name="restconf")
-    if not found:
-        raise ConfigError("[restconf]: no front end of that name is installed; install the package mec-nms whole")
-    start = next(iter(found)).load()
-    with _address("restconf", section.listen):
-        server = await start(
-            core,
-            listen=(section.listen.host, section.listen.port),
-            tls=None if section.insecure else section,
-            insecure=section.insecure,
-            authenticate_password=credentials.authenticate_password,
-            authenticate_certificate=credentials.authenticate_certificate,
-            max_request=section.max_request,
-            max_answer=section.max_answer,
-        )
-    stack.push_async_callback(server.close)
-    credentials.believe(server.trust)
-    return _said(f"RESTCONF ({'http' if section.insecure else 'https'}) on", server.addresses)
-
-
-@contextlib.contextmanager
-def _address(section: str, address: object, key: str = "listen") -> Any:
-    try:
-        yield
-    except OSError as error:
-        # asyncio's own words repeat the address; those of the resolver have numbers of their own
-        reason = error.strerror or str(error)
-        if error.errno and not isinstance(error, socket.gaierror):
-            reason = os.strerror(error.errno)
-        raise ConfigError(f"[{section}] {key}: cannot listen on {address}: {reason}") from None
-
-
-def _said(what: str, addresses: Sequence[tuple[str, int] | str]) -> str:
-    return f"{what} {' and '.join(a if isinstance(a, str) else f'{a[0]}:{a[1]}' for a in addresses)}"
 
 
 # ---------------------------------------------------------------- upkeep

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import asyncssh
 
+from nms import cert_to_name
 from nms.config import Config
-from nms.credentials import Credentials
+from nms.credentials import Credentials, authorities
 from nms.datastore.transaction import Transaction
 from nms.federation import start as federation
 from nms.federation.start import Federation
@@ -23,21 +24,21 @@ class DomainCredentials(Credentials):
     """The configuration's users, and after them the partners that are in the datastore at the moment."""
 
     def __init__(self, core: Core, config: Config, partners: Federation) -> None:
-        super().__init__(config.users)
+        super().__init__(config.users, authorities=authorities(config.client_authorities))
         self.partners = partners
-        self._believers: list[Callable[[bytes], None]] = []
         core.store.listeners.append(self._changed)
 
-    def believe(self, trust: Callable[[bytes], None]) -> None:
-        """Have `trust` called with the partners' client certificates (DER), those of later partners too."""
-        self._believers.append(trust)
+    def believe(self, trust: Callable[[bytes], None]) -> Callable[[], None]:
+        """Have `trust` called with the partners' client certificates (DER) too, those of later partners as well."""
+        forget = super().believe(trust)
         for certificate in self.partners.anchors():
             trust(certificate)
+        return forget
 
     def _changed(self, tx: Transaction) -> None:
         if any(change.path[0][0].module == "mec-federation" for change in tx.changes):
             for certificate in self.partners.anchors():
-                for trust in self._believers:
+                for trust in list(self._believers):
                     trust(certificate)
 
     def principal(self, user: str) -> Principal | None:
@@ -45,12 +46,15 @@ class DomainCredentials(Credentials):
         return super().principal(user) or self.partners.principal(user)
 
     def authorized_keys(self, user: str) -> tuple[asyncssh.SSHKey, ...]:
-        """The public keys that may log in as this user."""
-        return super().authorized_keys(user) or self.partners.partner_keys(user)
+        """The public keys that may log in as this user; a partner's open nothing under the name of one of our users."""
+        own = super().principal(user) is not None
+        return super().authorized_keys(user) if own else self.partners.partner_keys(user)
 
-    def authenticate_certificate(self, digest: str) -> Principal | None:
-        """Whom a client certificate stands for."""
-        return super().authenticate_certificate(digest) or self.partners.by_certificate(digest)
+    def authenticate_certificate(self, chain: Sequence[bytes]) -> Principal | None:
+        """Whom a client certificate stands for; a partner's own certificate is the partner, whatever else it fits."""
+        return self.partners.by_certificate(cert_to_name.fingerprint(chain[0])) or super().authenticate_certificate(
+            chain
+        )
 
 
 async def start(core: Core, config: Config, stack: contextlib.AsyncExitStack) -> DomainCredentials:

@@ -252,6 +252,18 @@ TEXT = Kind("a string that is not empty", _text)
 BOOLEAN = Kind("true or false", _instance(bool))
 
 
+def whole(least: int, most: int) -> Kind[int]:
+    """A whole number from `least` to `most`."""
+
+    def read(found: object, where: Where) -> int:
+        value = _instance(int)(found, where)
+        if not least <= value <= most:
+            raise ValueError
+        return value
+
+    return Kind(f"a whole number from {least} to {most}", read)
+
+
 def matching(expected: str, parse: Callable[[str], T | None], *, secret: bool = False) -> Kind[T]:
     """A string that `parse` makes a value of; `None` or `ValueError` from it refuse the string."""
 

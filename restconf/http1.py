@@ -16,12 +16,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from hashlib import sha256
 from http import HTTPStatus
 from typing import TypeVar
 
 import httptools
 
+from nms.cert_to_name import verified_chain
 from restconf import wsgi
 from restconf.service import Service
 from restconf.wsgi import Answer, Environ, LiveBody
@@ -92,12 +92,11 @@ class Connection(asyncio.Protocol):
             return
         self.service.connections.add(self)
         tls = transport.get_extra_info("ssl_object")
-        certificate = tls.getpeercert(binary_form=True) if tls is not None else None
         self.base = wsgi.connection_environ(
             "http" if tls is None else "https",
             transport.get_extra_info("sockname")[:2],
             transport.get_extra_info("peername")[0],
-            sha256(certificate).hexdigest() if certificate else "",
+            verified_chain(tls) if tls is not None else (),
         )
 
     def connection_lost(self, exc: Exception | None) -> None:

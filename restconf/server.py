@@ -11,8 +11,9 @@ import asyncio
 import base64
 import binascii
 import ipaddress
+import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,13 +25,13 @@ from restconf.app import ROOT, create_app
 from restconf.front import Core
 from restconf.http1 import Connection
 from restconf.service import Limits, Service
-from restconf.wsgi import CLIENT_FINGERPRINT, Environ
+from restconf.wsgi import CLIENT_CHAIN, Environ
 
 #: (user, password) -> who that is, or None.  Called in any thread: an implementation remembers what it has verified, so
 #: that only the first request with a password pays for the hash.
 PasswordCheck = Callable[[str, str], Principal | None]
-#: SHA-256 fingerprint of the client certificate's DER (64 lower-case hex digits) -> who that is, or None.
-CertificateCheck = Callable[[str], Principal | None]
+#: The certificates that TLS verified, DER, the client's own first -> who that is, or None.
+CertificateCheck = Callable[[Sequence[bytes]], Principal | None]
 
 _QUICK_BODY: Final = 64 * 1024
 _THREADS: Final = 8
@@ -61,6 +62,15 @@ class Server:
         if self._context is not None and self._context.verify_mode != ssl.CERT_NONE:
             self._context.load_verify_locations(cadata=certificate)
 
+    @property
+    def connections(self) -> Collection[object]:
+        """Those that are open."""
+        return self._service.connections
+
+    def deafen(self) -> None:
+        """Listen no more; what is open stays open."""
+        self._listener.close()
+
     async def close(self) -> None:
         """Stop listening, end the event streams, close every connection, wait for the worker threads."""
         self._listener.close()
@@ -78,7 +88,7 @@ class Server:
 async def start(
     core: Core,
     *,
-    listen: tuple[str, int],
+    listen: tuple[str, int] | socket.socket,
     tls: Tls | None = None,
     insecure: bool = False,
     authenticate_password: PasswordCheck | None = None,
@@ -87,7 +97,7 @@ async def start(
     max_request: int | None = None,
     max_answer: int | None = None,
 ) -> Server:
-    """Listen for RESTCONF clients on `listen` (port 0: any free one) until the server is closed.
+    """Listen for RESTCONF clients on `listen` (port 0: any free one; or a socket that listens) until it is closed.
 
     Args:
         max_request, max_answer: in bytes, in place of what `limits` says of bodies of requests and of answers.
@@ -97,8 +107,9 @@ async def start(
     """
     if tls is None and not insecure:
         raise ConfigError("[restconf] needs cert and key, or insecure = true on a loopback address")
-    if tls is None and not _is_loopback(listen[0]):
-        raise ConfigError(f"[restconf] insecure = true is for loopback addresses only, not {listen[0]!r}")
+    host, port = listen.getsockname()[:2] if isinstance(listen, socket.socket) else listen
+    if tls is None and not _is_loopback(host):
+        raise ConfigError(f"[restconf] insecure = true is for loopback addresses only, not {host!r}")
     context = _tls_context(tls) if tls is not None else None
     limits = limits or Limits()
     limits = replace(limits, body=max_request or limits.body, answer=max_answer or limits.answer)
@@ -119,15 +130,14 @@ async def start(
     try:
         listener = await loop.create_server(
             lambda: Connection(service),
-            listen[0],
-            listen[1],
+            **({"sock": listen} if isinstance(listen, socket.socket) else {"host": host, "port": port}),
             ssl=context,
             ssl_handshake_timeout=10.0 if context else None,
             ssl_shutdown_timeout=2.0 if context else None,
             backlog=256,
         )
     except OSError as error:
-        raise ConfigError(f"[restconf] listen: cannot listen on {listen[0]}:{listen[1]}: {error.strerror}") from None
+        raise ConfigError(f"[restconf] listen: cannot listen on {host}:{port}: {error.strerror}") from None
     addresses = tuple((s.getsockname()[0], s.getsockname()[1]) for s in listener.sockets)
     return Server(addresses, listener, service, loop.create_task(_sweep(service)), front.close, context)
 
@@ -168,9 +178,9 @@ def _authenticator(
     """Who sent a request (RFC 8040 section 2.5): the client certificate's user, else the Basic credentials'."""
 
     def authenticate(environ: Environ) -> Principal | None:
-        fingerprint = environ.get(CLIENT_FINGERPRINT)
-        if fingerprint and certificate is not None:
-            principal = certificate(fingerprint)
+        chain = environ.get(CLIENT_CHAIN)
+        if chain and certificate is not None:
+            principal = certificate(chain)
             if principal is not None:
                 return principal
         credentials = _basic(environ.get("HTTP_AUTHORIZATION", ""))
@@ -209,6 +219,9 @@ def _tls_context(tls: Tls) -> ssl.SSLContext:
         context.verify_mode = ssl.CERT_OPTIONAL
         # A single client certificate may be trusted as it is, without its issuer (`Server.trust`).
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        # A resumed session has no chain to find a user name in.
+        context.num_tickets = 0
+        context.options |= ssl.OP_NO_TICKET
     return context
 
 

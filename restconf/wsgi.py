@@ -17,8 +17,8 @@ from urllib.parse import unquote_to_bytes
 Environ: TypeAlias = dict[str, Any]
 Application: TypeAlias = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
-#: SHA-256 of the client certificate that TLS verified, 64 lower-case hex digits; absent without one.
-CLIENT_FINGERPRINT = "restconf.client_fingerprint"
+#: The certificates that TLS verified, DER, the client's own first; absent without one.
+CLIENT_CHAIN = "restconf.client_chain"
 #: Who asks, once that has been found out; None: nobody that is known.
 PRINCIPAL = "restconf.principal"
 
@@ -98,7 +98,7 @@ def environ(
     return result
 
 
-def connection_environ(scheme: str, server: tuple[str, int], client: str, fingerprint: str) -> Environ:
+def connection_environ(scheme: str, server: tuple[str, int], client: str, chain: tuple[bytes, ...]) -> Environ:
     """The part of the environ that all requests of one connection share."""
     result: Environ = {
         "SCRIPT_NAME": "",
@@ -112,8 +112,8 @@ def connection_environ(scheme: str, server: tuple[str, int], client: str, finger
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
     }
-    if fingerprint:
-        result[CLIENT_FINGERPRINT] = fingerprint
+    if chain:
+        result[CLIENT_CHAIN] = chain
     return result
 
 

@@ -16,7 +16,7 @@ import oopt_gnpy_libyang as libyang
 
 from tools.model import check as model_check
 from tools.model.finding import shown
-from tools.models import YANG, search_path, sources
+from tools.models import IDENTITIES, YANG, search_path, sources
 
 
 class Finding(NamedTuple):
@@ -57,7 +57,9 @@ def validator(folder: Path, names: Iterable[str]) -> Callable[[str], list[str]]:
     """What libyang finds wrong with a whole tree of instance data, a JSON text; nothing when it is valid."""
     libyang.set_log_options(libyang.LogOptions.Store)
     context = libyang.Context(search_path(folder), libyang.ContextOptions.NoYangLibrary)
-    for name in sorted(names, key=lambda name: name != "mec-types"):  # identities are known once it is implemented
+    for name in sorted(
+        {*names, *IDENTITIES}, key=lambda name: name != "mec-types"
+    ):  # identities are known once it is implemented
         context.load_module(name)
     strict, complete = libyang.ParseOptions.Strict, libyang.ValidationOptions.Present
 

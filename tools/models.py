@@ -12,6 +12,10 @@ ROOT = Path(__file__).resolve().parents[1]
 YANG = ROOT / "yang"
 EXAMPLES = YANG / "examples"
 
+#: Standard modules without data of their own whose identities our data use: an identity counts only where its module is
+#: implemented (RFC 7950 section 5.6.5).
+IDENTITIES = ("ietf-x509-cert-to-name",)
+
 
 def sources(folder: Path = YANG) -> dict[str, Path]:
     """Module name -> its newest file in `folder`, sorted by name."""

@@ -1,8 +1,9 @@
 """A blocking NETCONF client over ncclient: RFC 6241 operations with lxml elements in and out, errors as `RpcError`.
 
-The server's host key is pinned: no known_hosts, no agent, no key but the one given, no unknown key accepted.  Only
-SSH: `connect_tls` of ncclient 0.7.1 knows authorities but no pinned certificate, and waits for the socket while
-decrypted bytes are left.  For worker threads only; this module knows neither models nor datastores nor an event loop.
+The server's host key is pinned: no known_hosts, no agent, no key but the one given, no unknown key accepted.  Only SSH
+is connected here: `connect_tls` of ncclient 0.7.1 knows authorities but no pinned certificate, and waits for the socket
+while decrypted bytes are left; servers that call over TLS come through `nms.federation.call_home`.  For worker threads
+only; this module knows neither models nor datastores nor an event loop.
 """
 
 from __future__ import annotations
@@ -77,18 +78,14 @@ class Client(SessionListener):  # type: ignore[misc]  # ncclient is untyped
     """
 
     def __init__(self, peer: Peer, recorder: Recorder | None = None) -> None:
-        self.messages_in = 0
-        self.messages_out = 0
-        self._peer = peer
-        self._recorder = recorder
         words = peer.host_key.split()
         if len(words) < 2:
-            raise _transport(peer, "no host key is pinned for it")
+            raise _transport(_named(peer), "no host key is pinned for it")
         try:
             # The socket is ours so that waiting for it is bounded: ncclient bounds neither banner nor key exchange.
             stream = socket.create_connection((peer.address, peer.port), timeout=peer.timeout)
             try:
-                self._manager = manager.connect_ssh(
+                opened = manager.connect_ssh(
                     host=peer.address,
                     port=peer.port,
                     sock=stream,
@@ -105,11 +102,32 @@ class Client(SessionListener):  # type: ignore[misc]  # ncclient is untyped
                 stream.close()
                 raise
         except transport.errors.SSHUnknownHostError as error:
-            raise _transport(peer, "its host key is not the pinned one") from error
+            raise _transport(_named(peer), "its host key is not the pinned one") from error
         except transport.AuthenticationError as error:
-            raise _transport(peer, f"it does not admit {peer.user}") from error
+            raise _transport(_named(peer), f"it does not admit {peer.user}") from error
         except (TransportError, OperationError, paramiko.SSHException, OSError, EOFError) as error:
-            raise _transport(peer, str(error) or type(error).__name__) from error
+            raise _transport(_named(peer), str(error) or type(error).__name__) from error
+        self._begin(opened, _named(peer), peer.timeout, recorder)
+
+    @classmethod
+    def over(cls, opened: manager.Manager, name: str, timeout: float, recorder: Recorder | None = None) -> Client:
+        """The client of a session that is open already.
+
+        Args:
+            name: of the server, for messages.
+            timeout: seconds to wait for each reply.
+        """
+        client = cls.__new__(cls)
+        client._begin(opened, name, timeout, recorder)
+        return client
+
+    def _begin(self, opened: manager.Manager, name: str, timeout: float, recorder: Recorder | None) -> None:
+        self.messages_in = 0
+        self.messages_out = 0
+        self._manager = opened
+        self._name = name
+        self._timeout = timeout
+        self._recorder = recorder
         self._manager._session.add_listener(self)
 
     # ncclient's listener: called in the session's own thread
@@ -171,9 +189,9 @@ class Client(SessionListener):  # type: ignore[misc]  # ncclient is untyped
         except TimeoutExpiredError as error:
             # The answer may still come and would be taken for another's: this session is over.
             self.close()
-            raise _unanswered(self._peer, f"no answer within {self._peer.timeout:g} s") from error
+            raise _unanswered(self._name, f"no answer within {self._timeout:g} s") from error
         except (TransportError, OperationError, paramiko.SSHException, OSError, EOFError) as error:
-            raise _unanswered(self._peer, str(error) or type(error).__name__) from error
+            raise _unanswered(self._name, str(error) or type(error).__name__) from error
         root = etree.fromstring(reply.xml.encode(), _PARSER)
         errors = root.findall(f"{{{BASE}}}rpc-error")
         serious = [e for e in errors if e.findtext(f"{{{BASE}}}error-severity", "error").strip() == "error"]
@@ -194,7 +212,7 @@ class Client(SessionListener):  # type: ignore[misc]  # ncclient is untyped
         if taken is not None:
             return etree.fromstring(taken.notification_xml.encode(), _PARSER)
         if not self.connected:
-            raise _transport(self._peer, "the session has ended")
+            raise _transport(self._name, "the session has ended")
         return None
 
     def close(self) -> None:
@@ -229,10 +247,13 @@ def unreachable(why: str) -> RpcError:
     return RpcError("operation-failed", why, type="transport", app_tag=TEMPORARY)
 
 
-def _transport(peer: Peer, why: str) -> RpcError:
-    return unreachable(f"{peer.address} port {peer.port}: {why}")
+def _named(peer: Peer) -> str:
+    return f"{peer.address} port {peer.port}"
 
 
-def _unanswered(peer: Peer, why: str) -> Unanswered:
-    said = f"{peer.address} port {peer.port}: {why}"
-    return Unanswered("operation-failed", said, type="transport", app_tag=TEMPORARY)
+def _transport(server: str, why: str) -> RpcError:
+    return unreachable(f"{server}: {why}")
+
+
+def _unanswered(server: str, why: str) -> Unanswered:
+    return Unanswered("operation-failed", f"{server}: {why}", type="transport", app_tag=TEMPORARY)

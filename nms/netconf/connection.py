@@ -74,6 +74,11 @@ class Connection:
         """Both ends speak base:1.1 (known once the state is "open")."""
         return self._chunked
 
+    @property
+    def pending(self) -> int:
+        """Bytes held of a message that is not complete."""
+        return self._reader.pending
+
     def opening(self) -> list[Buffer]:
         """The buffers to write as soon as the transport is there: our <hello>, always in end-of-message framing."""
         return [frame_delimited(self._hello)]

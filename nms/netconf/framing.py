@@ -65,6 +65,12 @@ class FrameReader:
         """Append what arrived; `next_message` tells what came of it."""
         self._buffer += data
 
+    @property
+    def pending(self) -> int:
+        """Bytes held of a message that is not complete; the line ends that people type between messages are none."""
+        held = len(self._message) + len(self._buffer) - self._start
+        return held if held > 16 or self._message or self._buffer[self._start :].strip() else 0
+
     def next_message(self) -> bytes | None:
         """The next complete message, or None until more bytes arrive.
 

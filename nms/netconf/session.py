@@ -20,6 +20,7 @@ from itertools import chain
 from typing import Any, Final, Protocol
 
 from nms import memory
+from nms.limits import Limits
 from nms.netconf.connection import Connection, Hello, Message, ProtocolFailure
 from nms.netconf.exchange import Call, Core, Exchange
 from nms.netconf.framing import Buffer, Outgoing
@@ -48,14 +49,10 @@ SMALL_CHANGE: Final = 16 * 1024
 #: Seconds that the event loop may be held by one read.
 SPARE: Final = 0.01
 
+DEFAULT_LIMITS: Final = Limits()
+
 #: Rpcs that wait for their turn before the transport is no longer read.
 MAX_WAITING: Final = 64
-
-#: Notifications that wait for a client to read before its session is closed.
-MAX_NOTIFICATIONS: Final = 10_000
-
-#: Seconds until the client's <hello> must be complete.
-HELLO_TIMEOUT: Final = 60.0
 
 
 class Transport(Protocol):
@@ -78,9 +75,18 @@ class NetconfSession:
     Args:
         protocol: identity of the transport in ietf-netconf-monitoring, e.g. "netconf-ssh".
         source_host: the client's address.
+        limits: what the client may ask of this session.
     """
 
-    def __init__(self, core: Core, principal: Principal, protocol: str, source_host: str, transport: Transport) -> None:
+    def __init__(
+        self,
+        core: Core,
+        principal: Principal,
+        protocol: str,
+        source_host: str,
+        transport: Transport,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
         self._core = core
         self._transport = transport
         self._loop = asyncio.get_running_loop()
@@ -88,7 +94,9 @@ class NetconfSession:
         self._session = core.open_session(principal, protocol, source_host, self._killed)
         self._exchange = Exchange(core, self._session, self._notify, lambda: len(self._notifications))
         capabilities = core.hello_capabilities()
-        self._connection = Connection("server", hello(capabilities, self._session.id), capabilities, read_hello)
+        self._limits = limits
+        greeting = hello(capabilities, self._session.id)
+        self._connection = Connection("server", greeting, capabilities, read_hello, limits.message_size)
         self._waiting: deque[bytes] = deque()
         self._notifications: deque[Any] = deque()
         self._flush_due = False
@@ -102,12 +110,15 @@ class NetconfSession:
         self._input_ended = False
         self._outgoing: Iterator[bytes] = iter(())  # of a reply, what the transport has no room for yet
         self._ended = ""  # why, in the words of RFC 6470's termination-reason
-        self._hello_timer = self._loop.call_later(HELLO_TIMEOUT, self._end, "no hello in time", "timeout")
+        self._slow_since = 0.0  # when the message that is not complete began, 0: there is none
+        self._slow_timer: asyncio.TimerHandle | None = None
+        self._hello_timer = self._loop.call_later(limits.hello_time, self._end, "no hello in time", "timeout")
         transport.write(self._connection.opening())
 
     def feed(self, data: Buffer) -> None:
         """Bytes from the client."""
-        for event in self._connection.receive(data):
+        events = self._connection.receive(data)
+        for event in events:
             match event:
                 case Message(message):
                     self._waiting.append(message)
@@ -117,11 +128,34 @@ class NetconfSession:
                 case ProtocolFailure(why):
                     self._end(why, "dropped" if self._greeted else "bad-hello")
                     return
+        self._watch(bool(events))
         if len(self._waiting) > MAX_WAITING and self._reading:
             self._reading = False
             self._transport.pause_reading()
         if self._waiting and not self._turn_due:
             self._turn()
+
+    def _watch(self, completed: bool) -> None:
+        """Hold an incomplete message to its rate; at most one timer, whatever the number of reads."""
+        if not self._connection.pending:
+            self._slow_since = 0.0
+            return
+        if completed or not self._slow_since:
+            self._slow_since = self._loop.time()
+        if self._slow_timer is None and self._greeted:
+            self._slow_timer = self._loop.call_later(self._limits.message_time, self._check_rate)
+
+    def _check_rate(self) -> None:
+        self._slow_timer = None
+        if not self._slow_since or self._ended or not self._reading:  # we may be why it does not go on
+            self._slow_since = 0.0
+            return
+        allowed = self._limits.message_time + self._connection.pending / self._limits.message_rate
+        left = self._slow_since + allowed - self._loop.time()
+        if left <= 0:
+            self._end("a message comes too slowly")
+        else:
+            self._slow_timer = self._loop.call_later(left, self._check_rate)
 
     def eof(self) -> None:
         """The client sends no more; what it has asked is still answered."""
@@ -266,7 +300,7 @@ class NetconfSession:
             event = self._notifications.popleft()
             message = notification(event.node, event.path, event.value, event.time)
             self._transport.write(tuple(self._connection.send(message)))
-        if len(self._notifications) > MAX_NOTIFICATIONS:
+        if len(self._notifications) > self._limits.notifications:
             self._end("the subscriber does not read its notifications")
 
     def _killed(self, reason: str) -> None:
@@ -283,6 +317,8 @@ class NetconfSession:
         self._ended = reason
         log.info("session %d of %s ends: %s", self._session.id, self._session.principal.name, why)
         self._hello_timer.cancel()
+        if self._slow_timer is not None:
+            self._slow_timer.cancel()
         self._transport.write(tuple(self._outgoing))
         self._connection.close()
         self._waiting.clear()

@@ -8,13 +8,17 @@ imports nothing of the package: it starts with every session.
 from __future__ import annotations
 
 import os
+import pwd
 import select
 import socket
 import sys
 
 
-def forward(path: str, source: int, sink: int) -> None:
+def forward(path: str, source: int, sink: int) -> bool:
     """Carry bytes until the server closes; the end of `source` is passed on as a half-closed socket.
+
+    Returns:
+        Whether the server has said anything: it greets whom it admits before anything else.
 
     Raises:
         OSError: nothing listens at `path`.
@@ -22,7 +26,7 @@ def forward(path: str, source: int, sink: int) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         server.connect(path)
         peer = server.fileno()
-        open_source, waiting = True, b""
+        open_source, waiting, greeted = True, b"", False
         while True:
             # Input is read only when the server has taken what came before, and never waited for: the server stops
             # reading while its replies are not read.
@@ -33,7 +37,8 @@ def forward(path: str, source: int, sink: int) -> None:
             if peer in ready:
                 data = server.recv(65536)
                 if not data:
-                    return
+                    return greeted
+                greeted = True
                 while data:
                     data = data[os.write(sink, data) :]
             if source in ready:
@@ -49,11 +54,22 @@ def main() -> int:
         print(f"usage: {sys.argv[0]} SOCKET", file=sys.stderr)
         return 2
     try:
-        forward(sys.argv[1], sys.stdin.fileno(), sys.stdout.fileno())
+        greeted = forward(sys.argv[1], sys.stdin.fileno(), sys.stdout.fileno())
     except OSError as error:
         print(f"{sys.argv[1]}: {error.strerror}", file=sys.stderr)
         return 1
+    if not greeted:
+        print(f"{sys.argv[1]}: the server admits no user {_user()}, or has no session left", file=sys.stderr)
+        return 1
     return 0
+
+
+def _user() -> str:
+    """The name of who runs this: that is how the server knows the user, too."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"id {os.getuid()}"
 
 
 if __name__ == "__main__":

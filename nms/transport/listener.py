@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
+import socket
 from collections.abc import Sequence
 from typing import Final, Protocol, TypeAlias
 
 #: (host, port), or the path of a Unix socket.
 Address: TypeAlias = tuple[str, int] | str
 
-
 #: Seconds that a closing connection gets to write what is queued; a client that does not read would keep it for ever.
 CLOSE_GRACE: Final = 10.0
+
+#: Connections that the kernel keeps until they are accepted.
+BACKLOG: Final = 128
+
+
+#: TCP keep-alive: seconds until the first probe, between probes, and how many may stay unanswered.
+KEEPALIVE: Final = (30, 10, 3)
 
 
 class Closable(Protocol):
@@ -40,10 +48,14 @@ class Listener:
         names = [socket.getsockname() for server in self.servers for socket in server.sockets]
         return [name if isinstance(name, str) else (name[0], name[1]) for name in names]
 
-    def close(self) -> None:
-        """Listen no more, and close what is open (each session's queued replies are still written)."""
+    def deafen(self) -> None:
+        """Listen no more; what is open stays open."""
         for server in self.servers:
             server.close()
+
+    def close(self) -> None:
+        """Listen no more, and close what is open (each session's queued replies are still written)."""
+        self.deafen()
         for connection in list(self.connections):
             connection.close()
 
@@ -54,3 +66,33 @@ class Listener:
             async with asyncio.timeout(within):
                 while self.connections:  # noqa: ASYNC110 - each removes itself; no event says that all have
                     await asyncio.sleep(0.01)
+
+
+def keep_alive(connected: socket.socket) -> None:
+    """Let the kernel notice a peer that is gone without a word."""
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in zip((socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT), KEEPALIVE, strict=True):
+        connected.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket that listens on a numeric address; connections wait in it until a transport takes it over.
+
+    Raises:
+        OSError: the address is not this machine's, in use, or not permitted.
+    """
+    family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
+    # the zone of a link-local address becomes a number here
+    address = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, 0, socket.AI_NUMERICHOST)[0][4]
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setblocking(False)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # 0.0.0.0 is a listener of its own
+        bound.bind(address)
+        bound.listen(BACKLOG)
+    except BaseException:
+        bound.close()
+        raise
+    return bound

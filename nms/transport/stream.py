@@ -12,6 +12,7 @@ from nms.netconf.framing import Buffer
 from nms.netconf.session import NetconfSession
 from nms.operations.request import Principal
 from nms.transport import listener
+from nms.transport.door import Door, Leave
 from nms.transport.listener import Listener
 
 log = logging.getLogger(__name__)
@@ -24,9 +25,19 @@ Identify = Callable[[asyncio.Transport], tuple[Principal, str] | None]
 
 
 class StreamSession(asyncio.Protocol):
-    """One connection, and the `nms.netconf.session.Transport` of its session."""
+    """One connection, and the `nms.netconf.session.Transport` of its session.
 
-    def __init__(self, core: Core, owner: Listener, identify: Identify) -> None:
+    Attributes:
+        admitted: the client is known and has a session.
+        heard: when it was last heard of, in the event loop's time.
+    """
+
+    def __init__(self, core: Core, owner: Listener, identify: Identify, door: Door) -> None:
+        self.admitted = False
+        self.heard = asyncio.get_running_loop().time()
+        self._door = door
+        self._leave: Leave | None = None
+        self._lost = asyncio.Event()
         self._core = core
         self._listener = owner
         self._identify = identify
@@ -43,10 +54,18 @@ class StreamSession(asyncio.Protocol):
             self.close()
             return
         principal, host = identity
-        self._session = NetconfSession(self._core, principal, self._listener.protocol, host, self)
+        self._leave = self._door.sessions.take(principal.name)
+        if self._leave is None:
+            log.warning("%s has no session: there are too many", principal.name)
+            self.close()
+            return
+        self.admitted = True
+        protocol, limits = self._listener.protocol, self._door.limits
+        self._session = NetconfSession(self._core, principal, protocol, host, self, limits)
 
     def data_received(self, data: bytes) -> None:
         if self._session is not None:
+            self.heard = asyncio.get_running_loop().time()
             self._session.feed(data)
 
     def eof_received(self) -> bool:
@@ -67,10 +86,17 @@ class StreamSession(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._listener.connections.discard(self)
+        self._lost.set()
+        if self._leave is not None:
+            self._leave()
         if self._abort is not None:
             self._abort.cancel()
         if self._session is not None:
             self._session.connection_lost()
+
+    async def wait_closed(self) -> None:
+        """Wait for the connection's end."""
+        await self._lost.wait()
 
     def write(self, buffers: Sequence[Buffer]) -> None:
         """`nms.netconf.session.Transport`."""

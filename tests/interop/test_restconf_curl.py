@@ -7,7 +7,7 @@ import json
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from nms.credentials import fingerprint
 from nms.model.load import load
 from nms.notify.streams import Notification
 from nms.operations.dispatch import Core
@@ -57,8 +58,8 @@ def _served(core: Core, tls: Tls, ann: Certificate) -> Iterator[tuple[str, int]]
     ready, ended = threading.Event(), asyncio.Event()
     box: list[Server] = []
 
-    def owner(fingerprint: str) -> Principal | None:
-        return Principal("ann", recovery=True) if f"sha256:{fingerprint}" == ann.fingerprint else None
+    def owner(chain: Sequence[bytes]) -> Principal | None:
+        return Principal("ann", recovery=True) if fingerprint(chain[0]) == ann.fingerprint else None
 
     def password(user: str, given: str) -> Principal | None:
         return Principal(user, recovery=True) if (user, given) == ("bob", "secret") else None

@@ -15,7 +15,7 @@ from yangson.exceptions import YangsonException
 
 from nms.model.load import standard_path
 from tools import check_yang
-from tools.models import YANG, search_path, sources
+from tools.models import IDENTITIES, YANG, search_path, sources
 
 Oracle = Callable[[dict[str, Any]], list[str]]
 
@@ -43,7 +43,7 @@ def yang_library(implemented: set[str]) -> str:
 @pytest.fixture(scope="session")
 def data_model() -> DataModel:
     folders = [str(folder) for folder in (YANG, *standard_path())]
-    return DataModel(yang_library(set(sources())), folders)
+    return DataModel(yang_library({*sources(), *IDENTITIES}), folders)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from nms import limits
 from nms.config import BLOCKS, Endpoint, ModuleChoice, Zone, load
 from nms.errors import ConfigError
 from nms.pki import ssh_key_pair
@@ -75,6 +76,11 @@ def test_the_generic_server(folder: Path) -> None:
             client-ca = "ca.pem"
             [netconf.unix]
             path = "nms.sock"
+            mode = "0660"
+            group = "root"
+            [limits]
+            sessions-per-user = 5
+            login-time = 10
             [restconf]
             listen = "localhost:8443"
             cert = "cert.pem"
@@ -108,7 +114,10 @@ def test_the_generic_server(folder: Path) -> None:
     assert config.netconf.ssh.listen == Endpoint("0.0.0.0", 830)
     assert config.netconf.ssh.host_key == folder / "host_key"
     assert str(config.netconf.tls.listen) == "[::1]:6513"
-    assert config.netconf.unix.path == folder / "nms.sock"
+    unix = config.netconf.unix
+    assert (unix.path, unix.mode, unix.group) == (folder / "nms.sock", 0o660, 0)
+    given = limits.Limits(**vars(config.limits))
+    assert given == limits.Limits(sessions_per_user=5, login_time=10)
     assert config.restconf.key == folder / "key.pem"
     alice, root = config.users
     assert (alice.authorized_keys, alice.groups, alice.recovery) == ((key,), ("operators",), False)
@@ -187,6 +196,14 @@ def test_an_unknown_key_near_none_lists_them_all(folder: Path) -> None:
         ("[netconf.ssh]\nlisten = '[::1]:1'\nhost-key = 'none'", "[netconf.ssh] host-key: "),
         ("[netconf]\nssh = true", "[netconf.ssh]: found true (boolean), expected a table"),
         ("[netconf.unix]\npath = ''", '[netconf.unix] path: found "" (string), expected the path of a socket'),
+        (
+            "[netconf.unix]\npath = 's'\nmode = '0999'",
+            '[netconf.unix] mode: found "0999" (string), expected permissions',
+        ),
+        ("[netconf.unix]\npath = 's'\ngroup = 'no-such-group'", "expected the name of a system group"),
+        ("[limits]\nsessions = 0", "[limits] sessions: found 0 (integer), expected a whole number from 1 to 1000000"),
+        ("[limits]\nlogin-time = true", "[limits] login-time: found true (boolean)"),
+        ("[limits]\nmesage-size = 4096", "did you mean message-size?"),
         ("user = 3", "unknown key"),
         ("[[user]]\nname = 'u'\n[[user]]\nname = 'u'", "[[user]] u: there twice"),
         ("[[user]]\ngroups = []", "[[user]] number 1 name: missing"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 
 import pytest
 
@@ -123,11 +122,49 @@ def test_a_line_that_is_no_key(line: str) -> None:
 
 def test_certificates() -> None:
     known = Credentials([User(name="u", certificates=(fingerprint(b"der"),))])
-    assert known.authenticate_certificate(hashlib.sha256(b"der").hexdigest()) == Principal("u")
-    assert known.authenticate_certificate(hashlib.sha256(b"other").hexdigest()) is None
+    assert known.authenticate_certificate([b"der"]) == Principal("u")
+    assert known.authenticate_certificate([b"other"]) is None
 
 
 def test_fingerprints_as_people_write_them() -> None:
     assert fingerprint_of("SHA256:" + ":".join(["AB"] * 32)) == "sha256:" + "ab" * 32
     assert fingerprint_of("sha256:" + "ab" * 31) is None
     assert fingerprint_of("ab" * 32) is None
+
+
+def test_users_of_the_datastore_come_and_go_beside_the_file() -> None:
+    known = Credentials([User(name="root", recovery=True)])
+    known.configure([User(name="carol", password_hash=HASH, recovery=True), User(name="root", password_hash=HASH)])
+    assert known.authenticate_password("carol", "horse") == Principal("carol")  # no recovery session
+    assert known.principal("root") == Principal("root", recovery=True)
+    assert known.authenticate_password("root", "horse") is None  # the file's root has no password
+    known.configure([])
+    assert known.principal("carol") is None
+    assert known.authenticate_password("carol", "horse") is None
+
+
+def test_a_new_password_ends_the_old_one_at_once() -> None:
+    known = Credentials([])
+    known.configure([User(name="carol", password_hash=HASH)])
+    assert known.authenticate_password("carol", "horse")
+    known.configure([User(name="carol", password_hash=KNOWN[2][1])])
+    assert not known.authenticate_password("carol", "horse")
+    assert known.authenticate_password("carol", KNOWN[2][0])
+
+
+def test_an_anchor_that_is_withdrawn_counts_no_more() -> None:
+    trusted: list[bytes] = []
+    known = Credentials([User(name="u", certificates=(fingerprint(b"leaf"),))], authorities=[b"file"])
+    forget = known.believe(trusted.append)
+    known.configure([], anchors=[b"one", b"two"])
+    assert trusted == [b"one", b"two"]
+    assert known.authenticate_certificate([b"leaf", b"one"]) == Principal("u")
+    known.configure([], anchors=[b"two"])
+    assert known.authenticate_certificate([b"leaf", b"one"]) is None
+    assert known.authenticate_certificate([b"leaf", b"two", b"one"]) == Principal("u")
+    assert known.authenticate_certificate([b"leaf", b"file"]) == Principal("u")
+    known.configure([], anchors=[b"two", b"one"])
+    assert known.authenticate_certificate([b"leaf", b"one"]) == Principal("u")
+    forget()
+    known.configure([], anchors=[b"three"])
+    assert b"three" not in trusted

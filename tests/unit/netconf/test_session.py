@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 
 from nms.errors import RpcError, RpcErrors
+from nms.limits import Limits
 from nms.model.schema import Schema
 from nms.netconf import session as session_module
 from nms.netconf.connection import BASE_1_0, BASE_1_1, Connection, Message
 from nms.netconf.framing import Buffer
 from nms.netconf.messages import MONITORING, NETCONF, hello, read_hello
-from nms.netconf.session import NetconfSession
+from nms.netconf.session import DEFAULT_LIMITS, NetconfSession
 from nms.operations import writer as writer_module
 from nms.operations.request import CreateSubscription, Get, GetSchema, Lock, Principal, Reply, Request
 from tests.unit.netconf.recording_core import RecordingCore, example_schema
@@ -37,14 +38,14 @@ class Event:
 class Client:
     """The client's end and the transport between, in memory."""
 
-    def __init__(self, core: RecordingCore) -> None:
+    def __init__(self, core: RecordingCore, limits: Limits = DEFAULT_LIMITS) -> None:
         self.received: list[str] = []
         self.closed = False
         self.reading = True
         self.connection = Connection(
             "client", hello([BASE_1_0, BASE_1_1]), [BASE_1_0, BASE_1_1], read_hello, 100_000_000
         )
-        self.session = NetconfSession(core, Principal("alice"), "netconf-ssh", "192.0.2.1", self)
+        self.session = NetconfSession(core, Principal("alice"), "netconf-ssh", "192.0.2.1", self, limits)
 
     def write(self, buffers: Sequence[Buffer]) -> None:
         for buffer in buffers:
@@ -94,10 +95,10 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, "SPARE", 60.0)
 
 
-def play(schema: Schema, scenario: Scenario) -> None:
+def play(schema: Schema, scenario: Scenario, limits: Limits = DEFAULT_LIMITS) -> None:
     async def run() -> None:
         core = RecordingCore(schema)
-        client = Client(core)
+        client = Client(core, limits)
         client.start()
         await scenario(client, core)
 
@@ -357,12 +358,10 @@ def test_broken_framing_ends_the_session_without_a_word(schema: Schema, data: by
     play(schema, scenario)
 
 
-def test_no_hello_in_time(schema: Schema, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_module, "HELLO_TIMEOUT", 0.01)
-
+def test_no_hello_in_time(schema: Schema) -> None:
     async def run() -> None:
         core = RecordingCore(schema)
-        client = Client(core)
+        client = Client(core, Limits(hello_time=0.01))
         await client.until(lambda: client.closed)
         await client.until(lambda: core.reasons)
         assert (core.closed, core.reasons) == ([1], ["timeout"])
@@ -430,9 +429,33 @@ def test_replay_follows_the_reply_and_notifications_keep_their_order(schema: Sch
     play(schema, scenario)
 
 
-def test_a_subscriber_that_never_reads_is_closed(schema: Schema, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_module, "MAX_NOTIFICATIONS", 10)
+def test_a_message_that_comes_too_slowly_ends_its_session(schema: Schema) -> None:
+    async def scenario(client: Client, core: RecordingCore) -> None:
+        client.send(QUICK)
+        await client.until(lambda: len(client.received) == 1)
+        client.session.feed(b"\n#1000\n<rpc")
+        await client.until(lambda: client.closed)
+        await client.until(lambda: core.reasons == ["dropped"])
 
+    play(schema, scenario, Limits(message_time=0.02))
+
+
+def test_a_message_that_keeps_its_rate_and_a_silent_client_are_left_alone(schema: Schema) -> None:
+    async def scenario(client: Client, core: RecordingCore) -> None:
+        rpc = f'<rpc xmlns="{NETCONF}" message-id="7"><get><!--{"x" * 2000}--><filter/></get></rpc>'.encode()
+        whole = b"".join(client.connection.send(rpc))
+        client.session.feed(whole[:1000])
+        await asyncio.sleep(0.1)  # many times the grace: what has come pays for it
+        client.session.feed(whole[1000:])
+        await client.until(lambda: client.received)
+        client.session.feed(b"\n")
+        await asyncio.sleep(0.1)
+        assert not client.closed
+
+    play(schema, scenario, Limits(message_time=0.01, message_rate=1.0))
+
+
+def test_a_subscriber_that_never_reads_is_closed(schema: Schema) -> None:
     async def scenario(client: Client, core: RecordingCore) -> None:
         sinks: list[Callable[[object], None]] = []
 
@@ -453,4 +476,4 @@ def test_a_subscriber_that_never_reads_is_closed(schema: Schema, monkeypatch: py
         await client.until(lambda: client.closed)
         await client.until(lambda: core.closed == [1])
 
-    play(schema, scenario)
+    play(schema, scenario, Limits(notifications=10))

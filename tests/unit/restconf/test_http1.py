@@ -150,7 +150,7 @@ def test_endless_chunks_are_cut(raw: Raw) -> None:
 
 
 def test_a_header_with_an_underscore_forges_nothing(raw: Raw) -> None:
-    raw.send(b"GET /restconf HTTP/1.1\r\nHost: h\r\nrestconf.client_fingerprint: x\r\nAuthorization_: x\r\n\r\n")
+    raw.send(b"GET /restconf HTTP/1.1\r\nHost: h\r\nrestconf.client_chain: x\r\nAuthorization_: x\r\n\r\n")
     assert raw.answer()[0] == 401
 
 

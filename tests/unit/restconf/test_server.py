@@ -6,12 +6,14 @@ import asyncio
 import socket
 import ssl
 from base64 import b64encode
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nms.credentials import fingerprint
 from nms.errors import ConfigError
 from nms.operations.request import Principal
 from nms.pki import Authority, Certificate
@@ -45,9 +47,9 @@ class Pki:
             context.load_cert_chain(*self.write(client, self.clients[client]))
         return lambda raw: context.wrap_socket(raw, server_hostname="127.0.0.1")
 
-    def owner(self, fingerprint: str) -> Principal | None:
+    def owner(self, chain: Sequence[bytes]) -> Principal | None:
         """Ann's certificate is known, Bob's is valid but nobody's."""
-        return Principal("ann", recovery=True) if f"sha256:{fingerprint}" == self.clients["ann"].fingerprint else None
+        return Principal("ann", recovery=True) if fingerprint(chain[0]) == self.clients["ann"].fingerprint else None
 
 
 @pytest.fixture(scope="module")

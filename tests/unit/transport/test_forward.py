@@ -42,3 +42,18 @@ def test_without_a_server(tmp_path: Path) -> None:
     done = subprocess.run([*COMMAND, str(tmp_path / "none")], capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 1
     assert done.stderr == f"{tmp_path}/none: No such file or directory\n"
+
+
+def test_who_is_not_admitted_is_told_so(tmp_path: Path) -> None:
+    async def run() -> str:
+        listener = await unix.listen(RecordingCore(example_schema()), tmp_path / "socket", principal={}.get)
+        async with asyncio.timeout(20):
+            process = await asyncio.create_subprocess_exec(
+                *COMMAND, str(tmp_path / "socket"), stdin=subprocess.PIPE, stderr=subprocess.PIPE
+            )
+            _, said = await process.communicate()
+        listener.close()
+        assert process.returncode == 1
+        return said.decode()
+
+    assert asyncio.run(run()) == f"{tmp_path}/socket: the server admits no user {ME}, or has no session left\n"

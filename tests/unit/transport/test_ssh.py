@@ -11,10 +11,12 @@ import asyncssh
 import pytest
 from asyncssh.constants import MSG_GLOBAL_REQUEST, MSG_IGNORE
 
+from nms.limits import Limits
 from nms.model.schema import Schema
 from nms.netconf.messages import NETCONF, hello
 from nms.operations.request import Get, Principal, Reply
 from nms.transport import ssh
+from nms.transport.door import Door
 from nms.transport.listener import Listener
 from tests.unit.netconf.recording_core import RecordingCore, example_schema
 
@@ -31,7 +33,7 @@ def schema() -> Schema:
     return example_schema()
 
 
-async def start(core: RecordingCore) -> Listener:
+async def start(core: RecordingCore, limits: Limits) -> Listener:
     users = {"alice": Principal("alice", frozenset(["ops"])), "bob": Principal("bob")}
     return await ssh.listen(
         core,
@@ -40,6 +42,7 @@ async def start(core: RecordingCore) -> Listener:
         authenticate_password=lambda user, password: users.get(user) if password == "right" else None,
         authorized_keys=lambda user: [USER_KEY.convert_to_public()] if user == "alice" else [],
         principal=lambda user: users.get(user) if user != "bob" else None,
+        door=Door(limits),
     )
 
 
@@ -64,10 +67,12 @@ async def until(condition: Callable[[], object]) -> None:
         await asyncio.sleep(0.001)
 
 
-def run(schema: Schema, scenario: Callable[[RecordingCore, Listener], Awaitable[None]]) -> None:
+def run(
+    schema: Schema, scenario: Callable[[RecordingCore, Listener], Awaitable[None]], limits: Limits | None = None
+) -> None:
     async def play() -> None:
         core = RecordingCore(schema)
-        listener = await start(core)
+        listener = await start(core, limits or Limits())
         try:
             async with asyncio.timeout(20):
                 await scenario(core, listener)
@@ -143,11 +148,7 @@ def test_nothing_but_the_subsystem(schema: Schema) -> None:
     run(schema, scenario)
 
 
-def test_sessions_of_one_connection_are_bounded_and_independent(
-    schema: Schema, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ssh, "MAX_CHANNELS", 2)
-
+def test_sessions_of_one_connection_are_bounded_and_independent(schema: Schema) -> None:
     async def scenario(core: RecordingCore, listener: Listener) -> None:
         async with connected(listener) as connection:
             pipes = [await connection.open_session(subsystem="netconf", encoding=None) for _ in range(2)]
@@ -162,7 +163,7 @@ def test_sessions_of_one_connection_are_bounded_and_independent(
             assert b"<data" in await stdout.readuntil(b"]]>]]>")
             await connection.open_session(subsystem="netconf", encoding=None)
 
-    run(schema, scenario)
+    run(schema, scenario, Limits(channels=2))
 
 
 def test_replies_stop_while_a_client_does_not_read(schema: Schema, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,10 +15,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from nms.cert_to_name import fingerprint
+from nms.limits import Limits
 from nms.model.schema import Schema
 from nms.netconf.messages import NETCONF, hello
 from nms.operations.request import Principal
 from nms.transport import tls
+from nms.transport.door import Door
 from nms.transport.listener import Listener
 from tests.unit.netconf.recording_core import RecordingCore, example_schema
 
@@ -79,13 +82,22 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 
 def run(
-    schema: Schema, certificates: Certificates, scenario: Callable[[RecordingCore, Listener], Awaitable[None]]
+    schema: Schema,
+    certificates: Certificates,
+    scenario: Callable[[RecordingCore, Listener], Awaitable[None]],
+    limits: Limits | None = None,
 ) -> None:
     async def play() -> None:
         core = RecordingCore(schema)
         context = tls.server_context(certificates.cert("server"), certificates.key("server"), certificates.bundle)
         users = {certificates.fingerprints["alice"]: Principal("alice")}
-        listener = await tls.listen(core, [("127.0.0.1", 0)], context, principal=users.get)
+        listener = await tls.listen(
+            core,
+            [("127.0.0.1", 0)],
+            context,
+            principal=lambda chain: users.get(fingerprint(chain[0])),
+            door=Door(limits or Limits()),
+        )
         try:
             async with asyncio.timeout(20):
                 await scenario(core, listener)

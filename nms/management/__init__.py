@@ -1,0 +1,1 @@
+"""The management interfaces as configuration of the datastore: mec-management, beside the daemon's file."""

@@ -153,14 +153,6 @@ KNOWN: Final[tuple[Known, ...]] = (
         "its built-in ietf-yang-schema-mount among them",
         lambda d: d.drawer.model.state and _all([*d.theirs, *(e.message for e in d.ours)], "/*"),
     ),
-    Known(
-        "module-of-instance-identifier",
-        "9.13",
-        "our leniency: with require-instance false the path may lead to a module that is not there",
-        lambda d: (
-            not d.ours and any("Invalid instance-identifier" in t and "No module connected" in t for t in d.theirs)
-        ),
-    ),
 )
 
 

@@ -257,16 +257,55 @@ CONSTRUCTS = [
             ({"m:to-i": "/m:u"}, error("data-missing", "/m:to-i", "instance-required")),
         ],
     ),
+    *(
+        Construct(
+            f"instance-identifiers name one instance {how}(9.13)",
+            'list l { key "k j"; leaf k { type string; } leaf j { type uint8; } leaf v { type uint8; } } leaf-list w { type string; }'
+            f" container s {{ config false; list e {{ leaf v {{ type string; }} }} }} leaf i {{ type instance-identifier {also} }}",
+            [
+                ({"m:l": [{"k": "x", "j": 1, "v": 1}], "m:i": "/m:l[k='x'][j='1']/v"}, VALID),
+                ({"m:l": [{"k": "x", "j": 1}], "m:i": "/m:l[j='1'][k='x']"}, VALID),
+                ({"m:w": ["a"], "m:i": "/m:w[.='a']"}, VALID),
+                *(({"m:i": there}, absent) for there in ("/m:l[k='x'][j='1']/v", "/m:w[.='b']", "/m:s/e[1]/v")),
+                *(
+                    ({"m:l": [{"k": "x", "j": 1}], "m:w": ["a"], "m:i": nowhere}, invalid("/m:i"))
+                    for nowhere in (
+                        "m:l",
+                        "/m:l",
+                        "/m:l/v",
+                        "/m:l[k='x']",
+                        "/m:l[k='x'][j='a']",
+                        "/m:l[1]",
+                        "/m:w",
+                        "/m:s/e",
+                        "/m:gone",
+                        "/gone:l",
+                    )
+                ),
+            ],
+        )
+        for how, also, absent in (
+            ("that is there ", ";", error("data-missing", "/m:i", "instance-required")),
+            ("that may be there ", "{ require-instance false; }", VALID),
+        )
+    ),
     Construct(
-        "instance-identifiers (9.13)",
-        f"{LIST} leaf-list w {{ type string; }} leaf i {{ type instance-identifier; }}"
-        " leaf free { type instance-identifier { require-instance false; } }",
+        "an instance-identifier of configuration refers to configuration, one of state to either (9.13)",
+        "leaf i { type instance-identifier; } container s { config false; leaf i { type instance-identifier; } list e { leaf v { type string; } } }",
         [
-            ({"m:l": [{"k": "x", "v": 1}], "m:i": "/m:l[k='x']/v"}, VALID),
-            ({"m:w": ["a"], "m:i": "/m:w[.='a']"}, VALID),
-            ({"m:l": [{"k": "x"}], "m:i": "/m:l[k='x']/v"}, error("data-missing", "/m:i", "instance-required")),
-            ({"m:free": "/m:l[k='nowhere']"}, VALID),
-            ({"m:free": "m:l"}, invalid("/m:free")),
+            ({"m:s": {"e": [{"v": "a"}], "i": "/m:s/e[1]/v"}, "m:i": "/m:i"}, VALID),
+            ({"m:s": {"e": [{"v": "a"}]}, "m:i": "/m:s/e[1]/v"}, error("data-missing", "/m:i", "instance-required")),
+            ({"m:s": {"e": [{"v": "a"}], "i": "/m:s/e[2]"}}, error("data-missing", "/m:s/m:i", "instance-required")),
+        ],
+        whole=True,
+    ),
+    Construct(
+        "an instance-identifier in a union leaves what names no instance to the next member (9.12)",
+        "leaf i { type union { type instance-identifier; type string; } } leaf j { type union { type instance-identifier; type uint8; } }",
+        [
+            ({"m:i": "/m:gone", "m:j": 3}, VALID),
+            ({"m:i": "/m:i", "m:j": "/m:i"}, VALID),
+            ({"m:j": "/m:gone"}, error("data-missing", "/m:j", "instance-required")),
         ],
     ),
     Construct(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from nms.errors import RpcError
 from nms.model import defaults, entries, select, tree, xpath
+from nms.model.cursor import follow
 from nms.model.path import InstancePath, format_path
 from nms.model.schema import Node
 from nms.model.values import Value
@@ -31,12 +32,9 @@ def get(context: Context, session: Session, request: Get) -> Reply:
     etag, changed = guard.version(request.datastore, path)
 
     def shape(root: Value) -> Value:
-        if path:
-            root = select.path(schema, root, path)
         if request.with_defaults is not None:
-            mode = request.with_defaults
-            root = _within(schema.root, root, path, lambda node, value: defaults.apply(node, value, mode))
-        return root
+            root = defaults.apply(schema, root, path, request.with_defaults)
+        return select.path(schema, root, path) if path else root
 
     root = guard.read(session.principal, request.datastore, _wanted(request.filter), shape)
     if path and tree.get(root, path) is None:
@@ -56,13 +54,12 @@ def _unwritten(context: Context, session: Session, datastore: str, path: Instanc
     What is in use without being written is what XPath sees (RFC 7950 section 6.4.1), choices and `when` included.
     """
     schema, guard = context.schema, context.guard
-    node, where = path[-1][0], format_path(path)
-    prefixes = {module.name: module.namespace for module in schema.modules.values()}
-    if guard.may_read(session.principal, path) and node.kind in ("container", "leaf", "leaf-list"):
-        seen = xpath.compile_text(schema, where, prefixes).nodeset(guard.store.root(datastore))
-        if path[-1][1] is None and any(found[:-1] == path[:-1] for found in seen):
+    node, key = path[-1]
+    if guard.may_read(session.principal, path) and node.kind in ("container", "leaf", "leaf-list") and key is None:
+        top = xpath.root_cursor(schema, guard.store.root(datastore))
+        if any(c.path()[:-1] == path[:-1] for c in follow(top, path, xpath.expressions(schema).evaluation())):
             return root if node.kind == "container" else tree.put(schema.root, root, path, node.default)
-    raise RpcError("invalid-value", "there is no such instance", type="protocol", path=where, status=404)
+    raise RpcError("invalid-value", "there is no such instance", type="protocol", path=format_path(path), status=404)
 
 
 def _filter(context: Context, root: Value, wanted: Filter | None) -> Value:

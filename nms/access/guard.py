@@ -19,7 +19,6 @@ from nms.datastore.journal import Journal
 from nms.datastore.journal_memory import MemoryJournal
 from nms.datastore.store import Store, open_store
 from nms.datastore.transaction import Author, Transaction
-from nms.datastore.validation import validate
 from nms.errors import RpcError
 from nms.model import tree
 from nms.model.diff import Change, diff
@@ -186,7 +185,7 @@ class Guard:
             if not changes:
                 return before, before
             if test or (target != "running" and validated):
-                validate(self.schema, after)
+                self.validate(after)
             if test:
                 return before, after
             if target == "running":
@@ -219,12 +218,15 @@ class Guard:
         return error
 
     def validate(self, root: Value) -> None:
-        """Check the constraints of a configuration.
+        """Check the constraints of a configuration, by what it changes of running.
 
         Raises:
             RpcError, RpcErrors: the violations.
         """
-        validate(self.schema, root)
+        store = self.store
+        with store.writer:
+            changes = diff(self.schema.root, store.running, root)
+            store.known.validate(self.schema, store.running, root, changes)
 
     # ------------------------------------------------------------ commit, RFC 6241 sections 8.3 and 8.4
 

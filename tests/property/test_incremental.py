@@ -108,6 +108,26 @@ def test_a_change_of_what_conditions_look_at(conditional: Schema, seed: int, ste
     follow(conditional, Editor(conditional, Random(seed)), conditional.root.blank, steps)
 
 
+@pytest.mark.parametrize("module", ["rules", "changing"])
+@given(seed=st.integers(0, 2**32), steps=st.integers(1, 40))
+def test_a_candidate_is_judged_by_what_it_changes(module: str, seed: int, steps: int) -> None:
+    """However far it has come from running, and whether or not it was valid on the way."""
+    schema, rng = schema_of(module), Random(seed)
+    editor = Editor(schema, rng, POINTERS[module])
+    running = json.decode(schema.root, STARTS[module]) if seed % 2 else schema.root.blank
+    indexes = constraints.index(schema, running)
+    candidate = running
+    for _ in range(steps):
+        candidate = editor.change(candidate)
+        changes = diff(schema.root, running, candidate)
+        whole = constraints.validate(schema, candidate)
+        assert told(constraints.validate_change(schema, running, candidate, changes, indexes=indexes)) == told(whole)
+        if not whole and rng.random() < 0.2:
+            running, indexes = candidate, indexes.after(changes, candidate)
+        elif rng.random() < 0.1:
+            candidate = running
+
+
 def follow(schema: Schema, editor: Editor, root: Any, steps: int) -> None:
     """Make changes of a valid root, and keep those that are valid; judge each in both ways."""
     assert constraints.validate(schema, root) == []

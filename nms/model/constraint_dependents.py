@@ -117,10 +117,14 @@ class Dependents:
             ]
         return found
 
-    def wide(self) -> list[str]:
-        """The names of constraints that some change has to evaluate for all entries of a list, sorted."""
-        rows = [row for found in self._of.values() for row in found]
-        return sorted({dependent.name for dependent, scope in rows if dependent.crosses(scope)})
+    def wide(self) -> dict[Dependent, list[Node]]:
+        """What some change has to evaluate for all entries of a list, by name; with the nodes that are changed then."""
+        found: dict[Dependent, list[Node]] = {}
+        for touched, rows in self._of.items():
+            for dependent, scope in rows:
+                if dependent.crosses(scope):
+                    found.setdefault(dependent, []).append(touched)
+        return dict(sorted(found.items(), key=lambda row: row[0].name))
 
     # Collecting
 

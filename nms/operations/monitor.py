@@ -1,5 +1,5 @@
 """What the server says about itself: ietf-netconf-monitoring with get-schema (RFC 6022), the YANG library (RFC 8525,
-and modules-state of RFC 7895), ietf-restconf-monitoring (RFC 8040 section 9).
+and modules-state of RFC 7895), ietf-restconf-monitoring (RFC 8040 section 9), and our own mec-nms-validation.
 
 Each is computed state: `publish_sources` ties it to the place in operational where it is read.
 """
@@ -84,6 +84,7 @@ def publish_sources(context: Context) -> None:
         f"/{_LIBRARY}:yang-library": library,
         f"/{_LIBRARY}:modules-state": modules_state,
         "/ietf-restconf-monitoring:restconf-state": lambda: _restconf_state(context),
+        "/mec-nms-validation:validation": lambda: _validation(context),
     }
     for path, source in sources.items():
         module = path[1:].partition(":")[0]
@@ -281,3 +282,11 @@ def _restconf_state(context: Context) -> dict[str, Any]:
             entry["replay-log-aged-time"] = _time(stream.aged)
         streams.append(entry)
     return {"capabilities": {"capability": restconf_capabilities()}, "streams": {"stream": streams}}
+
+
+# ---------------------------------------------------------------- mec-nms-validation
+
+
+def _validation(context: Context) -> dict[str, Any]:
+    counted = dict(context.guard.store.known.fallbacks)  # a copy, as a commit counts meanwhile
+    return {"slow-constraint": [{"name": name, "fallbacks": str(counted[name])} for name in sorted(counted)]}

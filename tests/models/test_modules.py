@@ -26,7 +26,7 @@ PROTOCOL_MODULES = [
 def test_every_module_of_the_mission_is_here() -> None:
     technical = {"mec-types", "mec-app-descriptor", "mec-resource", "mec-platform", "mec-platform-manager"}
     business = {"mec-catalogue", "mec-sla", "mec-pricing", "mec-order"}
-    assert set(sources()) == technical | business | {"mec-system", "mec-federation"}
+    assert set(sources()) == technical | business | {"mec-system", "mec-federation"} | {"mec-nms-validation"}
 
 
 def test_modules_and_examples_are_clean() -> None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from nms.errors import RpcError, RpcErrors
 from nms.model import edit as edits_of
 from nms.model import tree
+from nms.model.constraint_whens import without_false
 from nms.model.edit import Edit
 from nms.model.path import InstancePath
 from nms.model.values import Value
@@ -32,13 +33,14 @@ def edit_config(context: Context, session: Session, request: EditConfig) -> Repl
 
     def make(root: Value) -> Value:
         if request.error_option != "continue-on-error":
-            return edits_of.apply(root_node, root, request.edits)
+            return without_false(context.schema, root, edits_of.apply(root_node, root, request.edits), request.edits)
+        old = root
         for edit in request.edits:
             try:
                 root = edits_of.apply(root_node, root, [edit])
             except RpcError as error:
                 failures.append(guard.discreet(session.principal, error))
-        return root
+        return without_false(context.schema, old, root, request.edits)
 
     def check() -> None:
         if request.precondition is not None:

@@ -164,6 +164,32 @@ def test_slow_constraints_of_any_model_are_counted_by_name(daemon: Daemon) -> No
     assert daemon.stop() == (0, "")
 
 
+@pytest.mark.parametrize("target", ["running", "candidate"])
+def test_what_a_when_no_longer_allows_is_deleted(daemon: Daemon, target: str) -> None:
+    model = "leaf mode { type string; } leaf speed { when \"../mode = 'fast'\"; type uint8; }"
+    (daemon.folder / "slow.yang").write_text(SLOW.replace("leaf most", f"{model} leaf most", 1))
+    text = daemon.config.read_text().replace(f"{ROOT}/tests/conformance/models", str(daemon.folder))
+    daemon.config.write_text(text.replace("example-network", "slow"))
+    daemon.start()
+    with daemon.session() as client:
+
+        def edit(config: str) -> bytes:
+            config = config.replace(">", ' xmlns="urn:slow">', 1).replace("<speed>", '<speed xmlns="urn:slow">')
+            client.sendall(rpc(f"<edit-config><target><{target}/></target><config>{config}</config></edit-config>"))
+            until_end(client)
+            client.sendall(rpc("<commit/>"))
+            until_end(client)
+            client.sendall(rpc("<get-config><source><running/></source></get-config>"))
+            return until_end(client)
+
+        assert b">7</speed>" in edit("<mode>fast</mode><speed>7</speed>")
+        shown = edit("<mode>slow</mode>")
+        assert b">slow</mode>" in shown
+        assert b"speed" not in shown
+        assert b"speed" not in edit("<mode>slow</mode><speed>7</speed>")
+    assert daemon.stop() == (0, "")
+
+
 @pytest.mark.parametrize(
     ("was", "is_", "said"),
     [

@@ -22,7 +22,7 @@ from nms.errors import ConfigError
 from nms.model.library import PREFIX, Library, Source, standard_path
 from nms.model.resolve import Model
 from nms.model.schema import Choice, Kind, Module, Must, Names, Node, Schema, When, seal
-from nms.model.types import Type, compile_type, module_resolver
+from nms.model.types import InvalidValue, Type, compile_type, module_resolver
 from nms.model.values import Value
 
 #: What yangson raises, beside its own exceptions, on some modules that are not valid YANG (no such key leaf, a type
@@ -50,11 +50,15 @@ def load(path: Sequence[Path], modules: Sequence[str]) -> Schema:
     yang_library = library.as_yangson()
     try:
         data_model = Model(json.dumps(yang_library), [str(folder) for folder in folders])
+        return _Compiler(library, data_model).schema(tuple(map(str, folders)))
+    except RecursionError:
+        raise ConfigError(
+            "the YANG modules do not fit together: a definition is part of itself; `nms model check` tells where"
+        ) from None
     except (yangson_errors.YangsonException, *_STUMBLES) as error:
         raise ConfigError(
             f"the YANG modules do not fit together: {type(error).__name__}: {error}; `nms model check` tells where"
         ) from error
-    return _Compiler(library, data_model).schema(tuple(map(str, folders)))
 
 
 class _Compiler:
@@ -101,9 +105,9 @@ class _Compiler:
         deviated_by = sorted(
             other.name
             for other in self.library.sources.values()
-            if other.implemented
+            if other.implemented and other is not source
             for deviation in other.statement.find_all("deviation")
-            if other.prefixes().get(PREFIX.findall(str(deviation.argument))[0]) == source.name
+            if _deviated(other, str(deviation.argument)) == source.name
         )
         return Module(
             name=source.name,
@@ -237,9 +241,18 @@ class _Compiler:
         if value is None or (isinstance(source, yn.LeafListNode) and source.min_elements):
             return None
         resolve = module_resolver(source.ns)
-        if isinstance(source, yn.LeafListNode):
-            return tuple(compiled.parse(_canonical(source.type, v), resolve) for v in value)
-        return compiled.parse(_canonical(source.type, value), resolve)
+        try:
+            if isinstance(source, yn.LeafListNode):
+                return tuple(compiled.parse(_canonical(source.type, v), resolve) for v in value)
+            return compiled.parse(_canonical(source.type, value), resolve)
+        except InvalidValue as error:
+            raise ConfigError(f"the default of {source.data_path()} does not fit its type: {error}") from None
+
+
+def _deviated(source: Source, target: str) -> str | None:
+    """The module whose node a deviation of `source` is about; None for its own."""
+    prefix = PREFIX.findall(target.partition("/")[2].partition("/")[0])
+    return source.prefixes().get(prefix[0]) if prefix else None
 
 
 def _canonical(kind: Any, value: Any) -> str:

@@ -22,6 +22,8 @@ class Model(DataModel):  # type: ignore[misc] # yangson is not typed
 
     def _build_schema(self) -> None:
         data = self.schema_data
+        for mid, module in data.modules.items():
+            _end_of_typedefs(module.statement, SchemaContext(data, data.namespace(mid), mid))
         sources = [
             (data.modules[mid].statement, SchemaContext(data, data.namespace(mid), mid))
             for mid in data._module_sequence
@@ -73,6 +75,24 @@ def _terminals(source: Any) -> Iterator[Any]:
         if isinstance(child, yn.TerminalNode):
             yield child
         yield from _terminals(child)
+
+
+def _end_of_typedefs(statement: Any, context: SchemaContext) -> None:
+    """Follow each typedef in a statement to a built-in type; yangson would do so for ever.
+
+    Raises:
+        ConfigError: one is defined by itself (section 7.3).
+    """
+    for child in statement.substatements:
+        _end_of_typedefs(child, context)
+    if statement.keyword != "typedef" or statement.prefix:
+        return
+    seen, here, place = [statement], statement, context
+    while (kind := here.find1("type")) is not None and kind.argument not in datatype.DataType.dtypes:
+        here, place = context.schema_data.get_definition(kind, place)
+        if any(here is earlier for earlier in seen):
+            raise ConfigError(f"typedef {statement.argument} of {context.default_ns} is part of a circle of typedefs")
+        seen.append(here)
 
 
 def _resolve(node: Any) -> None:

@@ -39,6 +39,16 @@ def test_a_standard_module_loads_with_all_its_features(name: str) -> None:
         (HEAD + "list l { key k; leaf z { type string; } } }", "m", "do not fit together"),
         (HEAD + "container c { default x; } }", "m", "do not fit together"),
         (HEAD + "leaf l { type; } }", "m", "`nms model check` tells where"),
+        (HEAD + "leaf l { type uint8; default 300; } }", "m", "the default of /m:l does not fit its type: 300"),
+        (HEAD + "typedef a { type b; } typedef b { type m:a; } }", "m", "typedef a of m is part of a circle"),
+        (
+            HEAD + "container c { typedef a { type a; } leaf l { type a; } } }",
+            "m",
+            "typedef a of m is part of a circle",
+        ),
+        (HEAD + "typedef a { type union { type a; } } leaf l { type a; } }", "m", "is part of itself"),
+        (HEAD + "grouping g { container c { uses g; } } uses g; }", "m", "is part of itself"),
+        (HEAD + "identity a { base b; } identity b { base a; } }", "m", "is part of itself"),
     ],
 )
 def test_what_is_wrong_with_a_module_is_one_line(tmp_path: Path, text: str | None, wanted: str, said: str) -> None:
@@ -92,6 +102,13 @@ def test_a_leafref_leads_to_a_leaf(tmp_path: Path, body: str, said: str) -> None
 def test_what_a_leafref_may_refer_to(tmp_path: Path, body: str) -> None:
     (tmp_path / "m.yang").write_text(f"{HEAD} {body} }}")
     load.load([tmp_path], ["m"])
+
+
+def test_a_module_may_deviate_from_itself(tmp_path: Path) -> None:
+    (tmp_path / "m.yang").write_text(HEAD + "leaf l { type string; } deviation /l { deviate not-supported; } }")
+    loaded = load.load([tmp_path], ["m"])
+    assert loaded.modules["m"].deviations == ()  # RFC 8525: what deviates from it is another module
+    assert loaded.root.children == ()
 
 
 def test_unique_may_lead_through_a_choice(tmp_path: Path) -> None:

@@ -70,6 +70,5 @@ async def start(core: Core, config: Config, stack: contextlib.AsyncExitStack) ->
     # First of all: nobody waits for a partner's answer while the blocks end.
     stack.push_async_callback(partners.close)
     stack.callback(domain.stop)
-    if domain.meo is not None:
-        partners.zones.changed = domain.meo.refresh
+    partners.zones.changed = domain.refresh
     return DomainCredentials(core, config, partners)

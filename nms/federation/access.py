@@ -1,7 +1,7 @@
 """What a partner may do here: its NACM group and rule list (RFC 8341), made of its entry.  Default deny.
 
-A partner reads its own agreements' terms and abstraction subtrees, asks there for packages, deployments and
-relocations, steers its own operation occurrences, hears what is addressed to it, and reads what every partner must
+A partner reads its own agreements' terms and abstraction subtrees, writes in the lists of intents of those that this
+domain serves, steers its own operation occurrences, hears what is addressed to it, and reads what every partner must
 know: who we are and which models we have.  Pure: members in, members out.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from nms.federation.options import BY_IDENTITY
+from nms.federation.options import CONTAINERS, INTENTS, option_of
 from nms.mec.session import Members
 
 PREFIX: Final = "partner-"
@@ -22,15 +22,17 @@ _TERMS: Final = (
     "role", "boundary-option", "valid-from", "valid-until", "admin-state", "zone", "quota", "sharing", "state",
 )  # fmt: skip
 
-#: Lists in which a partner's entry is an intent, by the model's container.
-_INTENTS: Final[Mapping[str, Sequence[str]]] = {"mec-system:system": ("package", "deployment", "relocation")}
-
 _EVERYBODY: Final = ("/mec-federation:federation/mec-federation:domain", "/ietf-yang-library:yang-library")
 #: Each goes to its addressee only (`Notification.audience`); the rule permits the kind.
 _NOTIFICATIONS: Final[Mapping[str, Sequence[str]]] = {
     "mec-federation": ("federation-state-changed", "operation-occurrence-changed", "alarm-notification", "kpi-report"),
     "mec-system": ("deployment-changed", "package-changed"),
+    "mec-platform-manager": ("app-instance-changed",),
+    "mec-platform": ("rule-changed", "service-availability-changed"),
+    "mec-resource": ("resource-changed",),
 }
+#: Lists that only a platform writes in, over Mp2.
+_RULES: Final[Mapping[str, Sequence[str]]] = {"mec-resource:resources": ("data-plane-rule",)}
 _RPCS: Final = ("get", "get-config", "edit-config", "close-session")
 
 
@@ -54,15 +56,20 @@ def rule_list(partner: Mapping[str, Any]) -> Members:
 def _rules(partner: Mapping[str, Any]) -> Iterator[Members]:
     for agreement in partner.get("agreement", ()):
         base = _AGREEMENT.format(partner["id"], agreement["id"])
-        for container in _containers(agreement):
+        option = option_of(agreement["boundary-option"])
+        for container in option.served(agreement["role"]):
             model = container.partition(":")[0]
-            for intent in _INTENTS[container]:
+            for intent in (*INTENTS[container], *_RULES.get(container, ())):
                 yield _data(
-                    f"{agreement['id']} {intent}", f"{base}/{container}/{model}:{intent}", "create read update delete"
+                    f"{agreement['id']} {container} {intent}",
+                    f"{base}/{container}/{model}:{intent}",
+                    "create read update delete",
                 )
             occurrences = f"{base}/{container}/{model}:operation-occurrence"
-            yield _data(f"{agreement['id']} operation-occurrence", occurrences, "read exec")
-            yield _data(f"{agreement['id']} {model}", f"{base}/{container}", "read")
+            if container != "mec-platform:platform":
+                yield _data(f"{agreement['id']} {model} operation-occurrence", occurrences, "read exec")
+        for model in option.exposed:
+            yield _data(f"{agreement['id']} {model}", f"{base}/{CONTAINERS[model]}", "read")
         for term in _TERMS:
             yield _data(f"{agreement['id']} {term}", f"{base}/mec-federation:{term}", "read")
     for path in _EVERYBODY:
@@ -85,13 +92,6 @@ def _rules(partner: Mapping[str, Any]) -> Iterator[Members]:
                 "action": "permit",
             }
     yield {"name": "all else", "module-name": "*", "access-operations": "*", "action": "deny"}
-
-
-def _containers(agreement: Mapping[str, Any]) -> list[str]:
-    """The abstraction subtrees that the agreement's boundary option exposes and that a partner writes intents in."""
-    option = BY_IDENTITY.get(agreement["boundary-option"].rpartition(":")[2])
-    exposed = option.exposed if option is not None and option.works else ()
-    return [container for container in _INTENTS if container.partition(":")[0] in exposed]
 
 
 def _data(name: str, path: str, operations: str) -> Members:

@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from nms.errors import RpcError, RpcErrors
-from nms.federation.adaptor import RemoteSession
-from nms.federation.link import Link
+from nms.federation.link import Link, entries_of
 from nms.federation.orphans import Orphans
-from nms.mec.session import DataEdit, LocalSession, Members
+from nms.mec.session import DataEdit, ManagementSession, Members
 
 log = logging.getLogger(__name__)
+
+#: Lists whose entries others refer to.
+_USED = ("package", "image", "reservation", "application")
 
 
 async def say_farewell(link: Link, subjects: Iterable[tuple[str, str]], orphans: Orphans, patience: float) -> None:
@@ -27,8 +29,8 @@ async def say_farewell(link: Link, subjects: Iterable[tuple[str, str]], orphans:
         async with asyncio.timeout(patience):
             while left and link.reachable:
                 try:
-                    await remove_all(link.session, await link.session.get("", "config") or {})
-                    left = set(entries_of(await link.session.get("", "config") or {}))
+                    await remove_all(link.session, await link.session.get("", "config") or {}, link.served)
+                    left = set(entries_of(await link.session.get("", "config") or {}, link.served))
                 except RpcError as error:
                     link.error = error.message
                     if error.type == "transport":
@@ -42,19 +44,18 @@ async def say_farewell(link: Link, subjects: Iterable[tuple[str, str]], orphans:
             orphans.returned(*link.id, name, subject)
 
 
-def entries_of(subtree: Members) -> list[tuple[str, str]]:
-    """(list, identifier) of the intents in a system's subtree; what uses others first."""
-    return [(name, entry["id"]) for name in ("relocation", "deployment", "package") for entry in subtree.get(name, ())]
+async def remove_all(session: ManagementSession, agreement: Members, containers: Sequence[str]) -> None:
+    """Remove every intent in these containers: what others use once nothing uses it any more.
 
-
-async def remove_all(session: RemoteSession | LocalSession, subtree: Members) -> None:
-    """Remove every intent in a system's subtree: packages once nothing uses them any more.
+    Args:
+        session: on the agreement's entry.
+        agreement: its members.
 
     Raises:
         RpcError: the partner is not reached.
     """
-    found = entries_of(subtree)
-    first = [each for each in found if each[0] != "package"] or found
+    found = entries_of(agreement, containers)
+    first = [each for each in found if each[0].rpartition("/")[2] not in _USED] or found
     for name, subject in first:
         try:
             await session.edit([DataEdit(f"/{name}[id='{subject}']", "remove")])

@@ -1,4 +1,4 @@
-"""What one side knows of an agreement's other side: read over its Mx3 session, again and again.
+"""What one side knows of an agreement's other side: read over its session, again and again.
 
 A `Link` belongs to one agreement.  It reads the partner's entry of the agreement, its description of itself, the
 revisions of its models (RFC 8525) and the subtree that it shows us.  What follows from that is decided elsewhere
@@ -13,17 +13,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, cast
 
 import orjson
 
 from nms.errors import RpcError
 from nms.federation.adaptor import RemoteSession
 from nms.federation.agreement import Known, Theirs
-from nms.federation.options import option_of
+from nms.federation.options import CONTAINERS, INTENTS, BoundaryOption, Side
 from nms.mec.occurrence import plain
-from nms.mec.reference_points import Mx3
-from nms.mec.session import Members
+from nms.mec.partners import P
+from nms.mec.reference_points import ReferencePoint
+from nms.mec.session import Members, Subtree
 from nms.model.schema import Schema
 
 #: Modules that both sides need besides those that the boundary option exposes.
@@ -39,9 +40,9 @@ class Link:
 
     Attributes:
         id: (partner, agreement).
+        role: of this domain.
         own: our identifier, under which the partner has its entry of us.
         theirs: the partner's entry of the agreement, as last read; None when it has none.
-        subtree: what the partner shows us, as last read.
         domain: its description of itself.
         mismatch: module -> revision at the partner ("" when it lacks the module), where they differ.
         wake: set when something may have changed.
@@ -49,11 +50,10 @@ class Link:
 
     id: tuple[str, str]
     own: str
-    option: str
+    role: Side
+    option: BoundaryOption
     session: RemoteSession
-    mx3: Mx3
     theirs: Members | None = None
-    subtree: Members = field(default_factory=dict)
     domain: Members = field(default_factory=dict)
     mismatch: dict[str, str] | None = None
     answered: bool = False
@@ -63,23 +63,43 @@ class Link:
     error: str = ""
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
+    _points: dict[type[ReferencePoint], ReferencePoint] = field(default_factory=dict)
 
     @property
-    def _agreement(self) -> str:
-        return f"/mec-federation:federation/partner[id='{self.own}']/agreement[id='{self.id[1]}']"
+    def served(self) -> tuple[str, ...]:
+        """The containers, below the agreement, that the partner serves us."""
+        return self.option.served("provider" if self.role == "consumer" else "consumer")
+
+    def point(self, kind: type[P]) -> P:
+        """A reference point that ends at the partner, the same object each time.
+
+        Raises:
+            RpcError: data-missing; it does not cross this boundary.
+        """
+        if kind not in self._points:
+            other: Side = "provider" if self.role == "consumer" else "consumer"
+            crossing = (each for each in self.option.points if each.name == kind.point and other in each.servers)
+            found = next(crossing, None)
+            if found is None:
+                raise RpcError("data-missing", f"{kind.point} does not cross the boundary under {self.option.identity}")
+            self._points[kind] = kind(Subtree(self.session, f"/{CONTAINERS[found.model]}"))
+        return cast(P, self._points[kind])
+
+    def subtree(self, container: str) -> Members:
+        """What the partner shows us in a container, as last read."""
+        return (self.theirs or {}).get(container, {})  # type: ignore[no-any-return]
 
     async def learn(self, schema: Schema) -> None:
         """Read what the partner shows; a failure is kept as `error` and makes it unreachable."""
         begun = time.monotonic()
         try:
-            theirs = await self.session.read(self._agreement)
+            theirs = await self.session.get()
             self.round_trip = (time.monotonic() - begun) * 1000
             if self.connections != self.session.counters.connections or self.mismatch is None:
                 library = await self.session.read("/ietf-yang-library:yang-library")
-                self.mismatch = mismatches(schema, library or {}, wanted_modules(self.option))
+                self.mismatch = mismatches(schema, library or {}, modules_of(self.option))
                 self.domain = await self.session.read("/mec-federation:federation/domain") or {}
                 self.connections = self.session.counters.connections
-            self.subtree = await self.session.get() or {} if theirs else {}
             self.theirs, self.answered, self.reachable, self.error = theirs, True, True, ""
         except RpcError as error:
             self.reachable = self.reachable and error.type != "transport"
@@ -114,20 +134,23 @@ class Link:
         return frozenset(zone["id"] for zone in (self.theirs or {}).get("zone", ()) if zone.get("accepted", False))
 
     def held(self) -> list[tuple[str, str]]:
-        """(list, identifier) of what we have at the partner; what uses others first."""
-        return [
-            (name, entry["id"])
-            for name in ("relocation", "deployment", "package")
-            for entry in self.subtree.get(name, ())
-        ]
+        """(list below the agreement, identifier) of what we have at the partner; what uses others first."""
+        return entries_of(self.theirs or {}, self.served)
 
 
-def wanted_modules(option: str) -> tuple[str, ...]:
+def entries_of(agreement: Members, containers: Sequence[str]) -> list[tuple[str, str]]:
+    """(list below the agreement, identifier) of the intents in these containers; what uses others first."""
+    return [
+        (f"{container}/{name}", entry["id"])
+        for container in containers
+        for name in INTENTS[container]
+        for entry in agreement.get(container, {}).get(name, ())
+    ]
+
+
+def modules_of(option: BoundaryOption) -> tuple[str, ...]:
     """The modules whose revisions must agree under a boundary option."""
-    try:
-        return (*_SHARED, *option_of(option).exposed)
-    except RpcError:
-        return _SHARED
+    return (*_SHARED, *option.exposed)
 
 
 def mismatches(schema: Schema, library: Members, modules: Sequence[str]) -> dict[str, str]:

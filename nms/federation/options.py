@@ -6,14 +6,32 @@ the models too (`when` on the agreement's augments); the code asks here.  This m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
-from nms.errors import RpcError
-
 Side = Literal["consumer", "provider"]
+
+#: Where a model stands under an agreement.
+CONTAINERS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "mec-resource": "mec-resource:resources",
+        "mec-platform": "mec-platform:platform",
+        "mec-platform-manager": "mec-platform-manager:platform-manager",
+        "mec-system": "mec-system:system",
+    }
+)
+
+#: Lists of intents by container; what uses others first.
+INTENTS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "mec-system:system": ("relocation", "deployment", "package"),
+        "mec-platform-manager:platform-manager": ("app-instance", "package"),
+        "mec-platform:platform": ("service", "application"),
+        "mec-resource:resources": ("compute-instance", "reservation", "image"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +68,7 @@ class BoundaryOption:
         points: the remote reference points.
         exposed: the abstraction models under the agreement.
         service_level: what the service level agreement is about.
-        works: whether an agreement under this option can be activated with this software.
+        blocks: what each side must run.
     """
 
     number: int
@@ -59,7 +77,19 @@ class BoundaryOption:
     exposed: tuple[str, ...]
     service_level: tuple[str, ...]
     phases: Phases
-    works: bool = False
+    blocks: Mapping[Side, frozenset[str]]
+
+    def served(self, side: Side) -> tuple[str, ...]:
+        """The containers under the agreement that a side serves to the other one."""
+        models = dict.fromkeys(point.model for point in self.points if side in point.servers)
+        return tuple(CONTAINERS[model] for model in models)
+
+    def missing(self, side: Side, blocks: Collection[str]) -> str:
+        """Why a domain with these blocks cannot be that side of an agreement; "" if it can."""
+        if not self.number:
+            return f"boundary option {self.identity} is not known to this domain"
+        lacking = sorted(self.blocks[side] - set(blocks))
+        return f"a {side} under boundary option {self.number} runs {', '.join(lacking)} too" if lacking else ""
 
 
 _CONSUMER: Final[tuple[Side, ...]] = ("consumer",)
@@ -82,6 +112,7 @@ OPTIONS: Final[tuple[BoundaryOption, ...]] = (
         Phases(
             "infrastructure configuration and images", "the provider allocates and configures an isolated slice", ""
         ),
+        {"consumer": frozenset({"meo", "mep", "mepm"}), "provider": frozenset({"vim"})},
     ),
     BoundaryOption(
         2,
@@ -90,6 +121,7 @@ OPTIONS: Final[tuple[BoundaryOption, ...]] = (
         (_PLATFORM, _RESOURCE),
         ("platform",),
         Phases("", "the provider configures the consumer's infrastructure, inside what is allowed", _DNS_UPDATE),
+        {"consumer": frozenset({"meo", "mepm", "vim"}), "provider": frozenset({"mep"})},
     ),
     BoundaryOption(
         3,
@@ -100,6 +132,7 @@ OPTIONS: Final[tuple[BoundaryOption, ...]] = (
         Phases(
             "infrastructure configuration and images", "the consumer receives fault and performance data", _DNS_UPDATE
         ),
+        {"consumer": frozenset({"meo", "mepm"}), "provider": frozenset({"mep", "vim"})},
     ),
     BoundaryOption(
         4,
@@ -112,6 +145,7 @@ OPTIONS: Final[tuple[BoundaryOption, ...]] = (
         (_MANAGER, _PLATFORM, _RESOURCE),
         ("platform", "compute", "network"),
         Phases("the image; the consumer chooses the VIM", "delegated; occurrences are followed", _DNS_UPDATE),
+        {"consumer": frozenset({"meo"}), "provider": frozenset({"mep", "mepm", "vim"})},
     ),
     BoundaryOption(
         5,
@@ -120,7 +154,7 @@ OPTIONS: Final[tuple[BoundaryOption, ...]] = (
         (_SYSTEM,),
         ("system",),
         Phases("the image; the provider chooses the VIM", "delegated, all of it or parts", _DNS_UPDATE),
-        works=True,
+        {"consumer": frozenset({"meo"}), "provider": frozenset({"meo"})},
     ),
 )
 
@@ -130,25 +164,7 @@ BY_IDENTITY: Final[Mapping[str, BoundaryOption]] = MappingProxyType({option.iden
 def option_of(identity: str) -> BoundaryOption:
     """The row of a boundary-option identity ("mec-types:option-system").
 
-    Raises:
-        RpcError: operation-not-supported; a partner has extended the identities and this domain does not know it.
+    Partners may extend the identities: one that this domain does not know is a row of number 0, without anything in it.
     """
-    found = BY_IDENTITY.get(identity.rpartition(":")[2])
-    if found is None:
-        raise RpcError("operation-not-supported", f"boundary option {identity} is not known to this domain")
-    return found
-
-
-def activable(identity: str) -> BoundaryOption:
-    """The row of an option under which an agreement can be activated.
-
-    Raises:
-        RpcError: operation-not-supported, naming the option.
-    """
-    option = option_of(identity)
-    if not option.works:
-        raise RpcError(
-            "operation-not-supported",
-            f"boundary option {option.number} ({option.identity}) cannot be activated yet; option-system can",
-        )
-    return option
+    name = identity.rpartition(":")[2]
+    return BY_IDENTITY.get(name) or BoundaryOption(0, name, (), (), (), Phases("", "", ""), {})

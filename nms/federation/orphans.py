@@ -16,7 +16,6 @@ from urllib.parse import quote
 
 from nms.errors import RpcError
 from nms.federation.link import Link
-from nms.federation.standing import SYSTEM
 from nms.mec.publisher import Publisher
 from nms.mec.scope import Scope
 from nms.mec.session import DataEdit, Members
@@ -50,7 +49,7 @@ class Orphans:
         """List one thing that is about to be given back: what dies in the middle is not forgotten.
 
         Args:
-            name: of the list that it is in at the partner: relocation, deployment, package.
+            name: of the list that it is in at the partner, below the agreement: ``mec-system:system/deployment``.
             subject: its identifier there.
         """
         key = _id(partner, agreement, name, subject)
@@ -59,7 +58,7 @@ class Orphans:
             "id": key,
             "partner": partner,
             "agreement": agreement,
-            "path": f"/{SYSTEM}/{name}={quote(subject, safe='')}",
+            "path": f"/{name}={quote(subject, safe='')}",
             "subject": subject,
             "recorded-at": now,
             "reason": reason,
@@ -106,9 +105,9 @@ class Orphans:
         asyncio.run_coroutine_threadsafe(self._retry(name, orphan, link), self._loop)
 
     async def _retry(self, name: str, orphan: Members, link: Link) -> None:
-        kind = str(orphan["path"]).rpartition("/")[2].partition("=")[0]
+        kind = str(orphan["path"]).partition("=")[0]
         try:
-            await link.session.edit([DataEdit(f"/{kind}[id='{orphan['subject']}']", "remove")])
+            await link.session.edit([DataEdit(f"{kind}[id='{orphan['subject']}']", "remove")])
         except RpcError as error:
             tried = {**orphan, "attempts": int(orphan["attempts"]) + 1, "last-attempt": self._publisher.now()}
             self._publisher.state(f"{LEDGER}[id='{name}']", {**tried, "reason": error.message})

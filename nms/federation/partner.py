@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import cast
 
@@ -22,14 +22,13 @@ from nms.federation.agreement import Admin, State, Terms, judge
 from nms.federation.farewell import remove_all, say_farewell
 from nms.federation.gate import Gate
 from nms.federation.identity import PARTNERS, partners, user_of
-from nms.federation.link import Link
-from nms.federation.options import activable
+from nms.federation.link import Link, entries_of
+from nms.federation.options import option_of
 from nms.federation.orphans import Orphans
-from nms.federation.standing import OWN, SYSTEM, Standing
+from nms.federation.standing import OWN, Standing
 from nms.federation.zones import Zones
 from nms.mec.occurrence import plain
 from nms.mec.publisher import Publisher
-from nms.mec.reference_points import Mx3
 from nms.mec.scope import agreement_path
 from nms.mec.session import RESYNC, Core, DataEdit, LocalSession, Members
 from nms.model.diff import Change
@@ -46,6 +45,7 @@ class Partners:
     Args:
         own: identifier of this domain.
         core: this domain's own.
+        blocks: that this domain runs.
         gate: keeps access rules and open sessions in step.
         local_users: names that no partner may log in as.
         packages: URI of the folder that our packages are served in; "" where none are.
@@ -62,6 +62,7 @@ class Partners:
         core: Core,
         connect: Connect,
         gate: Gate,
+        blocks: Collection[str],
         local_users: frozenset[str] = frozenset(),
         packages: str = "",
         *,
@@ -76,6 +77,7 @@ class Partners:
         self._own = own
         self._core = core
         self._gate = gate
+        self._blocks = blocks
         self._connect = connect
         self._local_users = local_users
         self._interval = interval
@@ -143,7 +145,8 @@ class Partners:
             if key[0] == partner and self.state(*key) == "active":
                 if digest in link.session.passed:
                     return True
-                if any(package.get("digest") == digest for package in link.subtree.get("package", ())):
+                held = (entry for container in link.served for entry in _contents(link.subtree(container)))
+                if any(entry.get("digest") == digest for entry in held):
                     return True
         return False
 
@@ -199,15 +202,13 @@ class Partners:
     def _moved(self, key: tuple[str, str], entry: tuple[Members, Members]) -> bool:
         """Has what the session was made of changed?"""
         (old, agreed), (new, wanted) = self._entries[key], entry
-        return (
-            any(old.get(name) != new.get(name) for name in ("endpoint", "local-user"))
-            or agreed["boundary-option"] != wanted["boundary-option"]
+        return any(old.get(name) != new.get(name) for name in ("endpoint", "local-user")) or any(
+            agreed[name] != wanted[name] for name in ("boundary-option", "role")
         )
 
     def _join(self, key: tuple[str, str], partner: Members, agreement: Members) -> None:
         session = self._connect(partner, agreement)
-        option = plain(agreement["boundary-option"])
-        link = Link(key, self._own, option, session, Mx3(session))
+        link = Link(key, self._own, agreement["role"], option_of(agreement["boundary-option"]), session)
         link.session.watch(lambda name, members: self._told(link, name, members))
         self.links[key] = link
         link.task = self._loop.create_task(self._attend(link))
@@ -239,11 +240,7 @@ class Partners:
             return  # removed while the partner was being asked
         partner, agreement = self._entries[link.id]
         self._standing.partner(link, partner)
-        unsupported = ""
-        try:
-            activable(agreement["boundary-option"])
-        except RpcError as error:
-            unsupported = str(error)
+        unsupported = link.option.missing(link.role, self._blocks)
         accepted = partner.get("descriptor", {}).get("accepted-digest", "")
         live = self._live(link, agreement)
         known = link.known(accepted, unsupported, live)
@@ -292,18 +289,17 @@ class Partners:
 
     def _live(self, link: Link, agreement: Members) -> int:
         """Entries under the agreement: the partner's here, and ours there as far as is known."""
-        here = (self.publisher.read(agreement_path(*link.id) + f"/{SYSTEM}", config=True) or {}) if agreement else {}
-        return len(here.get("deployment", ())) + len(here.get("package", ())) + len(link.held())
+        return len(entries_of(agreement, link.option.served(link.role))) + len(link.held())
 
     async def _withdraw(self, link: Link, agreement: Members) -> None:
         """Remove what the partner has here and what we have there; what resists is tried again at the next look."""
-        here = LocalSession(self._core, agreement_path(*link.id) + f"/{SYSTEM}")
+        here = LocalSession(self._core, agreement_path(*link.id))
         try:
-            await remove_all(here, await here.get("", "config") or {})
+            await remove_all(here, await here.get("", "config") or {}, link.option.served(link.role))
         finally:
             here.close()
         if link.reachable:
-            await remove_all(link.session, link.subtree)
+            await remove_all(link.session, link.theirs or {}, link.served)
         self._loop.call_later(0.3, link.wake.set)
 
     # ------------------------------------------------------------ the end
@@ -346,6 +342,12 @@ class Partners:
         for link in list(self.links.values()):
             await self._end(link)
         self._gate.close()
+
+
+def _contents(subtree: Members) -> Iterator[Members]:
+    """What in a partner's subtree was made of a content of ours."""
+    for name in ("package", "image"):
+        yield from subtree.get(name, ())
 
 
 def _time(text: str | None) -> datetime | None:

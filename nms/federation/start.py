@@ -23,6 +23,7 @@ from nms.federation.pull import ClientCertificate, Pull
 from nms.federation.zones import Zones
 from nms.mec.package_store import PackageStore
 from nms.mec.publisher import Publisher
+from nms.mec.scope import agreement_path
 from nms.mec.session import DataEdit, LocalSession, Members
 from nms.operations.dispatch import Core
 from nms.operations.request import CreateSubscription, Principal
@@ -101,14 +102,16 @@ async def start(
 
     def connect(partner: Members, agreement: Members) -> RemoteSession:
         peers = peers_of(partner, own, key, patience)
-        base = f"/mec-federation:federation/partner[id='{own}']/agreement[id='{agreement['id']}']/mec-system:system"
+        base = agreement_path(own, agreement["id"])
         scope = EventScope(own, agreement["id"])
         return RemoteSession(core.schema, peers, base, scope, core.store.clock, lambda: partners.wake(), recorder)
 
     users = frozenset(user.name for user in config.users)
     served = _served(config)
     gate = Gate(core, core.context.sessions.values)
-    partners = Partners(publisher, own, core, connect, gate, users, served, interval=interval, farewell=farewell)
+    partners = Partners(
+        publisher, own, core, connect, gate, config.domain.blocks, users, served, interval=interval, farewell=farewell
+    )
     core.store.add_provider(partners)
     for action, handler in (("retry", partners.orphans.retry), ("settle", partners.orphans.settle)):
         core.register("mec-federation", f"{_ORPHAN}/{action}", handler)
@@ -175,7 +178,11 @@ async def _describe(core: Core, config: Config) -> None:
         facts: Members = {
             "id": config.domain.id,
             "block": [f"mec-types:{block}" for block in config.domain.blocks],
-            "supported-boundary-option": [f"mec-types:{option.identity}" for option in OPTIONS if option.works],
+            "supported-boundary-option": [
+                f"mec-types:{option.identity}"
+                for option in OPTIONS
+                if not option.missing("provider", config.domain.blocks)
+            ],
         }
         for name in ("name", "operator"):
             if value := getattr(config.domain, name):

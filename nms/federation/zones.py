@@ -13,8 +13,8 @@ from nms.errors import RpcError
 from nms.federation.link import Link
 from nms.federation.orphans import Orphans
 from nms.mec.occurrence import plain
+from nms.mec.partners import P
 from nms.mec.publisher import Publisher
-from nms.mec.reference_points import Mx3
 from nms.mec.scope import agreement_path
 from nms.mec.session import Members
 
@@ -41,12 +41,21 @@ class Zones:
         """See `nms.mec.partners.Partners.zones`."""
         return [zone for link in list(self._links.values()) for zone in self._offered(link)]
 
-    def mx3(self, partner: str, agreement: str) -> Mx3:
-        """See `nms.mec.partners.Partners.mx3`."""
+    def option(self, partner: str, agreement: str) -> int:
+        """See `nms.mec.partners.Partners.option`."""
+        link = self._links.get((partner, agreement))
+        return 0 if link is None else link.option.number
+
+    def point(self, kind: type[P], partner: str, agreement: str) -> P:
+        """See `nms.mec.partners.Partners.point`."""
         link = self._links.get((partner, agreement))
         if link is None:
             raise RpcError("data-missing", f"there is no agreement {agreement} with {partner}")
-        return link.mx3
+        return link.point(kind)
+
+    def agreements(self) -> list[tuple[str, str]]:
+        """See `nms.mec.partners.Partners.agreements`."""
+        return [key for key, link in list(self._links.items()) if link.role == "consumer"]
 
     def source(self, partner: str, agreement: str, digest: str) -> str:
         """See `nms.mec.partners.Partners.source`.  Raises `RpcError`: operation-not-supported (nothing is served)."""
@@ -68,8 +77,20 @@ class Zones:
             subject
             for package, part in self._recorded()
             if (part["domain"], part["agreement"]) == (partner, agreement)
-            for subject in (("deployment", part["reference"]), ("package", package))
+            for subject in self._subjects(partner, agreement, part["reference"], package)
         ]
+
+    def _subjects(self, partner: str, agreement: str, reference: str, package: str) -> list[tuple[str, str]]:
+        """(list, identifier) of what a part takes at a partner."""
+        link = self._links.get((partner, agreement))
+        names = link.served if link is not None else ("mec-system:system",)
+        found = {
+            "mec-system:system": (("deployment", reference), ("package", package)),
+            "mec-platform-manager:platform-manager": (("app-instance", reference),),
+            "mec-platform:platform": (("application", reference),),
+            "mec-resource:resources": (("compute-instance", f"{reference}.1"), ("reservation", reference)),
+        }
+        return [(f"{container}/{name}", subject) for container in names for name, subject in found[container]]
 
     def carriers(self) -> set[tuple[str, str]]:
         """(partner, agreement) of all that carry a part of our deployments, as far as is recorded."""
@@ -95,11 +116,26 @@ class Zones:
         active = plain(entry.get("state", {}).get("federation-state", "")) == "active"
         if not active or entry.get("role") != "consumer":
             return []
-        shown = {zone["id"]: zone for zone in link.subtree.get("zone", ())}
+        shown = {zone["id"]: zone for zone in self._zones_of(link)}
         accepted = [zone["id"] for zone in entry.get("zone", ()) if zone.get("accepted", False)]
         # After a restart the partner's zones are known by name before it has answered.
         known = [shown.get(zone) if link.answered else {"id": zone} for zone in accepted]
         return [_ours(zone, link, partner, agreement) for zone in known if zone is not None]
+
+    def _zones_of(self, link: Link) -> Iterator[Members]:
+        """Zones as the partner shows them; under option 2 they are our own, which its platform serves."""
+        for container in ("mec-system:system", "mec-resource:resources"):
+            if container in link.served:
+                yield from link.subtree(container).get("zone", ())
+                return
+        for vim in self._publisher.entries(f"{_INFRASTRUCTURE}/vim"):
+            for zone in vim.get("zone", ()):
+                yield {name: value for name, value in zone.items() if name not in _OWN} | zone.get("state", {})
+
+
+_INFRASTRUCTURE = "/mec-resource:infrastructure"
+#: Of a zone of our own infrastructure: what the list of zones that may be deployed to has in another place.
+_OWN = ("state", "admin-state")
 
 
 def _ours(zone: Mapping[str, Any], link: Link, partner: str, agreement: str) -> Members:

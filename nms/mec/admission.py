@@ -7,12 +7,11 @@ so nothing has to be reserved and a refusal leaves nothing behind.  It must not 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
 
 from nms.datastore.transaction import Transaction
 from nms.drivers.api import Resources
 from nms.errors import RpcError
-from nms.mec import capacity
+from nms.mec import agreed, capacity
 from nms.mec.lifecycle import LifeCycle
 from nms.mec.occurrence import plain
 from nms.mec.onboarding import Onboarding, usable
@@ -39,7 +38,7 @@ class Admission:
     def packages(self, wanted: Sequence[Intent], tx: Transaction) -> None:
         """Packages may come and go.  Raises `RpcError`."""
         for intent in wanted:
-            agreement = self._terms(intent.scope, tx.new)
+            agreement = agreed.terms(self._publisher, intent.scope, tx.new)
             quota = agreement.get("quota", {})
             held = self._entries(intent.scope, "deployment", tx.new)
             # An agreement that ends takes packages and deployments along.
@@ -51,7 +50,7 @@ class Admission:
                 self._in_force(intent, agreement)
                 count = len(self._entries(intent.scope, "package", tx.new))
                 if "packages" in quota and count > quota["packages"]:
-                    raise _denied(intent, f"the agreement allows {quota['packages']} packages")
+                    raise agreed.denied(intent, f"the agreement allows {quota['packages']} packages")
 
     def deployments(self, wanted: Sequence[Intent], tx: Transaction) -> None:
         """Deployments may come, change and go.  Raises `RpcError`."""
@@ -64,7 +63,7 @@ class Admission:
                 continue
             name = intent.new["package"]
             usable(self._publisher.read(f"{intent.scope.base}/package[id='{name}']"), name, where)
-            agreement = self._terms(intent.scope, tx.new)
+            agreement = agreed.terms(self._publisher, intent.scope, tx.new)
             self._in_force(intent, agreement)
             named = [intent.new["zone"]] if "zone" in intent.new else intent.new.get("acceptable-zone", [])
             self._zones_known(intent, agreement, named)
@@ -82,7 +81,7 @@ class Admission:
                 raise RpcError("data-missing", "only a deployment that is instantiated can be relocated", path=where)
             if any(each["zone"] == intent.new["target-zone"] for each in state.get("instance", ())):
                 raise RpcError("invalid-value", "the deployment has an instance in the target zone", path=where)
-            agreement = self._terms(intent.scope, tx.new)
+            agreement = agreed.terms(self._publisher, intent.scope, tx.new)
             self._in_force(intent, agreement)
             self._zones_known(intent, agreement, [intent.new["target-zone"]])
 
@@ -115,21 +114,14 @@ class Admission:
             raise RpcError("operation-failed", f"what was prepared for {intent.id} has lapsed", path=where, status=409)
 
     def _zones_known(self, intent: Intent, agreement: Members, named: Iterable[str]) -> None:
-        where = intent.scope.base + intent.path
-        if intent.scope.own:
-            known = {zone["id"] for zone in self._publisher.entries(f"{OWN.base}/zone")}
-            for zone in named:
-                if zone not in known:
-                    raise RpcError("invalid-value", f"there is no zone {zone}", path=where)
+        if not intent.scope.own:
+            agreed.zones_agreed(intent, agreement, named)
             return
-        zones = {zone["id"]: zone for zone in agreement.get("zone", ()) if zone.get("offered", True)}
+        known = {zone["id"] for zone in self._publisher.entries(f"{OWN.base}/zone")}
         for zone in named:
-            if zone not in zones:
+            if zone not in known:
+                where = intent.scope.base + intent.path
                 raise RpcError("invalid-value", f"there is no zone {zone}", path=where)
-            if not zones[zone].get("accepted", False):
-                raise RpcError("invalid-value", f"zone {zone} is not accepted under the agreement", path=where)
-        if not any(zone.get("accepted", False) for zone in zones.values()):
-            raise RpcError("invalid-value", "no zone is accepted under the agreement", path=where)
 
     def _in_force(self, intent: Intent, agreement: Members) -> None:
         if intent.scope.own:
@@ -137,28 +129,18 @@ class Admission:
         if agreement.get("role") != "provider":
             where = intent.scope.base + intent.path
             raise RpcError("access-denied", "this domain is the consumer under the agreement", path=where)
-        state = self._publisher.read(f"{intent.scope.agreement_path}/state") or {}
-        now = plain(state.get("federation-state", "proposed"))
-        if now != "active" or agreement.get("admin-state", "enabled") != "enabled":
-            where = intent.scope.base + intent.path
-            raise RpcError("access-denied", f"the agreement is {now}: nothing new is accepted", path=where)
+        agreed.in_force(self._publisher, intent, agreement)
 
     def _within_quota(self, intent: Intent, agreement: Members, root: Value) -> None:
         quota = agreement.get("quota", {})
         if not quota:
             return
         deployments = self._entries(intent.scope, "deployment", root)
-        total = self._total(intent.scope, root)
-        counted = {
-            "cpu": Decimal(total.millicpu) / 1000,
-            "memory": Decimal(total.memory),
-            "storage": Decimal(total.storage),
-            "deployments": Decimal(len(deployments)),
-            "instances": Decimal(sum(self._scale(intent.scope, each) for each in deployments)),
+        counts = {
+            "deployments": len(deployments),
+            "instances": sum(self._scale(intent.scope, each) for each in deployments),
         }
-        for name, amount in counted.items():
-            if name in quota and amount > Decimal(str(quota[name])):
-                raise _denied(intent, f"the agreement's quota of {name} is {quota[name]}, {amount:f} would be held")
+        agreed.within(intent, quota, self._total(intent.scope, root), counts)
 
     def _total(self, scope: Scope, root: Value) -> Resources:
         total = Resources()
@@ -185,17 +167,7 @@ class Admission:
         found = members_at(root, parse_path(self._publisher.schema, f"{scope.base}/{name}"))
         return () if found is None else found[name]
 
-    def _terms(self, scope: Scope, root: Value) -> Members:
-        """The agreement as it would become; {} for one's own scope."""
-        if scope.own:
-            return {}
-        return members_at(root, parse_path(self._publisher.schema, scope.agreement_path)) or {}
-
 
 def requirement(descriptor: Members, deployment: Members) -> Members:
     """What a deployment requires: the descriptor's requirement, where the deployment says nothing else."""
     return {**descriptor.get("requirement", {}), **deployment.get("requirement", {})}
-
-
-def _denied(intent: Intent, why: str) -> RpcError:
-    return RpcError("resource-denied", f"{intent.id}: {why}", path=intent.scope.base + intent.path)

@@ -18,7 +18,8 @@ from nms.datastore.provider import Provider
 from nms.datastore.transaction import Transaction
 from nms.drivers import api
 from nms.errors import ConfigError
-from nms.mec import mep, mepm, vim
+from nms.mec import exposure, mep, mepm, vim, windows
+from nms.mec.agreed import Agreements
 from nms.mec.lifecycle import LifeCycle
 from nms.mec.meo import Meo
 from nms.mec.mep import Mep
@@ -27,6 +28,8 @@ from nms.mec.onboarding import Onboarding
 from nms.mec.oss import Oss
 from nms.mec.package_store import PackageStore
 from nms.mec.partners import NoPartners, Partners
+from nms.mec.places import Places
+from nms.mec.planes import Planes
 from nms.mec.publisher import Publisher
 from nms.mec.publisher import Store as PublishingStore
 from nms.mec.publisher import Streams as PublishingStreams
@@ -34,6 +37,8 @@ from nms.mec.reference_points import Mm1, Mm2, Mm3, Mm4, Mm5, Mm6
 from nms.mec.scope import scope_of
 from nms.mec.session import SYSTEM, DataEdit, LocalSession, to_edit
 from nms.mec.session import Core as Dispatcher
+from nms.mec.steering import Steering
+from nms.mec.tenancy import Tenancy
 from nms.mec.transfer import PackageSource, Transfers
 from nms.mec.vim import Vim
 from nms.mec.zones import OWN, UNDER_AGREEMENT
@@ -108,6 +113,13 @@ class Domain:
     mm2: Mm2 | None = None
     stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
+    def refresh(self) -> None:
+        """Partners, their zones or their agreements have changed.  Called in the event loop."""
+        if self.mepm is not None:
+            self.mepm.refresh()
+        if self.meo is not None:
+            self.meo.refresh()
+
     def stop(self) -> None:
         """Begin nothing more: what breaks from now on, since others end too, is no result."""
         for block in (self.oss, self.meo):
@@ -172,9 +184,8 @@ async def _assemble(
     source: PackageSource | None,
     measure_interval: float,
 ) -> None:
-    for block, needed in (("mepm", ("mep", "vim")), ("oss", ("meo",))):
-        if block in blocks and (missing := [name for name in needed if name not in blocks]):
-            raise ConfigError(f"[domain] blocks: {block} needs {' and '.join(missing)}")
+    if "oss" in blocks and "meo" not in blocks:
+        raise ConfigError("[domain] blocks: oss needs meo")
     if blocks & {"vim", "mep"}:
         if drivers is None:
             if config.drivers.state is None:
@@ -193,27 +204,44 @@ async def _assemble(
     transfers = Transfers(domain.content, source)
     vim_base, platform_base = f"{vim.VIMS}[id='{VIM}']", f"{mep.PLATFORMS}[id='{PLATFORM}']"
     manager_base = f"{mepm.MANAGERS}[id='{MANAGER}']"
+
+    async def open_window(window: windows.Window, base: str, show: exposure.Show) -> Tenancy:
+        """Let partners see, and write in, what they are shown of a block."""
+        tenancy = Tenancy(publisher, window, base, local(base), transfers, show)
+        core.store.add_provider(Agreements(tenancy.wake))
+        await _run(domain, core, tenancy, [window.path] if window.followed else [])
+        return tenancy
+
     keys, signed = config.packages.trusted_keys, config.packages.require_signature
     if "vim" in blocks:
         assert drivers is not None
         domain.vim = Vim(publisher, drivers.vim, transfers, VIM, local(vim_base), measure_interval)
         await _run(domain, core, domain.vim, [vim.VIMS])
+        await open_window(windows.RESOURCES, vim_base, exposure.resources(publisher, VIM))
+        await _run(domain, core, Steering(publisher, drivers.data_plane), [])
+    infrastructure = (VIM, Mm6(local(vim_base))) if "vim" in blocks else None
+    served = (PLATFORM, Mm5(local(platform_base))) if "mep" in blocks else None
+    places = Places(infrastructure, served, partners)
     if "mep" in blocks:
         assert drivers is not None
-        domain.mep = Mep(publisher, drivers.dns, drivers.data_plane, PLATFORM)
+        planes = Planes(publisher, drivers.data_plane, places, partners)
+        domain.mep = Mep(publisher, drivers.dns, drivers.data_plane, PLATFORM, planes.of)
         await _run(domain, core, domain.mep, [])
+        planes.tenancy = await open_window(
+            windows.PLATFORM, platform_base, exposure.platform(publisher, PLATFORM, local)
+        )
     if "mepm" in blocks:
         onboarding = Onboarding(publisher, transfers, keys, signed)
-        platform, infrastructure = (PLATFORM, Mm5(local(platform_base))), (VIM, Mm6(local(vim_base)))
-        domain.mepm = Mepm(publisher, onboarding, MANAGER, platform, infrastructure)
+        domain.mepm = Mepm(publisher, onboarding, MANAGER, places)
         domain.mm2 = Mm2(local(manager_base))
         await _run(domain, core, domain.mepm, [mepm.MANAGERS])
+        await open_window(windows.MANAGER, manager_base, exposure.manager(publisher, MANAGER))
     if "meo" in blocks:
         onboarding = Onboarding(publisher, transfers, keys, signed, notify=True)
         manager = (MANAGER, Mm3(local(manager_base))) if "mepm" in blocks else None
         vims = {VIM: Mm4(local(vim_base))} if "vim" in blocks else {}
         domain.meo = Meo(publisher, onboarding, config.domain.id, manager, vims, partners)
-        core.store.add_provider(domain.meo.agreements)
+        core.store.add_provider(Agreements(domain.meo.wake))
         domain.mm1 = Mm1(local(OWN.base))
         await _run(domain, core, domain.meo, [OWN.base, UNDER_AGREEMENT])
     if "oss" in blocks:
@@ -278,7 +306,7 @@ def _write_entries(core: Core, config: Config, blocks: frozenset[str]) -> None:
             edits.append(DataEdit(path, "merge", about))
     if "mepm" in blocks:
         path = f"{mepm.MANAGERS}[id='{MANAGER}']"
-        edits.append(DataEdit(path, "merge", {"platform": [PLATFORM]}))
+        edits.append(DataEdit(path, "merge", {"platform": [PLATFORM]} if "mep" in blocks else {}))
     if edits:
         session = core.open_session(SYSTEM, "local", "", lambda reason: None)
         core.dispatch(session, EditConfig("running", [to_edit(core.schema, "", each) for each in edits]))

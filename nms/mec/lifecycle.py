@@ -122,9 +122,12 @@ class LifeCycle:
         procedures: Procedures,
         ended: Callable[[Run], None],
         concerns: Callable[[Scope], bool] = lambda scope: True,
+        *,
+        recorded: bool = True,
     ) -> None:
         self._publisher = publisher
-        self._bases = bases
+        self._recorded = recorded
+        self._bases = bases if recorded else ()
         self._procedures = procedures
         self._ended = ended
         self._concerns = concerns
@@ -315,6 +318,8 @@ class LifeCycle:
             self._forget(run.scope)
 
     def _publish(self, run: Run, *, durable: bool = True) -> None:
+        if not self._recorded:
+            return
         now = self._publisher.now()
         seen = {
             "operation": f"mec-types:{run.operation}",
@@ -337,6 +342,8 @@ class LifeCycle:
             self._publisher.notify(run.scope, OCCURRENCE_CHANGED, {"occurrence": run.id, **seen})
 
     def _forget(self, scope: Scope) -> None:
+        if not self._recorded:
+            return
         entries = self._publisher.entries(f"{scope.base}/operation-occurrence")
         ended = sorted((each["start-time"], each["id"]) for each in entries if plain(each["state"]) in ENDED)
         for _, old in ended[:-REMEMBERED]:

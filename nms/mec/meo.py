@@ -9,20 +9,19 @@ how a partner is reached.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
-from nms.datastore.transaction import Transaction
 from nms.mec import capacity
 from nms.mec.admission import Admission, requirement
+from nms.mec.carriers import Carriers, Part
 from nms.mec.lifecycle import LifeCycle, Run, Step, reverse
 from nms.mec.observation import Observation
 from nms.mec.occurrence import plain
 from nms.mec.onboarding import Onboarding, descriptor_of
 from nms.mec.partners import Partners
-from nms.mec.parts import Part, Parts, reference
+from nms.mec.parts import Parts, reference
 from nms.mec.placement import Demand, Place, choose
 from nms.mec.provisioning import Provisioning
 from nms.mec.publisher import Publisher, timestamp
@@ -31,7 +30,6 @@ from nms.mec.relocation import Relocation
 from nms.mec.scope import Duty, Intent, IntentProvider, Scope
 from nms.mec.session import Members
 from nms.mec.zones import OWN, UNDER_AGREEMENT, Zones
-from nms.model.diff import Change
 
 DEPLOYMENT, RELOCATION, PACKAGE = "deployment", "relocation", "package"
 
@@ -56,18 +54,19 @@ class Meo:
     ) -> None:
         self._publisher = publisher
         self._onboarding = onboarding
-        provisioning = Provisioning(publisher, onboarding, manager[1] if manager is not None else None, vims, partners)
         self._domain = domain
         self._manager_id = manager[0] if manager is not None else ""
         self._manager = manager[1] if manager is not None else None
         self._vims = vims
         self._partners = partners
         self.zones = Zones(publisher, vims, partners)
-        self._parts = Parts(self._manager, lambda zone: vims[self.zones.vim_of(zone)], partners)
+        carriers = Carriers(self._manager, lambda zone: vims[self.zones.vim_of(zone)], partners)
+        self._parts = Parts(carriers, onboarding.content, partners)
+        provisioning = Provisioning(publisher, onboarding, self._manager, vims, partners, self._parts)
         self._loop = asyncio.get_running_loop()
         self._timers: dict[tuple[str, str], asyncio.TimerHandle] = {}
         self._refreshing: asyncio.Task[None] | None = None
-        self.observation = Observation(publisher, self.parts_of, self._parts, self._manager, partners, self._busy)
+        self.observation = Observation(publisher, self.parts_of, self._parts, self._manager, self._busy)
         relocation = Relocation(publisher, self._parts, self.parts_of, self.observation)
         reserved = Step("resources are reserved", self._reserve, self._release)
         carried = Step("instances run", self._instantiate, self._terminate)
@@ -115,12 +114,11 @@ class Meo:
             )
         }
         self.provider = IntentProvider(publisher.schema, publisher.store, duties)
-        self.agreements = _Agreements(self._wake)
 
     async def start(self) -> None:
         """Show the zones, take up what was left unfinished, and watch."""
         await self.zones.refresh()
-        self._watches = [vim.watch(lambda name, members: self._wake()) for vim in self._vims.values()]
+        self._watches = [vim.watch(lambda name, members: self.wake()) for vim in self._vims.values()]
         self.lifecycle.resume()
         for scope in (OWN, *self.zones.agreements()):
             known = {each["subject"] for each in self._publisher.entries(f"{scope.base}/operation-occurrence")}
@@ -152,10 +150,11 @@ class Meo:
 
     def refresh(self) -> None:
         """Partners, their zones or their agreements have changed.  Called in the event loop."""
-        self._wake()
+        self.wake()
         self.observation.refresh()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Zones may have changed, or who may see them.  Any thread."""
         self._loop.call_soon_threadsafe(self._refresh)
 
     def _refresh(self) -> None:
@@ -185,7 +184,7 @@ class Meo:
             self.lifecycle.begin(intent, "instantiate")
         elif _desired(old) != _desired(new):
             self.lifecycle.begin(intent, "start" if _desired(new) == "started" else "stop")
-        self._wake()
+        self.wake()
 
     def _act_relocation(self, intent: Intent) -> None:
         if intent.old is None and intent.new is not None:
@@ -361,7 +360,7 @@ class Meo:
             self._publisher.state(
                 f"{run.scope.agreement_path}/state/used", self.admission.used(run.scope), durable=False
             )
-            self._wake()
+            self.wake()
 
     def _use(self, scope: Scope, package: str) -> None:
         """Show whether a package has instances."""
@@ -373,7 +372,7 @@ class Meo:
         path = f"{scope.base}/{PACKAGE}[id='{package}']/state"
         if self._publisher.read(path) is not None:
             self._publisher.state(f"{path}/usage-state", f"mec-types:{'in-use' if used else 'not-in-use'}")
-        self._wake()
+        self.wake()
 
 
 def _demand(descriptor: Members, wish: Members, wanted: Members) -> Demand:
@@ -399,22 +398,3 @@ def _phase(entry: Members) -> str:
 
 def _desired(entry: Members) -> str:
     return str(entry.get("desired-state", "started"))
-
-
-class _Agreements:
-    """A provider that hears of changed agreements: other zones are shared."""
-
-    paths: tuple[str, ...] = ("/mec-federation:federation/partner/agreement",)
-
-    def __init__(self, changed: Any) -> None:
-        self._changed = changed
-
-    def prepare(self, changes: Sequence[Change], tx: Transaction) -> None:
-        """Agreements are the federation's business."""
-
-    def abort(self, tx: Transaction) -> None:
-        """Nothing was done."""
-
-    def apply(self, changes: Sequence[Change], tx: Transaction) -> None:
-        """Show the zones anew."""
-        self._changed()

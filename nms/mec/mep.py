@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,16 +35,29 @@ class _InForce:
     """What of an application is in force, by rule."""
 
     records: dict[str, api.DnsRecord] = field(default_factory=dict)
-    rules: dict[str, api.TrafficRule] = field(default_factory=dict)
+    rules: dict[str, tuple[api.TrafficRule, api.DataPlane]] = field(default_factory=dict)
 
 
 class Mep:
-    """The block for one entry of the list platform."""
+    """The block for one entry of the list platform.
 
-    def __init__(self, publisher: Publisher, dns: api.Dns, data_plane: api.DataPlane, id: str) -> None:
+    Args:
+        data_plane: the domain's own.
+        plane_of: gives the data plane that carries an application's traffic; None: the domain's own always does.
+    """
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        dns: api.Dns,
+        data_plane: api.DataPlane,
+        id: str,
+        plane_of: Callable[[str], api.DataPlane] | None = None,
+    ) -> None:
         self._publisher = publisher
         self._dns = dns
         self._data_plane = data_plane
+        self._plane_of = plane_of or (lambda application: data_plane)
         self._id = id
         self.scope = publisher.scope(f"{PLATFORMS}[id='{id}']")
         self._loop = asyncio.get_running_loop()
@@ -210,14 +223,20 @@ class Mep:
         zone = configuration.get("dns-zone", "").rstrip(".")
         return f"{name}.{zone}" if "." not in name and zone else name
 
-    async def _align_rule(self, id: str, name: str, rule: Members | None, held: dict[str, api.TrafficRule]) -> None:
-        wanted = None if rule is None else traffic_rule(id, rule)
-        if wanted is None:
-            await self._data_plane.deactivate(id, name)
-            held.pop(name, None)
-        elif held.get(name) != wanted:
-            await self._data_plane.activate(wanted)
-            held[name] = wanted
+    async def _align_rule(
+        self, id: str, name: str, rule: Members | None, held: dict[str, tuple[api.TrafficRule, api.DataPlane]]
+    ) -> None:
+        before = held.get(name)
+        if rule is None:
+            if before is not None:
+                await before[1].deactivate(id, name)
+                del held[name]
+            return
+        wanted = traffic_rule(id, rule)
+        if before is None or before[0] != wanted:
+            plane = self._plane_of(id) if before is None else before[1]
+            await plane.activate(wanted)
+            held[name] = wanted, plane
 
     def _rule_changed(
         self, path: str, application: str, kind: str, rule: str, state: str, error: RpcError | None = None

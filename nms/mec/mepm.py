@@ -10,19 +10,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nms.datastore.transaction import Transaction
 from nms.errors import RpcError
 from nms.mec import capacity
 from nms.mec.lifecycle import LifeCycle, Run, Step, reverse
-from nms.mec.occurrence import plain
+from nms.mec.occurrence import TEMPORARY, plain
 from nms.mec.onboarding import Onboarding, descriptor_of, usable
+from nms.mec.places import Place, Places
 from nms.mec.publisher import Publisher
 from nms.mec.reference_points import Mm5, Mm6
 from nms.mec.scope import Duty, Intent, IntentProvider, Scope
-from nms.mec.session import RESYNC, Members, members_at
+from nms.mec.session import RESYNC, Members, Watch, members_at
 from nms.mec.vim import CHANGED as RESOURCE_CHANGED
 from nms.mec.vim import KPIS
 from nms.model.path import parse_path
@@ -39,8 +40,7 @@ class Mepm:
     """The block for one entry of the list platform-manager.
 
     Args:
-        platform: the platform that serves the instances, with its reference point.
-        vim: the infrastructure manager that runs them, with its reference point.
+        places: which infrastructure runs an instance in a zone, and which platform serves it.
     """
 
     def __init__(
@@ -48,14 +48,13 @@ class Mepm:
         publisher: Publisher,
         onboarding: Onboarding,
         id: str,
-        platform: tuple[str, Mm5],
-        vim: tuple[str, Mm6],
+        places: Places,
     ) -> None:
         self._publisher = publisher
         self._onboarding = onboarding
         self._id = id
-        self._platform, self._mm5 = platform
-        self._vim, self._mm6 = vim
+        self._places = places
+        self._watches: dict[int, tuple[Mm6, Watch]] = {}
         self.scope = publisher.scope(f"{MANAGERS}[id='{id}']")
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -71,7 +70,7 @@ class Mepm:
                     Step("content is checked", onboarding.check_content),
                     Step("package is known", self._know),
                 ],
-                ("package", "delete-package"): [],
+                ("package", "delete-package"): [Step("its image is nowhere else", self._take_back)],
                 (INSTANCE, "instantiate"): [runs, served, reported],
                 (INSTANCE, "terminate"): reverse([runs, served]),
                 (INSTANCE, "start"): [Step("instance runs", self._operate), served, reported],
@@ -93,7 +92,7 @@ class Mepm:
 
     async def start(self) -> None:
         """Take up what was left unfinished, and watch."""
-        self._watch = self._mm6.watch(self._told)
+        self.refresh()
         self.lifecycle.resume()
         known = {each["subject"] for each in self._publisher.entries(f"{self.scope.base}/operation-occurrence")}
         for name, operation in (("package", "onboard"), (INSTANCE, "instantiate")):
@@ -104,16 +103,25 @@ class Mepm:
         for work in (self._look_after(), self._report_kpis()):
             task = self._loop.create_task(work)
             self._tasks.add(task)
-        await self._show_vim()
+        await self._show_vims()
         await self._compare()
 
     async def close(self) -> None:
         """Stop; instances run on."""
-        self._watch.close()
+        for _, watch in self._watches.values():
+            watch.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.lifecycle.close()
+
+    def refresh(self) -> None:
+        """Places may have come or gone: listen at each.  Called in the event loop."""
+        points = {id(place.mm6): place.mm6 for place in self._places.all()}
+        for key in self._watches.keys() - points.keys():
+            self._watches.pop(key)[1].close()
+        for key in points.keys() - self._watches.keys():
+            self._watches[key] = (points[key], points[key].watch(self._told))
 
     # -- what a commit may ask
 
@@ -132,7 +140,11 @@ class Mepm:
             if intent.new is not None and intent.old is None:
                 name = intent.new["package"]
                 usable(self._publisher.read(f"{self.scope.base}/package[id='{name}']"), name, where)
-                if intent.new.get("vim", self._vim) != self._vim:
+                try:
+                    place = self._places.of(intent.new.get("zone", ""))
+                except RpcError as error:
+                    raise RpcError(error.tag, error.message, path=where) from None
+                if intent.new.get("vim", place.vim) != place.vim:
                     raise RpcError("invalid-value", f"there is no VIM {intent.new['vim']}", path=where)
                 if intent.new.get("requirement", {}).get("scale", 1) != 1:
                     raise RpcError("operation-not-supported", "an application instance is one instance", path=where)
@@ -167,21 +179,58 @@ class Mepm:
     async def _know(self, run: Run) -> None:
         self._onboarding.onboarded(run)
 
+    def _place(self, run: Run) -> Place | None:
+        """Where the instance is, or shall be; None: at a partner with which there is no agreement any more."""
+        zone = (run.wanted or run.held).get("zone", "")
+        try:
+            return self._places.of(zone)
+        except RpcError:
+            if run.operation == "instantiate" and not run.undoing:
+                raise
+            return None
+
     async def _allocate(self, run: Run) -> None:
-        run.reasons = run.reasons or [f"{self._vim} serves the zone"]
-        compute = self._compute(run.wanted, self._descriptor(run))
-        await self._mm6.allocate(_compute_id(run.subject), compute, run.within)
+        place = self._places.of(run.wanted.get("zone", ""))
+        descriptor = self._descriptor(run)
+        run.reasons = run.reasons or [f"{place.vim} serves the zone"]
+        image = descriptor["sw-image"]
+        if await place.mm6.image(image["checksum"]["value"]) is None:
+            await place.mm6.add_image(image["checksum"]["value"], self._image(image, place.source), run.within)
+        compute = self._compute(run.wanted, descriptor, place.zone)
+        await place.mm6.allocate(_compute_id(run.subject), compute, run.within)
+
+    def _image(self, image: Mapping[str, Any], source: Callable[[str], str] | None) -> Members:
+        """Entry of the list image for the image of a descriptor; a partner's infrastructure pulls it from here."""
+        digest = image["checksum"]["value"]
+        size = self._onboarding.content.path(digest).stat().st_size
+        wish = {"digest": digest, "size": str(size), "format": image["format"]}
+        return wish if source is None else wish | {"source": source(digest)}
+
+    async def _take_back(self, run: Run) -> None:
+        """No infrastructure holds the image of a package that is gone, unless another package has the same one."""
+        descriptor = run.held.get("state", {}).get("descriptor", {})
+        digest = descriptor.get("sw-image", {}).get("checksum", {}).get("value", "")
+        for place in self._places.all() if digest else ():
+            try:
+                await place.mm6.remove_image(digest)
+            except RpcError as error:
+                if error.app_tag == TEMPORARY:
+                    raise
+                _log.info("image %s stays at %s: %s", digest, place.vim, error)
 
     async def _release(self, run: Run) -> None:
-        await self._mm6.release(_compute_id(run.subject))
+        if (place := self._place(run)) is not None:
+            await place.mm6.release(_compute_id(run.subject))
 
     async def _operate(self, run: Run) -> None:
-        await self._mm6.operate(_compute_id(run.subject), _desired(run.wanted), run.within)
+        if (place := self._place(run)) is not None:
+            await place.mm6.operate(_compute_id(run.subject), _desired(run.wanted), run.within)
 
     async def _serve(self, run: Run) -> None:
         if _desired(run.wanted) != "started":
             return
-        instance = await self._mm6.compute_instance(_compute_id(run.subject)) or {}
+        place = self._places.of(run.wanted.get("zone", ""))
+        instance = await place.mm6.compute_instance(_compute_id(run.subject)) or {}
         address = next(iter(instance.get("state", {}).get("address", ())), None)
         if address is None:
             raise RpcError("operation-failed", f"instance {run.subject} has no address")
@@ -193,13 +242,15 @@ class Mepm:
             "traffic-rule": _rules(descriptor, run.wanted, "traffic-rule"),
             "dns-rule": _rules(descriptor, run.wanted, "dns-rule"),
         }
-        await self._mm5.serve(run.subject, {name: value for name, value in application.items() if value})
+        await place.mm5.serve(run.subject, {name: value for name, value in application.items() if value})
 
     async def _withdraw(self, run: Run) -> None:
-        await self._mm5.withdraw(run.subject)
+        if (place := self._place(run)) is not None:
+            await place.mm5.withdraw(run.subject)
 
     async def _report(self, run: Run) -> None:
-        instance = await self._mm6.compute_instance(_compute_id(run.subject)) or {}
+        place = self._places.of(run.wanted.get("zone", ""))
+        instance = await place.mm6.compute_instance(_compute_id(run.subject)) or {}
         held = instance.get("state", {})
         if plain(held.get("operational-state", "")) != _desired(run.wanted):
             # It has ended between its start and now.
@@ -208,22 +259,22 @@ class Mepm:
         state: Members = {
             "instantiation-state": "mec-types:instantiated",
             "operational-state": held["operational-state"],
-            "vim": self._vim,
-            "zone": held["zone"],
+            "vim": place.vim,
+            "zone": run.wanted.get("zone", held["zone"]),
             "reason": run.reasons,
-            "platform": self._platform,
+            "platform": place.platform,
             "compute-instance": [_compute_id(run.subject)],
         }
         if "started-at" in held:
             state["started-at"] = held["started-at"]
         if _desired(run.wanted) == "started":
-            state["endpoint"] = await self._endpoints(run, held["address"][0])
+            state["endpoint"] = await self._endpoints(run, place.mm5, held["address"][0])
         self._publisher.state(f"{run.entry}/state", state)
         self._tell(run.subject, state)
 
-    async def _endpoints(self, run: Run, address: str) -> list[Members]:
+    async def _endpoints(self, run: Run, platform: Mm5, address: str) -> list[Members]:
         descriptor = self._descriptor(run)
-        zone = await self._mm5.dns_zone()
+        zone = await platform.dns_zone()
         names = [
             each["domain-name"].rstrip(".").lower()
             for each in _rules(descriptor, run.wanted, "dns-rule")
@@ -244,7 +295,7 @@ class Mepm:
         name = run.wanted["package"]
         return descriptor_of(self._publisher.read(f"{self.scope.base}/package[id='{name}']"), name, run.entry)
 
-    def _compute(self, wanted: Members, descriptor: Members) -> Members:
+    def _compute(self, wanted: Members, descriptor: Members, zone: str) -> Members:
         image = descriptor["sw-image"]
         ports = [
             {name: point[name] for name in ("name", "port", "protocol") if name in point}
@@ -256,7 +307,7 @@ class Mepm:
             "command": image.get("command"),
             "environment": image.get("environment"),
             "port": ports,
-            "zone": wanted.get("zone"),
+            "zone": zone,
             "reservation": wanted.get("reservation"),
             "desired-state": _desired(wanted),
         }
@@ -298,10 +349,12 @@ class Mepm:
                 await self._compare()
 
     async def _compare(self) -> None:
-        for instance in await self._mm6.compute_instances():
-            state = instance.get("state", {})
-            if "operational-state" in state:
-                self._observe(instance["id"], plain(state["operational-state"]), state.get("error", {}))
+        for place in self._places.all():
+            with contextlib.suppress(RpcError):  # one that does not answer keeps nobody from being looked after
+                for instance in await place.mm6.compute_instances():
+                    state = instance.get("state", {})
+                    if "operational-state" in state:
+                        self._observe(instance["id"], plain(state["operational-state"]), state.get("error", {}))
 
     def _observe(self, compute: str, now: str, error: Mapping[str, str]) -> None:
         """An instance has changed without being told to."""
@@ -344,23 +397,33 @@ class Mepm:
     async def _report_kpis(self) -> None:
         while True:
             await self._pause("kpi-interval", 60)
-            with contextlib.suppress(RpcError):
-                await self._show_vim()
-                rows = [{**row, "subject": _instance_id(row["subject"])} for row in await self._mm6.kpis()]
-                for row in rows:
-                    key = f"[metric='{row['metric']}'][subject='{row['subject']}']"
-                    self._publisher.state(f"{self.scope.base}/kpi{key}", row, durable=False)
-                self._publisher.notify(self.scope, KPIS, {"kpi": rows})
+            await self._show_vims()
+            rows: list[Members] = []
+            for place in self._places.all():
+                with contextlib.suppress(RpcError):
+                    rows += [{**row, "subject": _instance_id(row["subject"])} for row in await place.mm6.kpis()]
+            for row in rows:
+                key = f"[metric='{row['metric']}'][subject='{row['subject']}']"
+                self._publisher.state(f"{self.scope.base}/kpi{key}", row, durable=False)
+            self._publisher.notify(self.scope, KPIS, {"kpi": rows})
 
-    async def _show_vim(self) -> None:
-        zones = await self._mm6.zones()
-        left = capacity.sum_of(capacity.resources(zone.get("state", {}).get("available", {})) for zone in zones)
-        vim: dict[str, Any] = {
-            "zone": [zone["id"] for zone in zones],
-            "state": "mec-types:active",
-            "available": capacity.amounts(left),
-        }
-        self._publisher.state(f"{self.scope.base}/vim[id='{self._vim}']", vim, durable=False)
+    async def _show_vims(self) -> None:
+        """Show each infrastructure manager that can be told to run something, with what it has left."""
+        for place in self._places.all():
+            with contextlib.suppress(RpcError):
+                zones = await place.mm6.zones()
+                left = capacity.sum_of(capacity.resources(_left(zone)) for zone in zones)
+                vim: dict[str, Any] = {
+                    "zone": [zone["id"] for zone in zones],
+                    "state": "mec-types:active",
+                    "available": capacity.amounts(left),
+                }
+                self._publisher.state(f"{self.scope.base}/vim[id='{place.vim}']", vim, durable=False)
+
+
+def _left(zone: Members) -> Members:
+    """What a zone has left: beside its attributes where a partner shows it, in its state where it is one's own."""
+    return zone.get("available") or zone.get("state", {}).get("available", {})  # type: ignore[no-any-return]
 
 
 def _compute_id(instance: str) -> str:

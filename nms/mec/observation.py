@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nms.errors import RpcError
+from nms.mec.carriers import Part
 from nms.mec.occurrence import plain
-from nms.mec.partners import Partners
-from nms.mec.parts import SAID, Part, Parts
+from nms.mec.parts import SAID, Parts, said
 from nms.mec.publisher import ALARM, Publisher
 from nms.mec.reference_points import Mm3, ReferencePoint
 from nms.mec.scope import Scope
@@ -41,7 +41,6 @@ class Observation:
         parts_of: Callable[[Scope, str], list[Part]],
         parts: Parts,
         manager: Mm3 | None,
-        partners: Partners,
         busy: Callable[[Scope, str], bool],
     ) -> None:
         self._busy = busy
@@ -49,7 +48,6 @@ class Observation:
         self._parts_of = parts_of
         self._parts = parts
         self._manager = manager
-        self._partners = partners
         self._loop = asyncio.get_running_loop()
         self._watches: dict[tuple[str, str], tuple[ReferencePoint, Watch]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -57,7 +55,7 @@ class Observation:
     async def start(self) -> None:
         """Listen, and compare with what was known."""
         if self._manager is not None:
-            self._listen("", "", self._manager)
+            self._listen(("", ""), self._manager)
         for part in self._all():
             self._attend(part)
         await self._compare()
@@ -80,24 +78,19 @@ class Observation:
 
     def _attend(self, part: Part) -> bool:
         """Listen where the part is; whether there is somebody, or nobody, new."""
-        key = (part.partner, part.agreement)
-        if not part.partner:
-            return False
+        key, point = self._parts.teller(part)
         held = self._watches.get(key)
-        try:
-            point = self._partners.mx3(*key)
-        except RpcError:
+        if point is None:
             if held is not None:
                 held[1].close()
                 del self._watches[key]
             return True
         if held is not None and held[0] is point:
             return False
-        self._listen(*key, point)
+        self._listen(key, point)
         return True
 
-    def _listen(self, partner: str, agreement: str, point: ReferencePoint) -> None:
-        key = (partner, agreement)
+    def _listen(self, key: tuple[str, str], point: ReferencePoint) -> None:
         if (held := self._watches.get(key)) is not None:
             held[1].close()
         self._watches[key] = (point, point.watch(lambda name, members: self._told(key, name, members)))
@@ -167,7 +160,7 @@ class Observation:
             left = left or there
             error = state.get("error", {}) if there else state.get("error") or self._parts.lost(part)
             if error:
-                failure = dict(error) if scope.own else _said(error)
+                failure = dict(error) if scope.own else said(error)
             if part.id in names:
                 carried = {**names[part.id], "state": f"mec-types:{'failed' if error else 'completed'}"}
                 shown.append({**carried, **({"error": error} if error else {})})
@@ -251,10 +244,4 @@ class Observation:
     def _part(self, key: tuple[str, str], reference: str) -> Part | None:
         """The part that somebody below calls so."""
         found = (each for each in self._all() if each.reference == reference)
-        return next((each for each in found if (each.partner, each.agreement) == key), None)
-
-
-def _said(error: Mapping[str, str]) -> Members:
-    """A failure in words for a partner."""
-    tag = error.get("error-tag", "operation-failed")
-    return {"error-tag": tag, "detail": SAID.get(tag, SAID["operation-failed"])}
+        return next((each for each in found if self._parts.teller(each)[0] == key), None)

@@ -1,4 +1,4 @@
-"""What an orchestrator needs of the federation: zones of partners, and the reference point to their orchestrators.
+"""What the blocks of a domain need of the federation: zones of partners, and the reference points that end there.
 
 The federation implements it; a domain without partners has `NoPartners`.
 """
@@ -6,11 +6,13 @@ The federation implements it; a domain without partners has `NoPartners`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from nms.errors import RpcError
-from nms.mec.reference_points import Mx3
+from nms.mec.reference_points import ReferencePoint
 from nms.mec.session import Members
+
+P = TypeVar("P", bound=ReferencePoint)
 
 
 class Partners(Protocol):
@@ -23,8 +25,18 @@ class Partners(Protocol):
         `refresh` is called when the list has changed.
         """
 
-    def mx3(self, partner: str, agreement: str) -> Mx3:
-        """The reference point, the same object each time.  Raises `RpcError`: data-missing (no such agreement)."""
+    def option(self, partner: str, agreement: str) -> int:
+        """Number of the agreement's boundary option; 0: there is no such agreement."""
+
+    def point(self, kind: type[P], partner: str, agreement: str) -> P:
+        """A reference point that ends at a partner, the same object each time.
+
+        Raises:
+            RpcError: data-missing; there is no such agreement, or the point does not cross its boundary.
+        """
+
+    def agreements(self) -> Sequence[tuple[str, str]]:
+        """(partner, agreement) of all under which something is asked of the partner."""
 
     def source(self, partner: str, agreement: str, digest: str) -> str:
         """URI where that partner can pull a package of ours.  Raises `RpcError`."""
@@ -33,7 +45,7 @@ class Partners(Protocol):
         """List what exists at a partner and could not be withdrawn; the federation tries on.
 
         Args:
-            name: of the list that it is in there: package, deployment.
+            name: of the list that it is in there, below the agreement: ``mec-system:system/deployment``.
             subject: its identifier there.
         """
 
@@ -48,9 +60,17 @@ class NoPartners:
         """None."""
         return ()
 
-    def mx3(self, partner: str, agreement: str) -> Mx3:
+    def option(self, partner: str, agreement: str) -> int:
+        """There is none."""
+        return 0
+
+    def point(self, kind: type[P], partner: str, agreement: str) -> P:
         """There is none."""
         raise RpcError("data-missing", f"there is no partner {partner}")
+
+    def agreements(self) -> Sequence[tuple[str, str]]:
+        """None."""
+        return ()
 
     def source(self, partner: str, agreement: str, digest: str) -> str:
         """There is none."""

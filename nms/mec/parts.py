@@ -1,22 +1,24 @@
-"""The parts of a deployment: one application instance each, here over Mm3 and Mm4 or at a partner over Mx3.
+"""The parts of a deployment: one application instance each, wherever the boundary to its host is cut.
 
-What is done to a part is the same to the caller wherever it is.  Identifiers of the inside are made of the deployment's
-and tell nothing of it; a partner is given only its own.  What cannot be withdrawn at a partner is listed as an orphan.
+What is done to a part is the same to the caller under every boundary option: who carries it out is a `Carrier`
+(`nms.mec.carriers`).  Identifiers of the inside are made of the deployment's and tell nothing of it; a partner is given
+only its own.  What cannot be withdrawn at a partner is listed as an orphan.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from nms.drivers.api import Resources
 from nms.errors import RpcError
 from nms.mec import capacity
+from nms.mec.carriers import Carrier, Carriers, Part
 from nms.mec.occurrence import TEMPORARY, Occurrence
+from nms.mec.package_store import PackageStore
 from nms.mec.partners import Partners
-from nms.mec.reference_points import Mm3, Mm4, Mx3
+from nms.mec.reference_points import Mm3, ReferencePoint
 from nms.mec.scope import Scope
 from nms.mec.session import Members
 
@@ -31,25 +33,10 @@ SAID: Mapping[str, str] = {
 Within = Callable[[Occurrence], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One application instance of a deployment.
-
-    Attributes:
-        id: within the deployment; shown to whoever asked for it.
-        zone: as this domain calls it.
-        reference: of the application instance here, or of the deployment at the partner.
-        partner, agreement, remote_zone: "" for a part of one's own.
-    """
-
-    scope: Scope
-    deployment: str
-    id: str
-    zone: str
-    reference: str
-    partner: str = ""
-    agreement: str = ""
-    remote_zone: str = ""
+def said(error: Mapping[str, str]) -> Members:
+    """A failure (members of the grouping failure) in words for a partner."""
+    tag = error.get("error-tag", "operation-failed")
+    return {"error-tag": tag, "detail": SAID.get(tag, SAID["operation-failed"])}
 
 
 def reference(scope: Scope, deployment: str, id: str, partner: str) -> str:
@@ -67,110 +54,153 @@ def abstract(scope: Scope) -> Iterator[None]:
     except RpcError as error:
         if scope.own:
             raise
-        said = SAID.get(error.tag, SAID["operation-failed"])
-        raise RpcError(error.tag, said, app_tag=error.app_tag) from error
+        detail = said({"error-tag": error.tag})["detail"]
+        raise RpcError(error.tag, detail, app_tag=error.app_tag) from error
 
 
 class Parts:
     """Does things to parts.
 
     Args:
-        manager: the domain's own platform manager; None where there is none (a broker).
-        vim_of: the infrastructure manager of a zone.
+        content: packages and images by digest.
     """
 
-    def __init__(self, manager: Mm3 | None, vim_of: Callable[[str], Mm4], partners: Partners) -> None:
-        self._manager = manager
-        self._vim_of = vim_of
+    def __init__(self, carriers: Carriers, content: PackageStore, partners: Partners) -> None:
+        self._carriers = carriers
+        self._content = content
         self._partners = partners
 
     async def reserve(self, part: Part, amount: Resources, hold_time: int) -> None:
-        """Hold the resources of a part of one's own; a partner holds its own when the deployment is prepared there."""
-        if not part.partner:
+        """Hold the resources of a part; where the whole system is a partner's it does so when it is prepared there."""
+        carrier = self._carriers.of(part)
+        if carrier.vim is not None:
+            self._wanted(part, carrier)
             with abstract(part.scope):
-                vim = self._vim_of(part.zone)
                 held = {**capacity.amounts(amount), "instances": 1}
-                await vim.reserve(part.reference, part.zone, held, hold_time)
+                await carrier.vim.reserve(part.reference, carrier.vim_zone, held, hold_time)
 
     async def release(self, part: Part) -> None:
         """Give them back."""
-        if not part.partner:
-            with abstract(part.scope):
-                await self._vim_of(part.zone).release(part.reference)
+        carrier = self._agreed(part)
+        if carrier is not None and carrier.vim is not None:
+            with abstract(part.scope), self._kept(part, ("mec-resource:resources/reservation",)):
+                await carrier.vim.release(part.reference)
 
     async def hand_over(self, part: Part, package: Members, within: Within) -> None:
-        """Have the partner on-board the package of a part."""
-        if part.partner:
-            mx3 = self._partners.mx3(part.partner, part.agreement)
-            source = self._partners.source(part.partner, part.agreement, package["digest"])
-            names = ("name", "digest", "signature")
-            wish = {name: package[name] for name in names if name in package}
-            wish["size"] = package["state"]["bytes-transferred"]
-            name = self.package_id(part, package)
-            self._partners.reclaim(part.partner, part.agreement, "package", name)
-            with abstract(part.scope):
-                await mx3.onboard(name, {**wish, "source": source}, within)
+        """Have whoever carries the part out hold the package, or its image, as far as a partner needs it."""
+        carrier = self._carriers.of(part)
+        with abstract(part.scope):
+            if carrier.takes_image:
+                assert carrier.vim is not None
+                image = package["state"]["descriptor"]["sw-image"]
+                digest = image["checksum"]["value"]
+                size = self._content.path(digest).stat().st_size
+                wish = {"digest": digest, "format": image["format"], "size": str(size)}
+                await carrier.vim.add_image(digest, wish | self._source(part, digest), within)
+            holder = carrier.system or (carrier.manager if carrier.takes_package else None)
+            if holder is not None:
+                names = ("name", "digest", "signature")
+                wish = {name: package[name] for name in names if name in package}
+                wish["size"] = package["state"]["bytes-transferred"]
+                name = self.package_id(part, package)
+                self._partners.reclaim(part.partner, part.agreement, f"{carrier.container}/package", name)
+                await holder.onboard(name, wish | self._source(part, package["digest"]), within)
+
+    def _source(self, part: Part, digest: str) -> Members:
+        return {"source": self._partners.source(part.partner, part.agreement, digest)}
+
+    async def take_back(self, partner: str, agreement: str, package: Mapping[str, Any]) -> None:
+        """Have a partner forget a package of one's own that it was handed.  Raises `RpcError`."""
+        carrier = self._carriers.at(partner, agreement)
+        if carrier.system is not None and await carrier.system.package(package["id"]) is not None:
+            await carrier.system.offboard(package["id"])
+        if carrier.takes_package and carrier.manager is not None:
+            await carrier.manager.offboard(package["digest"])
+        image = package.get("state", {}).get("descriptor", {}).get("sw-image", {}).get("checksum", {}).get("value", "")
+        if carrier.takes_image and carrier.vim is not None and image:
+            await carrier.vim.remove_image(image)
 
     def package_id(self, part: Part, package: Mapping[str, Any]) -> str:
-        """Identifier of a package where the part is: of one's own the same, of a partner's its digest."""
-        return str(package["id"] if part.partner and part.scope.own else package["digest"])
+        """Identifier of a package where the part is: where a partner's orchestrator has it the same, else its digest.
+
+        What a partner on-boarded here goes by its digest everywhere.
+        """
+        same = self._carriers.option(part) == 5 and part.scope.own
+        return str(package["id"] if same else package["digest"])
 
     async def prepare(self, part: Part, wanted: Members, package: Members, within: Within) -> None:
-        """Have a partner hold what the part takes; here `reserve` has done that."""
-        if part.partner:
-            mx3 = self._partners.mx3(part.partner, part.agreement)
+        """Have a partner's orchestrator hold what the part takes; elsewhere `reserve` has done that."""
+        carrier = self._carriers.of(part)
+        if carrier.system is not None:
             wish = {**self._wish(part, wanted, package), "phase": "prepared"}
-            self._partners.reclaim(part.partner, part.agreement, "deployment", part.reference)
+            self._wanted(part, carrier)
             with abstract(part.scope):
-                await mx3.instantiate(part.reference, wish, within)
+                await carrier.system.instantiate(part.reference, wish, within)
 
     async def instantiate(
         self, part: Part, wanted: Members, package: Members, descriptor: Members, within: Within
     ) -> None:
         """Carry the part out."""
+        carrier = self._carriers.of(part)
+        self._wanted(part, carrier)
         with abstract(part.scope):
-            if part.partner:
-                mx3 = self._partners.mx3(part.partner, part.agreement)
-                self._partners.reclaim(part.partner, part.agreement, "deployment", part.reference)
-                await mx3.instantiate(part.reference, self._wish(part, wanted, package), within)
+            if carrier.system is not None:
+                await carrier.system.instantiate(part.reference, self._wish(part, wanted, package), within)
                 return
-            await self._vim_of(part.zone).confirm(part.reference)
-            await self._mm3().instantiate(part.reference, self._instance(part, wanted, package, descriptor), within)
+            assert carrier.manager is not None
+            if carrier.vim is not None:
+                await carrier.vim.confirm(part.reference)
+            instance = await self._instance(part, carrier, wanted, package, descriptor)
+            await carrier.manager.instantiate(part.reference, instance, within)
 
     async def operate(self, part: Part, desired_state: str, within: Within) -> None:
         """Have it started or stopped."""
         with abstract(part.scope):
-            if part.partner:
-                await self._partners.mx3(part.partner, part.agreement).operate(part.reference, desired_state, within)
-            else:
-                await self._mm3().operate(part.reference, desired_state, within)
+            await self._carriers.of(part).follower.operate(part.reference, desired_state, within)
 
     async def terminate(self, part: Part, within: Within | None = None) -> None:
         """Withdraw it; at a partner that does not answer it becomes an orphan, and an agreement that is gone has taken
         it along.
         """
-        with abstract(part.scope):
-            if not part.partner:
-                await self._mm3().terminate(part.reference, within)
-                return
-            if (mx3 := self._agreed(part)) is None:
-                return
+        carrier = self._agreed(part)
+        if carrier is None:
+            return
+        with abstract(part.scope), self._kept(part, carrier.held):
             try:
-                await mx3.terminate(part.reference, within)
+                await carrier.follower.terminate(part.reference, within)
             except RpcError as error:
-                if error.app_tag == TEMPORARY:
-                    self._partners.orphan(part.partner, part.agreement, "deployment", part.reference, error.message)
-                else:
-                    raise
+                if error.app_tag == TEMPORARY and isinstance(carrier.follower, Mm3) and not carrier.takes_package:
+                    # Our own manager waits for a partner: what is left there is the ledger's business from now on.
+                    waiting = await carrier.follower.latest(part.reference)
+                    if waiting is not None:
+                        await carrier.follower.fail(waiting.id)
+                raise
+
+    @contextmanager
+    def _kept(self, part: Part, names: Iterable[str]) -> Iterator[None]:
+        """List as orphans what a partner that does not answer may still hold of a part."""
+        try:
+            yield
+        except RpcError as error:
+            if error.app_tag != TEMPORARY or not part.partner:
+                raise
+            for name in names:
+                self._partners.orphan(part.partner, part.agreement, name, subject(name, part.reference), error.message)
+
+    def _wanted(self, part: Part, carrier: Carrier) -> None:
+        """What is asked of a partner again is no orphan any more."""
+        for name in carrier.held if part.partner else ():
+            self._partners.reclaim(part.partner, part.agreement, name, subject(name, part.reference))
 
     async def state(self, part: Part) -> Members:
         """The state of the part: instantiation-state, operational-state, endpoint, error; {} when it is not there."""
-        if not part.partner:
-            found = await self._mm3().app_instance(part.reference)
-            return (found or {}).get("state", {})  # type: ignore[no-any-return]
-        if (mx3 := self._agreed(part)) is None:
+        carrier = self._agreed(part)
+        if carrier is None:
             return {}
-        return whole((await mx3.deployment(part.reference) or {}).get("state", {}))
+        if carrier.system is not None:
+            return whole((await carrier.system.deployment(part.reference) or {}).get("state", {}))
+        found = await carrier.managed.app_instance(part.reference)
+        return (found or {}).get("state", {})  # type: ignore[no-any-return]
 
     def lost(self, part: Part) -> Members:
         """The error of a part that runs no more though nobody here has ended it."""
@@ -182,22 +212,22 @@ class Parts:
             why = f"{part.partner} has withdrawn it"
         return {"error-tag": "data-missing", "detail": why}
 
-    def _agreed(self, part: Part) -> Mx3 | None:
-        """The partner's orchestrator; None when there is no agreement with it any more."""
+    def teller(self, part: Part) -> tuple[tuple[str, str], ReferencePoint | None]:
+        """Who tells of a part: under which agreement ("", "": our own manager), and the point; None: nobody."""
+        carrier = self._agreed(part)
+        return ((part.partner, part.agreement), None) if carrier is None else (carrier.key, carrier.follower)
+
+    def _agreed(self, part: Part) -> Carrier | None:
+        """Who carries the part out; None when there is no agreement with the partner any more."""
         try:
-            return self._partners.mx3(part.partner, part.agreement)
+            return self._carriers.of(part)
         except RpcError as error:
-            if error.tag != "data-missing":
+            if error.tag != "data-missing" or not part.partner:
                 raise
             return None
 
-    def _mm3(self) -> Mm3:
-        if self._manager is None:
-            raise RpcError("operation-failed", "this domain has no platform manager of its own")
-        return self._manager
-
     def _wish(self, part: Part, wanted: Members, package: Members) -> Members:
-        """The deployment that is asked of the partner."""
+        """The deployment that is asked of a partner's orchestrator."""
         names = ("name", "dns-name", "desired-state", "hold-time")
         requirement = {name: value for name, value in wanted.get("requirement", {}).items() if name not in _SPREAD}
         wish = {
@@ -208,20 +238,33 @@ class Parts:
         }
         return {**wish, **({"requirement": requirement} if requirement else {})}
 
-    def _instance(self, part: Part, wanted: Members, package: Members, descriptor: Members) -> Members:
+    async def _instance(
+        self, part: Part, carrier: Carrier, wanted: Members, package: Members, descriptor: Members
+    ) -> Members:
         """The application instance that is asked of the platform manager."""
         instance: Members = {
             "package": self.package_id(part, package),
-            "zone": part.zone,
-            "reservation": part.reference,
+            "zone": carrier.zone,
             "desired-state": wanted.get("desired-state", "started"),
         }
+        if carrier.vim is not None:
+            instance["reservation"] = part.reference
+        if carrier.takes_package:  # option 4: the consumer chooses the provider's infrastructure (Table 4)
+            vims = await carrier.managed.vims()
+            instance["vim"] = next((each["id"] for each in vims if carrier.zone in each.get("zone", ())), None)
+            if instance["vim"] is None:
+                raise RpcError("resource-denied", f"{part.partner} shows no infrastructure in zone {carrier.zone}")
         if "name" in wanted:
             instance["name"] = wanted["name"]
         if "dns-name" in wanted:
             rules = descriptor.get("dns-rule", ())[:1]
             instance["dns-rule"] = [{"id": rule["id"], "domain-name": wanted["dns-name"]} for rule in rules]
         return instance
+
+
+def subject(name: str, reference: str) -> str:
+    """What a part is called in a partner's list: a compute instance has the platform manager's name for it."""
+    return f"{reference}.1" if name.endswith("/compute-instance") else reference
 
 
 #: A part is one instance: how many there are and how they are spread is decided already.

@@ -13,6 +13,7 @@ from nms.mec import package
 from nms.mec.lifecycle import Run
 from nms.mec.onboarding import Onboarding
 from nms.mec.partners import Partners
+from nms.mec.parts import Parts
 from nms.mec.publisher import Publisher
 from nms.mec.reference_points import Mm3, Mm4
 from nms.mec.zones import OWN, UNDER_AGREEMENT
@@ -28,12 +29,14 @@ class Provisioning:
         manager: Mm3 | None,
         vims: Mapping[str, Mm4],
         partners: Partners,
+        parts: Parts,
     ) -> None:
         self._publisher = publisher
         self._onboarding = onboarding
         self._manager = manager
         self._vims = vims
         self._partners = partners
+        self._parts = parts
 
     async def provide(self, run: Run) -> None:
         """Images to the infrastructure, the package to the platform manager; a broker has neither."""
@@ -50,10 +53,8 @@ class Provisioning:
         entry = run.wanted or run.held
         digest = entry["digest"] if entry else ""
         if run.operation == "delete-package" and run.scope.own:
-            for partner, agreement in sorted({(each["partner"], each["agreement"]) for each in self._partners.zones()}):
-                mx3 = self._partners.mx3(partner, agreement)
-                if await mx3.package(run.subject) is not None:
-                    await mx3.offboard(run.subject)
+            for partner, agreement in self._partners.agreements():
+                await self._parts.take_back(partner, agreement, {**run.held, "id": run.subject})
         if not digest or digest not in self._onboarding.content or self._others(run, digest):
             return
         info = await asyncio.to_thread(self._onboarding.verify, digest)

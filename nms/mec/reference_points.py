@@ -12,7 +12,8 @@ Nothing here knows whether the other block is in this process or in another oper
 | `Mm3` | MEO - MEPM | mec-platform-manager: packages, application instances |
 | `Mm4` | MEO - VIM | mec-resource: zones, images, reservations |
 | `Mm5` | MEPM - MEP | mec-platform: applications with their rules |
-| `Mm6` | MEPM - VIM | mec-resource: compute instances |
+| `Mm6` | MEPM - VIM | mec-resource: compute instances, and their images where the VIM is a partner's |
+| `Mp2` | MEP - data plane | mec-resource: data-plane rules |
 """
 
 from __future__ import annotations
@@ -303,14 +304,12 @@ class Mm3(_Packages):
         await self._carry_out(DataEdit(f"/app-instance[id='{id}']", "remove"), id, ("terminate",), progress)
 
 
-class Mm4(ReferencePoint):
-    """MEO - VIM: zones and hosts, images, reservations."""
+class _Images(ReferencePoint):
+    """Points over which software images are handed to an infrastructure manager."""
 
-    point = "mm4"
-
-    async def zones(self) -> Sequence[Members]:
-        """Zones; what they have left is in ``state``."""
-        return await self._entries("zone")
+    async def image(self, id: str) -> Members | None:
+        """A software image that the manager holds, with its state."""
+        return await self.session.get(f"/image[id='{id}']")
 
     async def add_image(self, id: str, image: Mapping[str, Any], progress: Progress | None = None) -> None:
         """Have the manager hold a software image (members of the list image)."""
@@ -320,14 +319,31 @@ class Mm4(ReferencePoint):
         """Have it forget the image."""
         await self._carry_out(DataEdit(f"/image[id='{id}']", "remove"), id, ("delete-package",), progress)
 
+
+class Mm4(_Images):
+    """MEO - VIM: zones and hosts, images, reservations."""
+
+    point = "mm4"
+
+    async def zones(self) -> Sequence[Members]:
+        """Zones; what they have left is in ``state``."""
+        return await self._entries("zone")
+
     async def reserve(self, id: str, zone: str, amount: Mapping[str, Any], hold_time: int) -> None:
         """Hold resources for `hold_time` seconds; what is confirmed stays so.  Raises `RpcError`: resource-denied."""
         wish = {"zone": zone, "amount": dict(amount), "hold-time": hold_time}
-        await self.session.edit([DataEdit(f"/reservation[id='{id}']", "merge", wish)])
+        await self._write_reservation(id, wish, ("held", "confirmed"))
 
     async def confirm(self, id: str) -> None:
         """Keep held resources until they are released.  Raises `RpcError`: the hold is over."""
-        await self.session.edit([DataEdit(f"/reservation[id='{id}']", "merge", {"confirmed": True})])
+        await self._write_reservation(id, {"confirmed": True}, ("confirmed", "expired"))
+
+    async def _write_reservation(self, id: str, wish: Members, until: Sequence[str]) -> None:
+        path = f"/reservation[id='{id}']"
+        await self.session.edit([DataEdit(path, "merge", wish)])
+        state = (await self._settle(path, lambda state: plain(state.get("state", "")) in until)).get("state", {})
+        if plain(state["state"]) == "expired":
+            raise RpcError("operation-failed", f"the hold of reservation {id} is over")
 
     async def release(self, id: str) -> None:
         """Give reserved resources back; an unknown reservation is no error."""
@@ -367,11 +383,27 @@ class Mm5(ReferencePoint):
         await self.session.edit([DataEdit(f"/application[id='{id}']", "remove")])
 
 
+class Mp2(ReferencePoint):
+    """MEP - data plane: traffic rules of applications."""
+
+    point = "mp2"
+
+    async def activate(self, application: str, rule: Mapping[str, Any]) -> None:
+        """Put a rule (members of the list data-plane-rule) in force.  Raises `RpcError`: what made it fail."""
+        path = f"/data-plane-rule[instance='{application}'][id='{rule['id']}']"
+        await self.session.edit([DataEdit(path, "replace", dict(rule))])
+        await self._settle(path, lambda state: plain(state.get("state", "")) == "active")
+
+    async def deactivate(self, application: str, rule: str) -> None:
+        """Take a rule out of force; an unknown one is no error."""
+        await self.session.edit([DataEdit(f"/data-plane-rule[instance='{application}'][id='{rule}']", "remove")])
+
+
 def _error(members: Mapping[str, str]) -> RpcError:
     return Occurrence("", state="failed", error=members).failure()
 
 
-class Mm6(ReferencePoint):
+class Mm6(_Images):
     """MEPM - VIM: virtual resources of an application instance."""
 
     point = "mm6"

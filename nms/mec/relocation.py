@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nms.mec import capacity
+from nms.mec.carriers import Part
 from nms.mec.lifecycle import Run
 from nms.mec.observation import Observation
 from nms.mec.onboarding import descriptor_of
-from nms.mec.parts import Part, Parts
+from nms.mec.parts import Parts
 from nms.mec.publisher import Publisher
 from nms.mec.scope import Scope
 

@@ -70,7 +70,7 @@ class Intent:
 
     Attributes:
         list: name of the list.
-        id: key of the entry.
+        id: key of the entry; several are joined by "/".
         old, new: its configuration before and after; None where it did not or does not exist.
         held: the entry with its state, before the commit; None where it did not exist.
     """
@@ -81,11 +81,13 @@ class Intent:
     old: Members | None
     new: Members | None
     held: Members | None
+    keys: tuple[str, ...] = ("id",)
 
     @property
     def path(self) -> str:
         """Of the entry, below the scope's base."""
-        return f"/{self.list}[id='{self.id}']"
+        values = self.id.split("/") if len(self.keys) > 1 else [self.id]
+        return f"/{self.list}" + "".join(f"[{key}='{value}']" for key, value in zip(self.keys, values, strict=True))
 
 
 Check: TypeAlias = Callable[[Sequence[Intent], Transaction], None]
@@ -160,8 +162,9 @@ def intents(node: Node, changes: Sequence[Change], tx: Transaction, operational:
     for path in seen:
         old, new = members_at(tx.old, path), members_at(tx.new, path)
         if old != new:
-            key = str(path[-1][1])
-            yield Intent(scope_of(path[:-1]), node.name, key, old, new, members_at(operational, path))
+            values = "/".join(map(str, node.key_values(path[-1][1])))
+            keys = tuple(leaf.name for leaf in node.keys)
+            yield Intent(scope_of(path[:-1]), node.name, values, old, new, members_at(operational, path), keys)
 
 
 def _entries(node: Node, change: Change, tx: Transaction) -> Iterator[InstancePath]:

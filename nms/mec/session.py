@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 import orjson
@@ -170,6 +170,34 @@ class LocalSession:
         if scope == self._scope:
             for sink in tuple(self._sinks):
                 sink(f"{event.node.module}:{event.node.name}", members)
+
+
+@dataclass(frozen=True, slots=True)
+class Subtree:
+    """A `ManagementSession` over what lies below another one's base.
+
+    Attributes:
+        below: path that continues that base, as in `DataEdit.path`.
+    """
+
+    session: ManagementSession
+    below: str
+
+    async def edit(self, edits: Sequence[DataEdit]) -> None:
+        """See `ManagementSession.edit`."""
+        await self.session.edit([replace(each, path=self.below + each.path) for each in edits])
+
+    async def get(self, path: str = "", content: Content = "all") -> Members | None:
+        """See `ManagementSession.get`."""
+        return await self.session.get(self.below + path, content)
+
+    async def invoke(self, path: str, action: str, input: Mapping[str, Any]) -> Members:
+        """See `ManagementSession.invoke`."""
+        return await self.session.invoke(self.below + path, action, input)
+
+    def watch(self, sink: Sink) -> Watch:
+        """See `ManagementSession.watch`; the sink hears of the whole of the other session's subtree."""
+        return self.session.watch(sink)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from typing import Any
 
 from nms.drivers.api import Resources
 from nms.errors import RpcError
@@ -51,10 +52,11 @@ class Zones:
                 found[zone["id"]] = {**zone, **state}
         for zone in self._partners.zones():
             found.setdefault(zone["id"], dict(zone))
-        self._show(OWN, found)
+        show(self._publisher, f"{OWN.base}/zone", found)
         for scope in self.agreements():
-            shared = self.shared(scope)
-            self._show(scope, {name: self._abstract(scope, found[name]) for name in shared if name in found})
+            agreement = self._publisher.read(scope.agreement_path) or {}
+            shared = {name: abstracted(agreement, found[name]) for name in self.shared(scope) if name in found}
+            show(self._publisher, f"{scope.base}/zone", shared)
 
     def agreements(self) -> Sequence[Scope]:
         """Where partners are shown the system: agreements of boundary option 5 in which this domain is the provider."""
@@ -93,22 +95,30 @@ class Zones:
         members = self._publisher.read(f"{OWN.base}/zone[id='{zone}']")
         return None if members is None else candidate(members)
 
-    def _abstract(self, scope: Scope, zone: Members) -> Members:
-        shown = {name: value for name, value in zone.items() if name not in INNER}
-        agreement = self._publisher.read(scope.agreement_path) or {}
-        quota, used = agreement.get("quota", {}), agreement.get("state", {}).get("used", {})
-        for kind in ("total", "available"):
-            if kind in shown:
-                taken = used if kind == "available" else {}
-                shown[kind] = {name: _least(name, value, quota, taken) for name, value in shown[kind].items()}
-        return shown
 
-    def _show(self, scope: Scope, zones: Mapping[str, Members]) -> None:
-        gone = [zone["id"] for zone in self._publisher.entries(f"{scope.base}/zone") if zone["id"] not in zones]
-        for name in gone:
-            self._publisher.state(f"{scope.base}/zone[id='{name}']", None, durable=False)
-        for name, members in zones.items():
-            self._publisher.state(f"{scope.base}/zone[id='{name}']", members, durable=False)
+def abstracted(agreement: Mapping[str, Any], zone: Members) -> Members:
+    """A zone as a partner sees it: nothing of where it really is, and no more left than the agreement's quota leaves.
+
+    Args:
+        agreement: its entry with its state.
+        zone: entry of mec-system:system/zone, or of a vim's zones with its state beside it.
+    """
+    shown = {name: value for name, value in zone.items() if name not in INNER}
+    quota, used = agreement.get("quota", {}), agreement.get("state", {}).get("used", {})
+    for kind in ("total", "available"):
+        if kind in shown:
+            taken = used if kind == "available" else {}
+            shown[kind] = {name: _least(name, value, quota, taken) for name, value in shown[kind].items()}
+    return shown
+
+
+def show(publisher: Publisher, path: str, entries: Mapping[str, Members]) -> None:
+    """Make `entries`, by identifier, the list of state at `path`."""
+    gone = [entry["id"] for entry in publisher.entries(path) if entry["id"] not in entries]
+    for name in gone:
+        publisher.state(f"{path}[id='{name}']", None, durable=False)
+    for name, members in entries.items():
+        publisher.state(f"{path}[id='{name}']", members, durable=False)
 
 
 def _least(name: str, value: object, quota: Members, used: Members) -> object:

@@ -14,7 +14,7 @@ from nms.errors import RpcError
 from nms.federation.netconf_client import Unanswered
 from nms.mec.occurrence import TEMPORARY
 from nms.mec.session import DataEdit
-from tests.federation.test_remote_session import PACKAGE, SUBTREE, session
+from tests.federation.test_remote_session import PACKAGE, SUBTREE, session, system
 from tests.federation.two_domains import AGREEMENT, Domain, federate, until
 
 Play = Callable[..., None]
@@ -93,7 +93,7 @@ def test_an_answer_that_is_lost_after_success(play: Play) -> None:
             await federate_over(relay, a, b)
             await idle(a)
             relay.blocked = True
-            asking = asyncio.ensure_future(session(a).edit([DataEdit("/package[id='p']", "create", PACKAGE)]))
+            asking = asyncio.ensure_future(system(a).edit([DataEdit("/package[id='p']", "create", PACKAGE)]))
             await until("b has done it", lambda: b.publisher.read(SUBTREE + "/package[id='p']", config=True))
             relay.blocked = False
             relay.cut()
@@ -112,7 +112,7 @@ def test_an_answer_that_never_comes_says_that_the_outcome_is_unknown(play: Play)
             await idle(a)
             relay.blocked = True
             with pytest.raises(Unanswered) as error:
-                await session(a).edit([DataEdit("/package[id='p']", "create", PACKAGE)])
+                await system(a).edit([DataEdit("/package[id='p']", "create", PACKAGE)])
             assert (error.value.tag, error.value.type) == ("operation-failed", "transport")
             assert error.value.app_tag == TEMPORARY
             assert session(a).established is False
@@ -142,7 +142,7 @@ def test_a_partner_that_is_gone_and_comes_back(play: Play) -> None:
 def test_a_dead_partner_is_removed_and_what_it_holds_is_listed(play: Play) -> None:
     async def story(a: Domain, b: Domain) -> None:
         await federate(a, b)
-        await session(a).edit([DataEdit("/package[id='p']", "create", PACKAGE)])
+        await system(a).edit([DataEdit("/package[id='p']", "create", PACKAGE)])
         await until("a has seen it", lambda: a.federation.partners.links["b", AGREEMENT].held())
         b.deaf()
         await until("a shows that b is gone", lambda: a.read("/partner[id='b']")["state"]["reachable"] is False)
@@ -162,7 +162,7 @@ def test_a_dead_partner_is_removed_and_what_it_holds_is_listed(play: Play) -> No
 def test_removing_a_partner_gives_back_what_we_have_there(play: Play) -> None:
     async def story(a: Domain, b: Domain) -> None:
         await federate(a, b)
-        await session(a).edit([DataEdit("/package[id='p']", "create", PACKAGE)])
+        await system(a).edit([DataEdit("/package[id='p']", "create", PACKAGE)])
         await until("a has seen it", lambda: a.federation.partners.links["b", AGREEMENT].held())
         await a.change("/partner[id='b']", "remove")
         await until("b has nothing of a", lambda: b.publisher.read(SUBTREE + "/package[id='p']", config=True) is None)
@@ -175,13 +175,13 @@ def test_removing_a_partner_gives_back_what_we_have_there(play: Play) -> None:
 def test_terminating_withdraws_everything_on_both_sides(play: Play) -> None:
     async def story(a: Domain, b: Domain) -> None:
         await federate(a, b)
-        await session(a).edit([DataEdit("/package[id='p']", "create", PACKAGE)])
+        await system(a).edit([DataEdit("/package[id='p']", "create", PACKAGE)])
         await b.change(ENTRY.format("a"), "merge", {"admin-state": "terminated"})
         await until("b's agreement has ended", lambda: b.state("a") == "terminated")
         await until("a's agreement has ended", lambda: a.state("b") == "terminated")
         assert b.publisher.read(SUBTREE, config=True) is None
         with pytest.raises(RpcError) as refused:
-            await session(a).edit([DataEdit("/package[id='p']", "create", PACKAGE)])
+            await system(a).edit([DataEdit("/package[id='p']", "create", PACKAGE)])
         assert refused.value.tag == "access-denied"
 
     play(story)
@@ -191,14 +191,14 @@ def test_an_agreement_expires_with_something_alive(play: Play) -> None:
     async def story(a: Domain, b: Domain) -> None:
         until_then = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
         await federate(a, b, **{"valid-until": until_then, "grace-period": 3600})
-        await session(a).edit([DataEdit("/package[id='p']", "create", PACKAGE)])
+        await system(a).edit([DataEdit("/package[id='p']", "create", PACKAGE)])
         b.clock.ahead = timedelta(hours=1, minutes=1)
         await until("b's agreement is over", lambda: b.state("a") == "expired")
         assert b.publisher.read(SUBTREE + "/package[id='p']", config=True) is not None
         alarm = await until("b has an alarm", lambda: _alarm(b, f"a/{AGREEMENT}"))
         assert alarm["alarm-type-id"] == "mec-types:agreement-expired-alarm"
         with pytest.raises(RpcError) as refused:
-            await session(a).edit([DataEdit("/package[id='q']", "create", PACKAGE)])
+            await system(a).edit([DataEdit("/package[id='q']", "create", PACKAGE)])
         assert refused.value.tag == "access-denied"
         b.clock.ahead = timedelta(hours=2, minutes=1)
         await until("the grace period is over", lambda: b.state("a") == "terminated")

@@ -315,8 +315,15 @@ class Elsewhere:
         about = {"partner": "b", "agreement": "x", "remote-zone": "z1", "state": "mec-types:active"}
         return [{"id": "b.z1", "access-latency": "1.0", **about}]
 
-    def mx3(self, partner: str, agreement: str) -> Mx3:
+    def option(self, partner: str, agreement: str) -> int:
+        return 5
+
+    def point(self, kind: Any, partner: str, agreement: str) -> Any:
+        assert kind is Mx3
         return self.remote
+
+    def agreements(self) -> Sequence[tuple[str, str]]:
+        return [("b", "x")]
 
     def source(self, partner: str, agreement: str, digest: str) -> str:
         return f"test:{digest}"

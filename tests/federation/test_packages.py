@@ -16,7 +16,7 @@ import pytest
 from nms.errors import RpcError
 from nms.federation.pull import ClientCertificate, Pull
 from nms.mec.session import DataEdit
-from tests.federation.test_remote_session import session
+from tests.federation.test_remote_session import system
 from tests.federation.two_domains import AGREEMENT, Domain, federate, until
 
 Play = Callable[..., None]
@@ -46,7 +46,7 @@ def test_a_partner_fetches_what_it_was_given_and_nothing_else(play: Play) -> Non
             await read(b.federation.packages, source, 0, "a")
         assert refused.value.tag == "access-denied"
         given = {"source": source, "digest": DIGEST, "size": str(len(CONTENT))}
-        await session(a).edit([DataEdit("/package[id='p']", "create", given)])
+        await system(a).edit([DataEdit("/package[id='p']", "create", given)])
         assert await read(b.federation.packages, source, 0, "a") == CONTENT
         assert await read(b.federation.packages, source, 1_000_000, "a") == CONTENT[1_000_000:]
         await a.change(f"/partner[id='b']/agreement[id='{AGREEMENT}']", "merge", {"admin-state": "suspended"})

@@ -14,8 +14,9 @@ from nms.federation.adaptor import RemoteSession
 from nms.federation.netconf_client import Client, Peer
 from nms.federation.payload import config_element
 from nms.mec import package
+from nms.mec.reference_points import Mx3
 from nms.mec.scope import Scope
-from nms.mec.session import RESYNC, DataEdit
+from nms.mec.session import RESYNC, DataEdit, Subtree
 from nms.pki import ssh_key_pair
 from tests.federation.site import SAMPLE
 from tests.federation.two_domains import AGREEMENT, Domain, federate, until
@@ -30,10 +31,15 @@ def session(a: Domain) -> RemoteSession:
     return a.federation.partners.links["b", AGREEMENT].session
 
 
+def system(a: Domain) -> Subtree:
+    """What B shows A of its system, over that session."""
+    return Subtree(session(a), "/mec-system:system")
+
+
 def test_an_edit_at_the_partner(play: Play) -> None:
     async def story(a: Domain, b: Domain) -> None:
         await federate(a, b)
-        at_b = session(a)
+        at_b = system(a)
         await at_b.edit([DataEdit("/package[id='p']", "create", PACKAGE)])
         assert await at_b.get("/package[id='p']", "config") == {"id": "p", **PACKAGE}
         assert b.publisher.read(SUBTREE + "/package[id='p']", config=True) == {"id": "p", **PACKAGE}
@@ -56,10 +62,10 @@ def test_a_zone_that_was_not_accepted_is_refused(play: Play) -> None:
         with (b.folder / "hello.csar").open("rb") as content:
             b.store.add(content)
         wanted = {"digest": info.digest, "size": str(info.size), "source": PACKAGE["source"]}
-        await a.federation.zones.mx3("b", AGREEMENT).onboard("p", wanted)
+        await a.federation.zones.point(Mx3, "b", AGREEMENT).onboard("p", wanted)
         deployment = {"package": "p", "zone": "zone-7"}
         with pytest.raises(RpcError) as refused:
-            await session(a).edit([DataEdit("/deployment[id='d']", "create", deployment)])
+            await system(a).edit([DataEdit("/deployment[id='d']", "create", deployment)])
         assert "zone-7" in refused.value.message
         assert b.publisher.read(SUBTREE + "/deployment", config=True) is None
 
@@ -69,7 +75,7 @@ def test_a_zone_that_was_not_accepted_is_refused(play: Play) -> None:
 def test_the_quota_is_kept(play: Play) -> None:
     async def story(a: Domain, b: Domain) -> None:
         await federate(a, b, quota={"packages": 1, "package-size": "100"})
-        at_b = session(a)
+        at_b = system(a)
         with pytest.raises(RpcError) as refused:
             await at_b.edit([DataEdit("/package[id='big']", "create", {**PACKAGE, "size": "101"})])
         assert refused.value.tag == "too-big"

@@ -10,7 +10,7 @@ import pytest
 from nms.mec.scope import Scope
 from nms.mec.session import DataEdit, Members
 from tests.federation.test_across_the_boundary import deploy, onboard
-from tests.federation.test_remote_session import PACKAGE, SUBTREE, session
+from tests.federation.test_remote_session import PACKAGE, SUBTREE, session, system
 from tests.federation.two_domains import AGREEMENT, Domain, federate, until
 
 Play = Callable[..., None]
@@ -146,7 +146,7 @@ def test_what_is_permitted_to_everybody_is_not_permitted_to_partners(play: Play)
         await nacm.edit([DataEdit("", "merge", {"rule-list": before})])
         await federate(a, b)
         assert [each["name"] for each in (await nacm.get("", "config") or {})["rule-list"]] == ["partner-a", "operator"]
-        await session(a).edit([DataEdit("/package[id='p']", "create", PACKAGE)])
+        await system(a).edit([DataEdit("/package[id='p']", "create", PACKAGE)])
         await b.change("/domain", "merge", {"name": "B"})
         seen = (await session(a).read("/mec-federation:federation")) or {}
         assert [each["id"] for each in seen["partner"]] == ["a"]

@@ -204,8 +204,7 @@ async def _domain(folder: Path, name: str, loaded: Any, **options: Any) -> Domai
     federation = await start_federation(core, config, publisher, store, recorder=received.append, **quick)
     core.files = federation.files
     blocks = await mec.start(core, config, publisher=publisher, partners=federation.zones, source=federation.packages)
-    assert blocks.meo is not None
-    federation.zones.changed = blocks.meo.refresh
+    federation.zones.changed = blocks.refresh
     credentials = DomainCredentials(core, config, federation)
     domain = Domain(
         name, folder, config, core, blocks, publisher, streams, federation, credentials, store, None, received, clock

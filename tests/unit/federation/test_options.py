@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import re
 
-import pytest
-
 from nms.config import YANG_DIR
-from nms.errors import RpcError
-from nms.federation.options import OPTIONS, activable, option_of
+from nms.federation.options import INTENTS, OPTIONS, option_of
 
 TYPES = next(YANG_DIR.glob("mec-types@*.yang")).read_text()
 
@@ -42,15 +39,41 @@ def test_what_a_row_speaks_is_exposed() -> None:
         assert {point.model for point in option.points} <= set(option.exposed)
 
 
-def test_an_option_that_does_not_work_yet_names_itself() -> None:
-    assert activable("mec-types:option-system").number == 5
-    for identity in ("mec-types:option-infrastructure", "mec-types:option-service"):
-        with pytest.raises(RpcError, match=identity.partition(":")[2]) as refused:
-            activable(identity)
-        assert refused.value.tag == "operation-not-supported"
+def test_what_each_side_serves() -> None:
+    served = {
+        (option.number, side): {container.partition(":")[2] for container in option.served(side)}
+        for option in OPTIONS
+        for side in ("consumer", "provider")
+    }
+    assert served == {
+        (1, "consumer"): set(),
+        (1, "provider"): {"resources"},
+        (2, "consumer"): {"resources"},
+        (2, "provider"): {"platform"},
+        (3, "consumer"): set(),
+        (3, "provider"): {"platform", "resources"},
+        (4, "consumer"): set(),
+        (4, "provider"): {"platform-manager", "resources"},
+        (5, "consumer"): {"system"},
+        (5, "provider"): {"system"},
+    }
+
+
+def test_every_list_of_intents_is_one_of_the_model() -> None:
+    for container, names in INTENTS.items():
+        module = next(YANG_DIR.glob(f"{container.partition(':')[0]}@*.yang")).read_text()
+        text = module + next(YANG_DIR.glob("mec-app-descriptor@*.yang")).read_text()
+        assert all(f"list {name} {{" in text for name in names)
+
+
+def test_a_domain_that_lacks_a_block_says_which() -> None:
+    infrastructure = option_of("mec-types:option-infrastructure")
+    assert infrastructure.missing("provider", ["vim"]) == ""
+    assert infrastructure.missing("provider", ["meo"]).endswith("runs vim too")
+    assert option_of("option-system").missing("consumer", ["meo"]) == ""
 
 
 def test_an_option_of_somebody_elses() -> None:
-    with pytest.raises(RpcError, match="their-own") as refused:
-        option_of("their-module:their-own")
-    assert refused.value.tag == "operation-not-supported"
+    theirs = option_of("their-module:their-own")
+    assert "their-own" in theirs.missing("provider", ["vim", "mep", "mepm", "meo"])
+    assert theirs.served("provider") == ()

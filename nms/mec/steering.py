@@ -1,0 +1,118 @@
+"""Mp2 where the data plane and the platform that steers it are in different domains (options 1 and 2).
+
+`Steering` serves it: a partner's rules, in what it is shown of our infrastructure, are put in force in our data plane,
+under instance names of our own, so that partners' rules never meet.  `RemotePlane` uses it: to the platform a partner's
+data plane is a driver like any other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from nms.datastore.transaction import Transaction
+from nms.drivers import api
+from nms.errors import RpcError
+from nms.mec import agreed
+from nms.mec.mep import traffic_rule
+from nms.mec.publisher import Publisher
+from nms.mec.reference_points import Mp2
+from nms.mec.scope import Duty, Intent, IntentProvider, Scope
+from nms.mec.session import Members
+from nms.mec.windows import RESOURCES
+
+RULE = "data-plane-rule"
+
+
+class Steering:
+    """Carries out the data-plane rules that stand under agreements."""
+
+    def __init__(self, publisher: Publisher, data_plane: api.DataPlane) -> None:
+        self._publisher = publisher
+        self._data_plane = data_plane
+        self._loop = asyncio.get_running_loop()
+        self._turn = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        duties = {f"{RESOURCES.path}/{RULE}": Duty(self._check, self._act)}
+        self.provider = IntentProvider(publisher.schema, publisher.store, duties)
+
+    async def start(self) -> None:
+        """Put in force what is configured."""
+        for scope in self._publisher.scopes(RESOURCES.path):
+            for rule in self._publisher.entries(f"{scope.base}/{RULE}"):
+                await self._bring_about(scope, rule["instance"], rule["id"])
+
+    async def close(self) -> None:
+        """Stop; rules stay in force."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _check(self, wanted: Sequence[Intent], tx: Transaction) -> None:
+        for intent in wanted:
+            if intent.old is None:
+                agreed.in_force(self._publisher, intent, agreed.terms(self._publisher, intent.scope, tx.new))
+
+    def _act(self, intent: Intent) -> None:
+        if intent.new is not None:
+            self._publisher.state(f"{intent.scope.base}{intent.path}/state", {"state": "mec-types:inactive"})
+        instance, _, rule = intent.id.partition("/")
+        self._loop.call_soon_threadsafe(self._wake, intent.scope, instance, rule)
+
+    def _wake(self, scope: Scope, instance: str, rule: str) -> None:
+        task = self._loop.create_task(self._bring_about(scope, instance, rule))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _bring_about(self, scope: Scope, instance: str, rule: str) -> None:
+        """Put in force, or out of it, what is configured now."""
+        path = f"{scope.base}/{RULE}[instance='{instance}'][id='{rule}']"
+        inner = scope.inner("application", instance)
+        async with self._turn:
+            wanted = self._publisher.read(path, config=True)
+            state: Members = {"state": "mec-types:active"}
+            try:
+                if wanted is None:
+                    await self._data_plane.deactivate(inner, rule)
+                    return
+                await self._data_plane.activate(traffic_rule(inner, wanted))
+            except RpcError as error:
+                detail = "the data plane does not accept the rule"
+                state = {"state": "mec-types:inactive", "error": {"error-tag": error.tag, "detail": detail}}
+            self._publisher.state(f"{path}/state", state)
+
+
+class RemotePlane:
+    """`nms.drivers.api.DataPlane` at a partner."""
+
+    steers = True
+
+    def __init__(self, mp2: Mp2) -> None:
+        self._mp2 = mp2
+
+    async def open(self) -> None:
+        """The session is the federation's."""
+
+    async def close(self) -> None:
+        """The session is the federation's."""
+
+    async def activate(self, rule: api.TrafficRule) -> None:
+        """See `DataPlane.activate`."""
+        members = {
+            "id": rule.rule_id,
+            "priority": rule.priority,
+            "action": f"mec-app-descriptor:{rule.action}",
+            "filter-type": rule.filter_type,
+            "filter": dict(rule.filter),
+            "destination-interface": rule.destination_interface,
+            "destination-address": rule.destination_address,
+        }
+        await self._mp2.activate(rule.instance_id, {name: value for name, value in members.items() if value})
+
+    async def deactivate(self, instance_id: str, rule_id: str) -> None:
+        """See `DataPlane.deactivate`."""
+        await self._mp2.deactivate(instance_id, rule_id)
+
+    async def rules(self) -> Sequence[api.TrafficRule]:
+        """The partner's own list tells."""
+        return ()

@@ -1,0 +1,368 @@
+"""A partner's intents in what it is shown of a block, carried out as intents at the block itself (options 1 to 4).
+
+A partner writes below its agreement, in its own words; the block (VIM, MEP, MEPM) has one list for everybody.  In
+between stands a `Tenancy`: it lets in what the agreement allows, gives every entry an inner identifier that tells
+nothing of its owner, has the block carry it out over a local reference point, and tells the partner what becomes of it.
+So a block knows no partners, partners see nothing of each other, and inner identifiers never cross the boundary.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+
+from nms.datastore.transaction import Transaction
+from nms.errors import RpcError, RpcErrors
+from nms.mec import agreed, capacity
+from nms.mec.lifecycle import LifeCycle, Run, Step
+from nms.mec.occurrence import Progress, plain
+from nms.mec.parts import SAID, abstract, said
+from nms.mec.publisher import ALARM, Publisher
+from nms.mec.reference_points import ReferencePoint
+from nms.mec.scope import Duty, Intent, IntentProvider, Scope
+from nms.mec.session import RESYNC, DataEdit, ManagementSession, Members
+from nms.mec.transfer import Transfers
+from nms.mec.vim import KPIS
+from nms.mec.windows import AGREEMENT, MANAGER, Window, Writable
+from nms.model.schema import Node
+
+_log = logging.getLogger(__name__)
+
+#: Operations that an intent can cause at the block, whichever of them it takes.
+_OPERATIONS = ("instantiate", "start", "stop", "configure", "onboard")
+#: Leaf of a notification of the block -> list whose entry it names.
+_SUBJECTS: Mapping[str, str] = {
+    "app-instance": "app-instance",
+    "application": "application",
+    "service": "service",
+    "package": "package",
+}
+#: Inner identifiers in notifications of blocks.
+_INNER = frozenset({"platform-manager", "platform"})
+
+
+class Block(ReferencePoint):
+    """The block's own model, whatever is in it."""
+
+    point = "inner"
+
+    async def put(self, path: str, subject: str, data: Members, kind: Writable, progress: Progress) -> None:
+        """Have the entry at `path` carried out."""
+        edit = DataEdit(path, "replace", data)
+        if kind.followed:
+            await self._carry_out(edit, subject, _OPERATIONS, progress)
+        else:
+            await self.session.edit([edit])
+            await self._settle(path, kind.settled)
+
+    async def remove(self, path: str, subject: str, kind: Writable, progress: Progress) -> None:
+        """Have the entry at `path` ended; an unknown one is no error."""
+        edit = DataEdit(path, "remove")
+        if kind.followed:
+            await self._carry_out(edit, subject, ("terminate", "delete-package"), progress)
+        else:
+            await self.session.edit([edit])
+
+
+class Tenancy:
+    """One window, filled by one block of this domain.
+
+    Args:
+        base: of the block's own entry.
+        block: session on it.
+        transfers: where contents are kept that partners name.
+        show: shows a partner, in its scope and under its agreement, what there is for it.
+    """
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        window: Window,
+        base: str,
+        block: ManagementSession,
+        transfers: Transfers,
+        show: Callable[[Scope, Members], Awaitable[None]],
+    ) -> None:
+        self._publisher = publisher
+        self._window = window
+        self._base = base
+        self._block = Block(block)
+        self._transfers = transfers
+        self._show = show
+        self._loop = asyncio.get_running_loop()
+        self._stale = asyncio.Event()
+        #: (list, inner identifier) -> whose it is and what they call it.
+        self._tenants: dict[tuple[str, str], tuple[Scope, str]] = {}
+        self._states: dict[str, frozenset[str]] = {
+            name: _names(publisher.schema.find(f"{window.path}/{name}/state")) for name in window.lists
+        }
+        carried = Step("carried out", self._carry, self._withdraw)
+        operations = ("start", "stop", "configure")
+        procedures = {
+            (name, operation): [carried] if operation == kind.create else [Step("carried out", self._carry)]
+            for name, kind in window.lists.items()
+            for operation in (kind.create, *operations)
+        } | {(name, kind.remove): [Step("withdrawn", self._withdraw)] for name, kind in window.lists.items()}
+        self.lifecycle = LifeCycle(publisher, [window.path], procedures, self._ended, recorded=window.followed)
+        duties = {f"{window.path}/{name}": Duty(self._check, self._act) for name in reversed(tuple(window.lists))}
+        self.provider = IntentProvider(publisher.schema, publisher.store, duties)
+
+    async def start(self) -> None:
+        """Take up what was left unfinished, show what there is, and listen."""
+        self._watch = self._block.watch(self._told)
+        for scope, name, entry in self._entries():
+            self._tenants[name, self._inner(scope, name, entry["id"])] = (scope, entry["id"])
+        self.lifecycle.resume()
+        for scope, name, entry in self._entries():
+            known = self._window.followed and await self._occurrences(scope, entry["id"])
+            if not known and not self._copy(scope, name, entry["id"]):
+                wanted = self._publisher.read(f"{scope.base}/{name}[id='{entry['id']}']", config=True)
+                self.lifecycle.begin(
+                    Intent(scope, name, entry["id"], None, wanted, entry), self._window.lists[name].create
+                )
+        self._showing = self._loop.create_task(self._keep_shown())
+        self.wake()
+
+    async def close(self) -> None:
+        """Stop; what runs runs on."""
+        self._watch.close()
+        self._showing.cancel()
+        await asyncio.gather(self._showing, return_exceptions=True)
+        await self.lifecycle.close()
+
+    async def _occurrences(self, scope: Scope, subject: str) -> bool:
+        found = self._publisher.entries(f"{scope.base}/operation-occurrence")
+        return any(each["subject"] == subject for each in found)
+
+    # -- what a commit may ask
+
+    def _check(self, wanted: Sequence[Intent], tx: Transaction) -> None:
+        for intent in wanted:
+            if intent.new is None:
+                continue
+            where = intent.scope.base + intent.path
+            if intent.list in ("image", "package") and "digest" not in intent.new:
+                raise RpcError("invalid-value", f"{intent.list} {intent.id} needs a digest", path=where)
+            if intent.new.get("source", "").startswith("file:"):
+                raise RpcError("access-denied", "a partner's content cannot be a file of this domain", path=where)
+            if intent.old is not None:
+                continue
+            agreement = agreed.terms(self._publisher, intent.scope, tx.new)
+            agreed.in_force(self._publisher, intent, agreement)
+            zone = [intent.new["zone"]] if "zone" in intent.new else []
+            if "zone" in self._fields(intent.list):
+                agreed.zones_agreed(intent, agreement, zone)
+            if intent.list in ("reservation", "compute-instance", "app-instance"):
+                held, instances = agreed.claimed(agreement, self._descriptors(intent.scope))
+                agreed.within(intent, agreement.get("quota", {}), held, {"instances": instances})
+            if intent.list == "application":
+                self._names_free(intent, where)
+
+    def _fields(self, name: str) -> frozenset[str]:
+        return _names(self._publisher.schema.find(f"{self._window.path}/{name}"))
+
+    def _descriptors(self, scope: Scope) -> Mapping[str, Members]:
+        """Of the packages that a partner has at the platform manager."""
+        packages = self._publisher.entries(f"{scope.agreement_path}/{MANAGER.container}/package")
+        return {each["id"]: each.get("state", {}).get("descriptor", {}) for each in packages}
+
+    def _names_free(self, intent: Intent, where: str) -> None:
+        """Nobody takes over a name that another's application is found by."""
+        wanted = {rule["domain-name"].rstrip(".").lower() for rule in (intent.new or {}).get("dns-rule", ())}
+        for other in self._publisher.entries(f"{self._base}/application") if wanted else ():
+            owner = self._tenants.get(("application", other["id"]))
+            taken = {rule["domain-name"].rstrip(".").lower() for rule in other.get("dns-rule", ())}
+            if (owner is None or owner[0] != intent.scope) and (names := sorted(wanted & taken)):
+                raise RpcError("data-exists", f"the name {names[0]} is taken", path=where)
+
+    # -- what follows from a commit
+
+    def _act(self, intent: Intent) -> None:
+        kind = self._window.lists[intent.list]
+        self._tenants[intent.list, self._inner(intent.scope, intent.list, intent.id)] = (intent.scope, intent.id)
+        if intent.new is None:
+            operation = kind.remove
+        elif intent.old is None:
+            operation = kind.create
+        else:
+            now = intent.new.get("desired-state", "started")
+            same = intent.old.get("desired-state", "started") == now
+            operation = "configure" if same else "start" if now == "started" else "stop"
+        if intent.new is not None and kind.begun:
+            self._publisher.state(f"{intent.scope.base}{intent.path}/state", kind.begun)
+        self.lifecycle.begin(intent, operation)
+
+    # -- steps
+
+    async def _carry(self, run: Run) -> None:
+        name, kind = run.subject_type, self._window.lists[run.subject_type]
+        for named in set(kind.references.values()) & set(self._window.lists):
+            await self.lifecycle.idle(run.scope, named)
+        wanted = run.wanted
+        with abstract(run.scope):
+            if "digest" in wanted:
+                size = int(wanted.get("size", 0))
+                progress = _share(run, size)
+                uri = wanted.get("source", "")
+                await self._transfers.take_in(wanted["digest"], uri, size, run.scope.partner, progress)
+            inner = self._inner(run.scope, name, run.subject)
+            data = self._inward(run.scope, kind, wanted)
+            await self._block.put(f"/{name}[id='{inner}']", inner, data, kind, run.within)
+        self._copy(run.scope, name, run.subject)
+
+    async def _withdraw(self, run: Run) -> None:
+        name = run.subject_type
+        for user, kind in self._window.lists.items():
+            if name in kind.references.values():
+                await self.lifecycle.idle(run.scope, user)
+        inner = self._inner(run.scope, name, run.subject)
+        with abstract(run.scope):
+            await self._block.remove(f"/{name}[id='{inner}']", inner, self._window.lists[name], run.within)
+
+    def _inner(self, scope: Scope, name: str, id: str) -> str:
+        """What the block calls an entry; the same for all models of an agreement, since they refer to each other."""
+        return Scope(scope.agreement_path, scope.partner, scope.agreement).inner(name, id)
+
+    def _inward(self, scope: Scope, kind: Writable, wanted: Members) -> Members:
+        """A partner's entry in the block's words."""
+        data = {name: value for name, value in wanted.items() if name not in ("id", "source", "signature", "slice")}
+        for leaf, named in kind.references.items():
+            if leaf in data:
+                data[leaf] = self._inner(scope, named, data[leaf])
+        return data
+
+    def _ended(self, run: Run) -> None:
+        """A failure is seen at the entry too; what is gone is nobody's any more."""
+        kind = self._window.lists[run.subject_type]
+        if run.operation == kind.remove:
+            if run.state == "completed":
+                self._tenants.pop((run.subject_type, self._inner(run.scope, run.subject_type, run.subject)), None)
+        elif run.state in ("failed", "failed-temp"):
+            self._publisher.state(f"{run.entry}/state", {**kind.failed, "error": dict(run.error)})
+        self._show_used(run.scope)
+
+    def _show_used(self, scope: Scope) -> None:
+        agreement = self._publisher.read(scope.agreement_path, config=True)
+        if agreement is not None:
+            held, instances = agreed.claimed(agreement, self._descriptors(scope))
+            used = {**capacity.amounts(held), "instances": instances}
+            self._publisher.state(f"{scope.agreement_path}/state/used", used, durable=False)
+
+    # -- what becomes of it
+
+    def _told(self, name: str, members: Members) -> None:
+        if name == RESYNC:
+            for scope, kind, entry in self._entries():
+                self._copy(scope, kind, entry["id"])
+        elif name == KPIS:
+            self._report_kpis(members.get("kpi", ()))
+        elif name == ALARM:
+            self._alarm(members)
+        else:
+            self._changed(name, members)
+
+    def _changed(self, name: str, members: Members) -> None:
+        """The block has said that an entry has changed; what there is may have changed with it."""
+        self._stale.set()
+        kind = members.get("resource-type") or next((_SUBJECTS[leaf] for leaf in _SUBJECTS if leaf in members), "")
+        leaf = "resource" if "resource-type" in members else kind
+        owner = self._tenants.get((kind, members.get(leaf, "")))
+        if owner is None:
+            return
+        scope, name_there = owner
+        self._copy(scope, kind, name_there)
+        told = _outward(members, members.keys() - _INNER) | {leaf: name_there}
+        self._publisher.notify(scope, name, told)
+
+    def _copy(self, scope: Scope, name: str, id: str) -> bool:
+        """Show the partner the state of an entry as the block has it; False while it has none."""
+        held = self._publisher.read(f"{self._base}/{name}[id='{self._inner(scope, name, id)}']") or {}
+        path = f"{scope.base}/{name}[id='{id}']"
+        for kind in self._window.lists[name].rules:
+            for rule in held.get(kind, ()):
+                if "state" in rule:
+                    shown = _outward(rule["state"], rule["state"].keys())
+                    self._publisher.state(f"{path}/{kind}[id='{rule['id']}']/state", shown)
+        if "state" not in held:
+            return False
+        self._publisher.state(f"{path}/state", _outward(held["state"], self._states[name]))
+        return True
+
+    def _alarm(self, alarm: Members) -> None:
+        for scope, subject in self._owners(alarm["resource"]):
+            self._publisher.alarm(
+                scope,
+                subject,
+                plain(alarm["alarm-type-id"]),
+                alarm.get("perceived-severity", "major"),
+                SAID["operation-failed"],
+                cleared=alarm.get("is-cleared", False),
+            )
+
+    def owner(self, name: str, inner: str) -> tuple[Scope, str] | None:
+        """Whose the entry of list `name` is that the block calls so, and what they call it; None: no partner's."""
+        return self._tenants.get((name, inner))
+
+    def _owners(self, inner: str) -> Iterator[tuple[Scope, str]]:
+        """Whose the entry is that the block calls so, whatever list it is in, and what they call it."""
+        found = (self._tenants.get((name, inner)) for name in self._window.lists)
+        return (owner for owner in found if owner is not None)
+
+    def _report_kpis(self, rows: Sequence[Members]) -> None:
+        told: dict[Scope, list[Members]] = {}
+        for row in rows:
+            for scope, subject in self._owners(row["subject"]):
+                if self._publisher.shares(scope, "share-kpis"):
+                    told.setdefault(scope, []).append({**row, "subject": subject})
+        for scope, mine in told.items():
+            for row in mine:
+                where = f"[metric='{row['metric']}'][subject='{row['subject']}']"
+                self._publisher.state(f"{scope.base}/kpi{where}", row, durable=False)
+            self._publisher.notify(scope, KPIS, {"kpi": mine})
+
+    # -- what there is
+
+    def agreements(self) -> Iterator[tuple[Scope, Members]]:
+        """The agreements in which we fill the window, with their configuration."""
+        for found in self._publisher.scopes(AGREEMENT):
+            agreement = self._publisher.read(found.base, config=True)
+            if agreement is not None and self._window.shown(agreement):
+                yield Scope(f"{found.base}/{self._window.container}", found.partner, found.agreement), agreement
+
+    def _entries(self) -> Iterator[tuple[Scope, str, Members]]:
+        """(scope, list, entry) of all that partners have asked for, what others refer to first."""
+        for scope, _ in self.agreements():
+            for name in self._window.lists:
+                for entry in self._publisher.entries(f"{scope.base}/{name}"):
+                    yield scope, name, entry
+
+    def wake(self) -> None:
+        """Show every partner anew what there is for it.  Any thread."""
+        self._loop.call_soon_threadsafe(self._stale.set)
+
+    async def _keep_shown(self) -> None:
+        while True:
+            await self._stale.wait()
+            self._stale.clear()
+            for scope, agreement in self.agreements():
+                try:
+                    await self._show(scope, agreement)
+                except (RpcError, RpcErrors) as error:
+                    _log.warning("agreement %s with %s: %s", scope.agreement, scope.partner, error)
+
+
+def _names(node: Node) -> frozenset[str]:
+    return frozenset(child.name for child in node.children)
+
+
+def _outward(members: Members, leafs: AbstractSet[str]) -> Members:
+    """`leafs` of the block's members, in words for a partner."""
+    shown = {name: value for name, value in members.items() if name in leafs}
+    return shown | ({"error": said(shown["error"])} if "error" in shown else {})
+
+
+def _share(run: Run, size: int) -> Callable[[int], None]:
+    """Half of a step that begins with a transfer."""
+    return lambda arrived: run.within(50 * arrived // size if size else 0)

@@ -280,6 +280,7 @@ CONSTRUCTS = [
                         "/m:l[k='x']",
                         "/m:l[k='x'][j='a']",
                         "/m:l[1]",
+                        "/m:l[n:k='x'][n:j='1']",
                         "/m:w",
                         "/m:s/e",
                         "/m:gone",
@@ -287,6 +288,8 @@ CONSTRUCTS = [
                     )
                 ),
             ],
+            others={"n": module("n", "leaf other { type string; }")},
+            wanted=("m", "n"),
         )
         for how, also, absent in (
             ("that is there ", ";", error("data-missing", "/m:i", "instance-required")),

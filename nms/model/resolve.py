@@ -7,6 +7,7 @@ here and there.  What comes out is turned into our nodes by `nms.model.load`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from typing import Any
 
 from yangson import DataModel, datatype
@@ -46,6 +47,10 @@ class Model(DataModel):  # type: ignore[misc] # yangson is not typed
             _resolve(node)
         for node in _terminals(self.schema):
             _end(node, node.type, ())
+        for node in _terminals(self.schema):
+            for kind in _leafrefs(node.type):
+                kind.ref_type = _in_context(kind.ref_type, kind.sctx)
+                kind._post_process = _done  # yangson would find the target's own type again
         self.schema._post_process()
 
     def _target(self, statement: Any, context: SchemaContext) -> Any:
@@ -132,6 +137,29 @@ def _end(node: Any, kind: Any, before: tuple[Any, ...]) -> None:
         _end(node, kind.ref_type, (*before, kind))
     for member in kind.types if isinstance(kind, datatype.UnionType) else ():
         _end(node, member, (*before, kind))
+
+
+def _in_context(kind: Any, context: SchemaContext) -> Any:
+    """The type at the end of a chain of leafrefs, for values whose names are those of the place that refers to it."""
+    while isinstance(kind, datatype.LeafrefType):
+        kind = kind.ref_type
+    if isinstance(kind, datatype.IdentityrefType | datatype.InstanceIdentifierType):
+        kind = copy(kind)
+        kind.sctx = context
+    elif isinstance(kind, datatype.UnionType):
+        kind = copy(kind)
+        kind.types = [_in_context(member, context) if _names(member) else member for member in kind.types]
+    return kind
+
+
+def _done(node: Any) -> None:
+    """What is left to do for a leafref's type."""
+
+
+def _names(kind: Any) -> bool:
+    """Whether values of a type of a union are qualified names, or may be."""
+    names = datatype.IdentityrefType | datatype.InstanceIdentifierType | datatype.UnionType
+    return isinstance(kind, names)
 
 
 def _configuration(node: Any) -> bool:

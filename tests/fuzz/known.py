@@ -20,6 +20,9 @@ from tests.fuzz.model import Node
 #: A predicate that compares a name with a path.
 _KEY_BY_PATH: Final = re.compile(r"\[[\w:]+ ?= ?(current\(\)|/)|\[(current\(\)|/)[^]]*=[\w:]+\]")
 
+#: The predicates of a path.
+_PREDICATES: Final = re.compile(r"\[[^]]*\]")
+
 #: libyang's words for a leafref without instance and for a false when.
 _UNMET: Final = re.compile(r"Invalid leafref value|When condition .* not satisfied")
 
@@ -45,16 +48,26 @@ class Known:
     explains: Callable[[Difference], bool]
 
 
-def _when_on_default(error: RpcError, drawer: Drawer) -> bool:
-    """Whether a false when looks at a default that is itself under a when."""
-    if not error.message.endswith("its when condition is false"):
+def _when_on_default(name: str, drawer: Drawer) -> bool:
+    """Whether a when of a node, or of one that it is in, looks at a default that is itself under a when."""
+    node = drawer.by_name.get(name)
+    if node is None:
         return False
-    node = drawer.by_name[error.path.rpartition(":")[2].partition("[")[0]]
-    groups = [node]
-    while (above := groups[-1].parent) is not None and not above.is_data and above.keyword != "root":
-        groups.append(above)
-    seen = {name for n in groups for name in re.findall(r"\{(n\d+)\}", n.when)}
+    seen = {found for n in (node, *node.up()) for found in re.findall(r"\{(n\d+)\}", n.when)}
     return any(n.defaults and n.conditional for n in drawer.nodes if n.name in seen)
+
+
+def _on_default(d: Difference, path: str) -> bool:
+    return _when_on_default(_last(path), d.drawer)
+
+
+def _false_when(error: RpcError) -> bool:
+    return error.message.endswith("its when condition is false")
+
+
+def _last(path: str) -> str:
+    """The name of the node that an instance path leads to."""
+    return _PREDICATES.sub("", path).rpartition("/")[2].rpartition(":")[2]
 
 
 def _default_at_the_top(text: str, drawer: Drawer) -> bool:
@@ -153,8 +166,12 @@ KNOWN: Final[tuple[Known, ...]] = (
     Known(
         "when-on-a-default-under-a-when",
         "7.6.1 and 7.21.5",
-        "a default under a false when is not in use for another when either; libyang still has it then",
-        lambda d: not d.theirs and bool(d.ours) and all(_when_on_default(e, d.drawer) for e in d.ours),
+        "a default under a false when is not in use for another when either; libyang still has it then, "
+        "and with it what that other when is on",
+        lambda d: (
+            (not d.theirs and bool(d.ours) and all(_false_when(e) and _on_default(d, e.path) for e in d.ours))
+            or (not d.ours and bool(d.theirs) and all(_on_default(d, text.partition(" ")[0]) for text in d.theirs))
+        ),
     ),
     Known(
         "rounding",

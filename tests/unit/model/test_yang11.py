@@ -252,6 +252,27 @@ CONSTRUCTS = [
         ],
     ),
     Construct(
+        "names in a leafref's values are those of its own module, whatever it refers to (9.9, RFC 7951 section 6.8)",
+        'identity blue { base i:colour; } leaf to { type leafref { path "/n:c"; require-instance false; } default "m:blue"; }'
+        ' leaf is { type string; must ". = ../to"; } leaf u { type leafref { path "/n:u"; require-instance false; } default "m:blue"; }',
+        [
+            ({"m:is": "m:blue"}, VALID),
+            ({"m:is": "m:blue", "m:to": "blue", "m:u": "blue"}, VALID),
+            ({"m:is": "i:red", "m:to": "i:red"}, VALID),
+            ({"m:to": "red"}, invalid("/m:to")),
+        ],
+        head="import i { prefix i; } import n { prefix n; }",
+        others={
+            "i": IDENTITIES,
+            "n": module(
+                "n",
+                "leaf c { type identityref { base q:colour; } } leaf u { type union { type uint8; type identityref { base q:colour; } } }",
+                "import i { prefix q; }",
+            ),
+        },
+        wanted=("m", "n"),
+    ),
+    Construct(
         "a leafref to a union and to an instance-identifier wants its instance too (9.9.3)",
         "leaf u { type union { type uint8; type string; } } leaf to-u { type leafref { path ../u; } }"
         " leaf i { type instance-identifier { require-instance false; } } leaf to-i { type leafref { path ../i; } }",

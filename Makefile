@@ -1,16 +1,18 @@
 # Each target makes .venv first, from requirements.lock, when there is none or when what it is made of has changed.
 #   make run [ARGS=--once]   two MEC domains and the story between them
+#   make lab [ARGS=3]        the same order under each boundary option, and a page of what crossed: lab.html
 #   make test [ARGS=...]     the whole test suite, in parallel and in random order (ARGS goes to pytest)
 #   make check               style, types, import contracts, YANG
 #   make fuzz [ARGS='--cases 100000 --seed 1 --seconds 3600']   random models and data, our verdicts beside libyang's
-#   make bench | bindings | lock | clean
+#   make bench [ARGS='--sizes 100,1000000 --write docs/performance.md']   what operations cost against size (docs/performance.md)
+#   make bindings | lock | clean
 
 SHELL       := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS   += --no-print-directory
 .DEFAULT_GOAL := test
 .DELETE_ON_ERROR:
-.PHONY: run test check fuzz bench bindings lock clean
+.PHONY: run lab test check fuzz bench bindings lock clean
 
 PYTHON ?= python3
 ARGS   ?=
@@ -21,6 +23,9 @@ SAY     = @printf '\033[1m· %s\033[0m\n'
 
 run: bindings
 	@$(BIN)/python -m nms.cli run $(ARGS)
+
+lab: bindings
+	@$(BIN)/python -m nms.cli lab $(or $(ARGS),--all) --once --report lab.html
 
 test: bindings
 	$(SAY) 'tests'
@@ -68,6 +73,6 @@ lock: $(READY)
 	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml --output-file requirements.lock >/dev/null
 
 clean:
-	@rm -rf .venv build dist run bindings/gen *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis \
+	@rm -rf .venv build dist run lab.html bindings/gen *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis \
 	  .import_linter_cache
 	@find nms restconf bindings tools tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Final, cast
 
 import orjson
@@ -20,6 +21,7 @@ import orjson
 from nms.errors import RpcError
 from nms.federation.adaptor import RemoteSession
 from nms.federation.agreement import Known, Theirs
+from nms.federation.crossing import Traffic
 from nms.federation.options import CONTAINERS, INTENTS, BoundaryOption, Side
 from nms.mec.occurrence import plain
 from nms.mec.partners import P
@@ -45,6 +47,7 @@ class Link:
         theirs: the partner's entry of the agreement, as last read; None when it has none.
         domain: its description of itself.
         mismatch: module -> revision at the partner ("" when it lacks the module), where they differ.
+        traffic: what has crossed; `crossed` is called when it has.
         wake: set when something may have changed.
     """
 
@@ -53,6 +56,7 @@ class Link:
     role: Side
     option: BoundaryOption
     session: RemoteSession
+    crossed: Callable[[], None] = lambda: None
     theirs: Members | None = None
     domain: Members = field(default_factory=dict)
     mismatch: dict[str, str] | None = None
@@ -63,12 +67,22 @@ class Link:
     error: str = ""
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
+    traffic: Traffic = field(init=False)
     _points: dict[type[ReferencePoint], ReferencePoint] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.traffic = Traffic(self.option, self.crossed)
 
     @property
     def served(self) -> tuple[str, ...]:
         """The containers, below the agreement, that the partner serves us."""
         return self.option.served("provider" if self.role == "consumer" else "consumer")
+
+    @property
+    def points(self) -> tuple[str, ...]:
+        """The reference points that end at the partner."""
+        other: Side = "provider" if self.role == "consumer" else "consumer"
+        return tuple(point.name for point in self.option.points if other in point.servers)
 
     def point(self, kind: type[P]) -> P:
         """A reference point that ends at the partner, the same object each time.
@@ -77,12 +91,11 @@ class Link:
             RpcError: data-missing; it does not cross this boundary.
         """
         if kind not in self._points:
-            other: Side = "provider" if self.role == "consumer" else "consumer"
-            crossing = (each for each in self.option.points if each.name == kind.point and other in each.servers)
-            found = next(crossing, None)
-            if found is None:
+            found = next((each for each in self.option.points if each.name == kind.point), None)
+            if found is None or kind.point not in self.points:
                 raise RpcError("data-missing", f"{kind.point} does not cross the boundary under {self.option.identity}")
-            self._points[kind] = kind(Subtree(self.session, f"/{CONTAINERS[found.model]}"))
+            crossed = partial(self.traffic.asked, kind.point)
+            self._points[kind] = kind(Subtree(self.session, f"/{CONTAINERS[found.model]}", crossed))
         return cast(P, self._points[kind])
 
     def subtree(self, container: str) -> Members:

@@ -35,6 +35,9 @@ from nms.model.diff import Change
 
 log = logging.getLogger(__name__)
 
+#: Seconds after which what has crossed a boundary is shown.
+_SHOWN_AFTER = 0.2
+
 #: Makes the session of an agreement: (partner's entry, agreement's entry) -> session.
 Connect = Callable[[Members, Members], RemoteSession]
 
@@ -85,6 +88,7 @@ class Partners:
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
         self._entries: dict[tuple[str, str], tuple[Members, Members]] = {}
+        self._unshown: set[tuple[str, str]] = set()
         self._partings: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
 
@@ -208,12 +212,31 @@ class Partners:
 
     def _join(self, key: tuple[str, str], partner: Members, agreement: Members) -> None:
         session = self._connect(partner, agreement)
-        link = Link(key, self._own, agreement["role"], option_of(agreement["boundary-option"]), session)
+        link = Link(
+            key,
+            self._own,
+            agreement["role"],
+            option_of(agreement["boundary-option"]),
+            session,
+            lambda: self._crossed(key),
+        )
         link.session.watch(lambda name, members: self._told(link, name, members))
         self.links[key] = link
         link.task = self._loop.create_task(self._attend(link))
 
+    def _crossed(self, key: tuple[str, str]) -> None:
+        """Have what has crossed shown soon, however much it is."""
+        if key not in self._unshown:
+            self._unshown.add(key)
+            self._loop.call_later(_SHOWN_AFTER, self._show_session, key)
+
+    def _show_session(self, key: tuple[str, str]) -> None:
+        self._unshown.discard(key)
+        if (link := self.links.get(key)) is not None:
+            self._standing.session(link)
+
     def _told(self, link: Link, name: str, members: Members) -> None:
+        link.traffic.told(name, members)
         if name in (RESYNC, "mec-federation:federation-state-changed", "mec-system:package-changed"):
             link.wake.set()
 

@@ -95,10 +95,9 @@ class Standing:
             self._publisher.state(f"{PARTNERS}[id='{partner}']/state", None, durable=False)
 
     def session(self, link: Link) -> None:
-        """Show the counters of the agreement's session; tell of its changes."""
+        """Show the counters of the agreement's session, for each reference point that it carries; tell of changes."""
         counters = link.session.counters
-        shown: dict[str, Any] = {
-            "reference-point": "mec-types:mx3",
+        carried: dict[str, Any] = {
             "state": f"mec-types:{counters.state}",
             "transport": "mec-types:netconf-ssh",
             "messages-in": str(counters.messages_in),
@@ -109,14 +108,17 @@ class Standing:
             "reconnects": str(counters.reconnects),
         }
         if counters.established_at is not None:
-            shown["established-at"] = timestamp(counters.established_at)
+            carried["established-at"] = timestamp(counters.established_at)
         if counters.last_error_time is not None:
-            shown |= {"last-error": counters.last_error, "last-error-time": timestamp(counters.last_error_time)}
-        path = agreement_path(*link.id) + "/session[reference-point='mec-types:mx3']"
-        before = self._publisher.read(path) or {}
-        self._publisher.state(path, shown, durable=False)
-        if before.get("state") != shown["state"]:
-            told = {"partner": link.id[0], "agreement": link.id[1], "reference-point": "mec-types:mx3"}
-            error = {"last-error": counters.last_error} if counters.last_error else {}
-            name = "mec-federation:session-state-changed"
-            self._publisher.notify(OWN, name, {**told, "state": shown["state"], **error})
+            carried |= {"last-error": counters.last_error, "last-error-time": timestamp(counters.last_error_time)}
+        for name in link.points:
+            point = f"mec-types:{name}"
+            path = agreement_path(*link.id) + f"/session[reference-point='{point}']"
+            before = self._publisher.read(path) or {}
+            shown = {"reference-point": point, **carried, "exchange": link.traffic.shown(name)}
+            self._publisher.state(path, shown, durable=False)
+            if before.get("state") != shown["state"]:
+                told = {"partner": link.id[0], "agreement": link.id[1], "reference-point": point}
+                error = {"last-error": counters.last_error} if counters.last_error else {}
+                event = {**told, "state": shown["state"], **error}
+                self._publisher.notify(OWN, "mec-federation:session-state-changed", event)

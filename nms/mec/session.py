@@ -178,21 +178,27 @@ class Subtree:
 
     Attributes:
         below: path that continues that base, as in `DataEdit.path`.
+        crossed: told of each request: "edit", "read" or "action", and the path.
     """
 
     session: ManagementSession
     below: str
+    crossed: Callable[[Any, str], None] = lambda kind, path: None
 
     async def edit(self, edits: Sequence[DataEdit]) -> None:
         """See `ManagementSession.edit`."""
+        for each in edits:
+            self.crossed("edit", each.path)
         await self.session.edit([replace(each, path=self.below + each.path) for each in edits])
 
     async def get(self, path: str = "", content: Content = "all") -> Members | None:
         """See `ManagementSession.get`."""
+        self.crossed("read", path)
         return await self.session.get(self.below + path, content)
 
     async def invoke(self, path: str, action: str, input: Mapping[str, Any]) -> Members:
         """See `ManagementSession.invoke`."""
+        self.crossed("action", path)
         return await self.session.invoke(self.below + path, action, input)
 
     def watch(self, sink: Sink) -> Watch:

@@ -1,1 +1,1 @@
-"""Measurements: `make bench`.  Nothing here is a test; no time is asserted anywhere."""
+"""Measurements: `make bench`, described in docs/performance.md.  No time is asserted anywhere."""

@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from nms.federation.options import OPTIONS
+from nms.mec.scope import Scope
 from nms.mec.session import Members
+from nms.mec.zones import OWN
 from tests.federation.test_across_the_boundary import deploy, http, onboard, resolve
 from tests.federation.two_domains import AGREEMENT, Domain, federate, until
 
@@ -100,3 +105,96 @@ def test_inner_names_do_not_cross(play: Play, number: int) -> None:
         assert [name for name in inner if re.search(rf"[>/']{re.escape(name)}[<.']", received)] == []
 
     play(story)
+
+
+#: Table 4, option -> phase -> (server, reference point, list) that is written across the boundary; what is read or told
+#: beside it is checked by reference point only.
+WRITTEN: dict[int, dict[str, set[tuple[str, str, str]]]] = {
+    1: {
+        "on-boarding": {("b", "mm4", "image")},
+        "instantiation": {
+            ("b", "mm4", "reservation"),
+            ("b", "mm6", "compute-instance"),
+            ("b", "mp2", "data-plane-rule"),
+        },
+    },
+    2: {
+        "on-boarding": set(),
+        "instantiation": {("b", "mm5", "application"), ("a", "mp2", "data-plane-rule")},
+    },
+    3: {
+        "on-boarding": {("b", "mm6", "image")},
+        "instantiation": {("b", "mm6", "compute-instance"), ("b", "mm5", "application")},
+    },
+    4: {
+        "on-boarding": {("b", "mm4", "image"), ("b", "mm3", "package")},
+        "instantiation": {("b", "mm4", "reservation"), ("b", "mm3", "app-instance")},
+    },
+    5: {"on-boarding": {("b", "mx3", "package")}, "instantiation": {("b", "mx3", "deployment")}},
+}
+CONTENT = {"image", "package"}
+
+
+def crossed(a: Domain, b: Domain) -> Counter[tuple[str, str, str, str]]:
+    """(server, reference point, kind, about) -> how often."""
+    found: Counter[tuple[str, str, str, str]] = Counter()
+    for client, server in ((a, b), (b, a)):
+        link = client.federation.partners.links[server.id, AGREEMENT]
+        for (point, kind, about), count in link.traffic.counts.items():
+            found[server.id, point, kind, about] += count
+    return found
+
+
+@pytest.mark.parametrize("number", WRITTEN)
+def test_what_crosses_in_each_phase_is_what_table_4_says(play: Play, number: int) -> None:
+    option = OPTIONS[number - 1]
+
+    async def story(a: Domain, b: Domain) -> None:
+        await federate(a, b, **{"boundary-option": f"mec-types:{option.identity}"})
+        await onboard(a)
+        state = await deploy(a)
+        made = crossed(a, b)
+        written = {(server, point, about) for server, point, kind, about in made if kind == "edit"}
+        phases = {
+            "on-boarding": {each for each in written if each[2] in CONTENT},
+            "instantiation": {each for each in written if each[2] not in CONTENT},
+        }
+        assert phases == WRITTEN[number]
+        assert {point for _, point, _, _ in made} <= {point.name for point in option.points}
+        if number == 3:  # the consumer receives faults and performance (Table 4)
+            b.publisher.alarm(OWN, "x", "application-failed-alarm", "major", "somebody else's")
+            (compute,) = b.publisher.entries(INSTANCES)
+            vim = Scope("/mec-resource:infrastructure/vim[id='vim-1']")
+            b.publisher.alarm(vim, compute["id"], "application-failed-alarm", "major", "too hot in rack 7")
+            alarm = await until("a hears of the fault", lambda: told(a, "alarm"))
+            assert (alarm["resource"], alarm["alarm-type-id"]) == ("web.1", "mec-types:application-failed-alarm")
+            assert "rack" not in alarm["alarm-text"]
+            await until("a hears of the performance", lambda: told(a, "kpi"))
+
+        # Phases 3 and 4: the client asks the DNS of whoever serves it, and uses the application; nothing crosses.
+        served_by = a if number == 1 else b
+        before = crossed(a, b)
+        endpoint = state["instance"][0]["endpoint"][0]
+        assert await resolve(served_by, endpoint["dns-name"]) == [endpoint["address"]]
+        assert b"hello-edge" in await http(endpoint["address"], endpoint["port"])
+        assert edits(crossed(a, b)) == edits(before)
+
+        shown = a.read(f"/partner[id='b']/agreement[id='{AGREEMENT}']")["session"]
+        assert {each["reference-point"] for each in shown} == {
+            f"mec-types:{point.name}" for point in option.points if "provider" in point.servers
+        }
+
+    play(story, measure_interval=0.3)
+
+
+def edits(counts: Counter[tuple[str, str, str, str]]) -> dict[tuple[str, str, str, str], int]:
+    """Of what has crossed, what changed something."""
+    return {key: count for key, count in counts.items() if key[2] in ("edit", "action")}
+
+
+def told(a: Domain, what: str) -> Any:
+    """The first entry of a list that B shows A of its infrastructure, if A was told that there is one."""
+    link = a.federation.partners.links["b", AGREEMENT]
+    if not any(kind == "notification" and about == what for _, kind, about in link.traffic.counts):
+        return None
+    return next(iter(link.subtree("mec-resource:resources").get(what, ())), None)

@@ -201,9 +201,17 @@ async def _domain(folder: Path, name: str, loaded: Any, **options: Any) -> Domai
     received: list[str] = []
     store = PackageStore(folder / "packages")
     quick = {"interval": 0.5, "patience": 3.0, "farewell": 3.0, **options}
+    measure = quick.pop("measure_interval", 10.0)
     federation = await start_federation(core, config, publisher, store, recorder=received.append, **quick)
     core.files = federation.files
-    blocks = await mec.start(core, config, publisher=publisher, partners=federation.zones, source=federation.packages)
+    blocks = await mec.start(
+        core,
+        config,
+        publisher=publisher,
+        partners=federation.zones,
+        source=federation.packages,
+        measure_interval=measure,
+    )
     federation.zones.changed = blocks.refresh
     credentials = DomainCredentials(core, config, federation)
     domain = Domain(

@@ -1,0 +1,337 @@
+"""What a told run of several domains is played on: the domains as processes, their operator's hands, and who tells it.
+
+Each daemon is a process of its own, made by `nms init` in a fresh folder and driven through the same commands that an
+operator has.  What is played is not known here (`nms.commands.story`, `nms.commands.lab`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import itertools
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import dns.exception
+import dns.message
+import dns.query
+import dns.rdatatype
+import orjson
+
+from nms import config as configuration
+from nms import init
+from nms.client import Client
+from nms.commands import app, output, package, partner
+from nms.commands.output import local_name
+from nms.federation import card
+from nms.mec import package as packages
+from nms.mec.domain import load_drivers
+
+_SAMPLE = Path(packages.__file__).parent / "sample" / "hello-edge"
+_DEADLINE = 30.0
+AGREEMENT = "a-uses-b"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Domain:
+    """One running domain."""
+
+    id: str
+    folder: Path
+    process: subprocess.Popen[bytes]
+    config: configuration.Config
+    client: Client
+
+    @property
+    def file(self) -> Path:
+        """Its configuration."""
+        return self.folder / init.CONFIG_NAME
+
+
+class Failed(Exception):
+    """A step did not end as it should."""
+
+
+class Teller:
+    """Tells the steps: a numbered title, then what was seen."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.began = time.monotonic()
+
+    def step(self, title: str) -> None:
+        self.number += 1
+        output.console.print(f"\n[bold]{self.number}. {title}[/bold]")
+
+    def note(self, text: str) -> None:
+        output.say(f"   {time.monotonic() - self.began:6.2f} s  {text}")
+
+
+def interrupt(*_: object) -> None:
+    """A signal handler: end as Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+def until(what: str, check: Callable[[], T | None]) -> T:
+    """Ask again until the answer is not None.
+
+    Raises:
+        Failed: it did not come in time.
+    """
+    end = time.monotonic() + _DEADLINE
+    while time.monotonic() < end:
+        found = check()
+        if found is not None:
+            return found
+        time.sleep(0.05)
+    raise Failed(f"{what} did not happen within {_DEADLINE:.0f} s")
+
+
+#: Operators of the domains, with their countries.
+_OPERATORS = (("Operator A", "ES"), ("Operator B", "PT"), ("Operator C", "IT"))
+
+
+def start(folder: Path, number: int, ports: Ports, stack: contextlib.ExitStack) -> Domain:
+    """Start the daemon of a new domain in `folder`, the `number`th on this stage; `stack` ends it.
+
+    Raises:
+        Failed: it did not start.
+    """
+    operator, country = _OPERATORS[number]
+    name = f"domain-{folder.name}"
+    taken = init.Ports(
+        ssh=ports.take(2831 + number),
+        tls=ports.take(6511 + number),
+        restconf=ports.take(8441 + number),
+        dns=ports.take(10531 + number),
+    )
+    init.init(
+        folder,
+        now=datetime.now(UTC),
+        domain_id=name,
+        operator=operator,
+        country=country,
+        ports=taken,
+        address_block=f"127.{81 + number}.0.0/16",
+    )
+    file = folder / init.CONFIG_NAME
+    log = stack.enter_context((folder.parent / f"{name}.log").open("wb"))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nms.cli", "serve", "--config", str(file)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        start_new_session=True,
+    )
+    stack.callback(lambda: asyncio.run(_clear(configuration.load(file))))
+    stack.callback(_stop, process)
+    assert process.stdout is not None
+    if not process.stdout.readline():
+        raise Failed(f"the daemon of {name} did not start")
+    return Domain(name, folder, process, configuration.load(file), Client.of(file))
+
+
+class Ports:
+    """Ports for the domains of one stage: the documented ones for the first stage of a user on this machine, so that
+    what a reader copies from the documentation works; free ones for every other.
+    """
+
+    def __init__(self, stack: contextlib.ExitStack) -> None:
+        lock = Path(tempfile.gettempdir()) / f"mec-nms-stage-{os.getuid()}.lock"
+        self._first = False
+        with contextlib.suppress(OSError):  # somebody else holds it
+            file = stack.enter_context(lock.open("w"))
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._first = True
+
+    def take(self, wanted: int) -> int:
+        """`wanted` when it is ours to use and free for TCP and UDP, else another one.
+
+        Raises:
+            Failed: none is free.
+        """
+        # Below the ports that the system gives to outgoing connections: those come and go.
+        others = (random.SystemRandom().randrange(15000, 32768) for _ in range(100))
+        candidates: Iterator[int] = itertools.chain((wanted,) if self._first else (), others)
+        for port in candidates:
+            with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+                try:
+                    tcp.bind(("127.0.0.1", port))
+                    udp.bind(("127.0.0.1", port))
+                except OSError:
+                    continue
+                return port
+        raise Failed("no free port")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+async def _clear(config: configuration.Config) -> None:
+    """End what runs on a domain's infrastructure: a daemon leaves applications running, a story that ends does not."""
+    assert config.drivers.state is not None
+    vim = load_drivers(config, config.drivers.state).vim
+    await vim.open(lambda instance: None)
+    try:
+        for instance in await vim.list():
+            await vim.delete(instance.id, 1.0)
+    finally:
+        await vim.close()
+
+
+def federate(teller: Teller, a: Domain, b: Domain, option: str = partner.OPTIONS["5"]) -> None:
+    """Have both operators add the other's card, B offering its zone to A; return when the agreement is active.
+
+    Raises:
+        Failed: it did not become active.
+    """
+    cards = {domain.id: card.of(domain.config, domain.folder) for domain in (a, b)}
+    zone = b.config.zones[0].id
+    partner.agree(b.client, cards[a.id], agreement=AGREEMENT, role="provider", option=option, zones=[zone])
+    partner.agree(a.client, cards[b.id], agreement=AGREEMENT, role="consumer", option=option, zones=[zone])
+    for domain, other in ((a, b), (b, a)):
+        until(f"{domain.id}: agreement with {other.id} active", partial(_active, domain, other))
+        teller.note(f"{domain.id}: the agreement with {other.id} is active")
+
+
+def _active(domain: Domain, other: Domain) -> bool | None:
+    for entry in partner.partners(domain.client):
+        for agreement in entry.get("agreement", ()):
+            if (
+                entry["id"] == other.id
+                and local_name(agreement.get("state", {}).get("federation-state", "")) == "active"
+            ):
+                return True
+    return None
+
+
+def remote_zones(a: Domain, b: Domain) -> list[dict[str, Any]] | None:
+    """The zones of B that A may deploy to; None while there are none."""
+    found = a.client.read("mec-system:system").get("zone", [])
+    return [zone for zone in found if zone.get("partner") == b.id] or None
+
+
+def onboard(teller: Teller, a: Domain) -> None:
+    """Build the sample application's package and on-board it at A."""
+    file = a.folder / "hello-edge.csar"
+    packages.build(_SAMPLE, file)
+    info = packages.verify(file, allow_unsigned=True)
+    package.onboard(a.client, file, info, "hello-edge")
+    package.follow(a.client, "hello-edge")
+    teller.note(f"hello-edge {info.version}: {info.size} bytes, sha-256 {info.digest[:16]}..., on-boarded")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a client finds the application."""
+
+    name: str
+    port: int
+    server: tuple[str, int]
+
+    @classmethod
+    def of(cls, a: Domain, order: str, served_by: Domain) -> Place:
+        """Where A tells its customer to look; names are answered by the DNS of `served_by`."""
+        entry = app.read(a.client, order)
+        end = next(e for item in entry["state"]["item"] for e in item.get("endpoint", ()))
+        host, _, port = str(served_by.config.drivers.dns.options["listen"]).rpartition(":")
+        return cls(end["dns-name"], int(end["port"]), (host, int(port)))
+
+    def use(self) -> tuple[str, dict[str, Any]]:
+        """Ask for the name, then for the application's status over HTTP: the URL, and what was answered.
+
+        Raises:
+            Failed: the name does not resolve.
+        """
+        url = f"http://{until(f'{self.name} resolves', self.ask)}:{self.port}/status"
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return url, orjson.loads(answer.read())
+
+    def ask(self) -> str | None:
+        """Its address by a DNS query, None when the name does not exist."""
+        query = dns.message.make_query(self.name, dns.rdatatype.A)
+        try:
+            answer = dns.query.udp(query, self.server[0], port=self.server[1], timeout=2)
+        except (dns.exception.Timeout, OSError):
+            return None
+        return next((str(record) for rrset in answer.answer for record in rrset), None)
+
+
+def follow(a: Domain, name: str) -> Iterator[str]:
+    """Lines about an order as it changes, until it is completed."""
+    seen: set[str] = set()
+    end = time.monotonic() + _DEADLINE
+    while time.monotonic() < end:
+        entry = app.read(a.client, name)
+        state = local_name(entry.get("state", {}).get("state", "accepted"))
+        system = a.client.read("mec-system:system")
+        lines = [f"order {name}: {state}"]
+        for occurrence in system.get("operation-occurrence", ()):
+            if local_name(occurrence.get("operation", "")) == "instantiate":
+                step = occurrence.get("step", "")
+                lines.insert(0, f"deployment: {local_name(occurrence.get('state', ''))}{f', {step}' if step else ''}")
+        for line in lines:
+            if line not in seen:
+                seen.add(line)
+                yield line
+        if state == "completed":
+            return
+        if state in ("failed", "cancelled", "partial"):
+            raise Failed(f"the order {state}: {entry['state']}")
+        time.sleep(0.05)
+    raise Failed(f"the order was not completed within {_DEADLINE:.0f} s")
+
+
+def cancel(teller: Teller, a: Domain, order: str, where: Place) -> None:
+    """The customer cancels the order; return when nothing is left of it.
+
+    Raises:
+        Failed: something stayed.
+    """
+    address = where.ask()
+    entry = app.read(a.client, order)
+    deployments = [item["deployment"] for item in entry["state"]["item"] if "deployment" in item]
+    a.client.write("DELETE", f"mec-order:orders/order={order}")
+    until("the deployment at A to end", lambda: _gone(a, deployments))
+    teller.note(f"{a.id}: the deployment is gone")
+    until("the name to be withdrawn", lambda: True if where.ask() is None else None)
+    teller.note(f"{where.name} no longer resolves")
+    until("the instance to end", lambda: _refused(address, where.port))
+    teller.note(f"nothing answers at {address}:{where.port}")
+
+
+def _gone(domain: Domain, deployments: list[str]) -> bool | None:
+    left = [d for d in deployments if domain.client.get(f"mec-system:system/deployment={d}") is not None]
+    return None if left else True
+
+
+def _refused(address: str | None, port: int) -> bool | None:
+    try:
+        urllib.request.urlopen(f"http://{address}:{port}/", timeout=2).close()
+    except (urllib.error.URLError, OSError):
+        return True
+    return None

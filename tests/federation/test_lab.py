@@ -1,0 +1,39 @@
+"""`nms lab`: as a user starts it, and what its report says."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def lab(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command."""
+    command = [sys.executable, "-m", "nms.cli", "lab", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.timeout(150)
+def test_an_option_is_played_and_reported(tmp_path: Path) -> None:
+    report = tmp_path / "report.html"
+    played = lab("3", "--once", "--report", str(report))
+    assert played.returncode == 0, played.stdout + played.stderr
+    assert "mm5 application (edit, served by domain-b) 1x" in played.stdout
+    assert "no longer resolves" in played.stdout
+    rows = re.findall(r"<tr><td>(.*?)</td>.*?</tr>", report.read_text(), re.DOTALL)
+    assert rows == ["3, platform-provider-infrastructure", "on-boarding", "instantiation", "the client finds it", "use"]
+    page = report.read_text()
+    assert "<code>domain-b mm6 edit image</code>" in page
+    hosts = re.search(r"<td>compute, network</td>|<td>platform, compute, network</td>(.*?)</tr>", page, re.DOTALL)
+    assert hosts is not None
+    assert re.findall(r"<td>(domain-.)</td>", hosts[1]) == ["domain-a", "domain-b", "domain-b"]
+
+
+@pytest.mark.parametrize("arguments", [(), ("1", "--all"), ("6",)])
+def test_what_to_play_must_be_said(arguments: tuple[str, ...]) -> None:
+    refused = lab(*arguments)
+    assert refused.returncode == 2
+    assert "Traceback" not in refused.stderr

@@ -119,9 +119,15 @@ def _key_lines(found: object, where: Where) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def _size(text: str) -> int | None:
+    found = re.fullmatch(r"([1-9][0-9]{0,5}) ?(KiB|MiB)", text)
+    return int(found[1]) * (1024 if found[2] == "KiB" else 1024 * 1024) if found else None
+
+
 HOST_NAME = matching('a name of letters, digits, "-", "_" and "."', _name)
 ENDPOINT = matching('"ADDRESS:PORT", for instance "127.0.0.1:8443" or "[::1]:8443"', _endpoint)
 MODULE = matching('"MODULE", "MODULE:FEATURE,FEATURE" or "MODULE:*"', _module)
+SIZE = matching('a number and "KiB" or "MiB", for instance "32 MiB"', _size)
 FILE = path("file", test=Path.is_file)
 FOLDER = path("folder", test=Path.is_dir)
 STORE = Kind(f'the path of a file, or "{IN_MEMORY}"', _store)
@@ -207,6 +213,9 @@ class Restconf:
     insecure: bool = setting(
         BOOLEAN, "Plain HTTP, on a loopback address only; certificates are not used.", default=False
     )
+
+    max_request: int | None = setting(SIZE, "Largest request body; packages have a limit of their own.", default=None)
+    max_answer: int | None = setting(SIZE, "Largest answer with data; who asks for more is refused.", default=None)
 
     def check(self) -> None:
         if self.insecure and not self.listen.loopback:

@@ -232,6 +232,8 @@ async def _restconf(core: Core, config: Config, credentials: Credentials, stack:
             insecure=section.insecure,
             authenticate_password=credentials.authenticate_password,
             authenticate_certificate=credentials.authenticate_certificate,
+            max_request=section.max_request,
+            max_answer=section.max_answer,
         )
     stack.push_async_callback(server.close)
     credentials.believe(server.trust)

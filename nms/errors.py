@@ -74,6 +74,8 @@ class RpcError(Exception):
         self.path = path
         self.app_tag = app_tag
         self.info: Mapping[str, str] = info or {}
+        #: which edit of a request failed, counted from 0, where each is reported on (RFC 8072)
+        self.edit: int | None = None
         self.status = status if status is not None else HTTP_STATUS[tag]
 
     def __str__(self) -> str:

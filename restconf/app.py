@@ -11,13 +11,15 @@ from typing import Final
 
 import orjson
 from flask import Flask, Response, request
+from flask.globals import request_ctx
 from flask.sessions import SessionInterface
 from lxml import etree
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from nms.errors import RpcError, RpcErrors
-from restconf import data, errors, files, media, operations, sse
+from restconf import data, errors, files, media, operations, schemas, sse
 from restconf.front import Authenticate, Core, Front
+from restconf.service import Limits
 from restconf.wsgi import Environ
 
 log = logging.getLogger(__name__)
@@ -41,14 +43,25 @@ class _NoSession(SessionInterface):
         return {}
 
 
-def create_app(core: Core, authenticate: Authenticate) -> Flask:
-    """The application over `core`; `authenticate` tells from a WSGI environ who asks, None for nobody known."""
-    app = Flask("restconf", static_folder=None)
+class _Restconf(Flask):
+    def make_default_options_response(self) -> Response:
+        """What the resources that do not answer OPTIONS themselves allow (RFC 8040 section 4.1)."""
+        allowed = request_ctx.url_adapter.allowed_methods() if request_ctx.url_adapter is not None else ()
+        return errors.NoContent(status=204, headers={"Allow": ", ".join(sorted(allowed))})
+
+
+def create_app(core: Core, authenticate: Authenticate, *, most: int = Limits().answer) -> Flask:
+    """The application over `core`; `authenticate` tells from a WSGI environ who asks, None for nobody known.
+
+    Args:
+        most: bytes of data in one answer.
+    """
+    app = _Restconf("restconf", static_folder=None)
     app.session_interface = _NoSession()
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # an empty key may stand between two slashes
     app.url_map.converters["rest"] = data.RestOfPath
-    front = Front(core, authenticate)
+    front = Front(core, authenticate, most)
     app.extensions["restconf"] = front
 
     @app.before_request
@@ -59,6 +72,7 @@ def create_app(core: Core, authenticate: Authenticate) -> Flask:
     _discovery(app, front)
     app.register_blueprint(data.blueprint(front), url_prefix=ROOT)
     app.register_blueprint(operations.blueprint(front), url_prefix=ROOT)
+    app.register_blueprint(schemas.blueprint(front), url_prefix=ROOT)
     app.register_blueprint(sse.blueprint(front), url_prefix=ROOT)
     if core.files is not None:
         app.register_blueprint(files.blueprint(core.files))
@@ -153,7 +167,7 @@ def _refuse(failures: list[RpcError], front: Front) -> Response:
 def _error_encoding(environ: Environ) -> media.Encoding:
     """As the client accepts; where it accepts neither or does not say, as it sent; else JSON."""
     try:
-        default = media.sent(environ.get("CONTENT_TYPE"))
+        default = media.yang_patch(environ.get("CONTENT_TYPE")) or media.sent(environ.get("CONTENT_TYPE"))
     except RpcError:
         default = "json"
     try:

@@ -1,25 +1,27 @@
 """The datastore and data resources (RFC 8040 sections 3.4, 3.5, 4): each method to one request of the core.
 
-A write goes to `running`; the core takes it through the same commit as every other change (RFC 8040 section 1.4).
+``{+restconf}/data`` reads configuration and state and writes to `running`, through the same commit as every other
+change (RFC 8040 section 1.4); ``{+restconf}/ds/DATASTORE`` is one datastore of NMDA (RFC 8527 section 3.1).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Final
+from urllib.parse import unquote
 
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import NotFound
 from werkzeug.routing import BaseConverter
 
-from nms.errors import RpcError
-from nms.model import tree
+from nms.errors import RpcError, RpcErrors
+from nms.model import entries, tree
 from nms.model.edit import Edit, Insert, at
 from nms.model.path import InstancePath, format_path
 from nms.model.schema import Node
 from nms.model.values import Value
-from nms.operations.request import EditConfig, Get, PathFilter, Reply
-from restconf import body, conditions, media, operations, uri
+from nms.operations.request import Datastore, EditConfig, Get, PathFilter, Precondition, Reply
+from restconf import body, conditions, media, operations, uri, yang_patch
 from restconf.errors import NoContent, NotAllowed
 from restconf.front import Front
 from restconf.media import MEDIA_TYPE, Encoding
@@ -28,6 +30,14 @@ from restconf.wsgi import Environ
 
 METHODS: Final = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 _READ_ONLY: Final = ("GET", "HEAD", "OPTIONS")
+#: Datastores of NMDA, and whether clients write to them.
+_DATASTORES: Final[Mapping[Datastore, bool]] = {
+    "running": True,
+    "candidate": True,
+    "startup": True,
+    "intended": False,
+    "operational": False,
+}
 
 
 class RestOfPath(BaseConverter):
@@ -38,43 +48,57 @@ class RestOfPath(BaseConverter):
 
 
 def blueprint(front: Front) -> Blueprint:
-    """The routes of ``{+restconf}/data``."""
-    resource = _DataResource(front)
+    """The routes of ``{+restconf}/data`` and ``{+restconf}/ds``."""
     routes = Blueprint("data", __name__)
-    for rule in ("/data", "/data/<rest:rest>"):
-        routes.add_url_rule(rule, "data", resource.answer, methods=METHODS, provide_automatic_options=False)
+    roots = {"/data": DataResource(front, "/data", "operational", "running")}
+    for name, writable in _DATASTORES.items():
+        if f"ietf-datastores:{name}" in front.schema.identity_bases:
+            root = f"/ds/ietf-datastores:{name}"
+            roots[root] = DataResource(front, root, name, name if writable else None)
+    for root, resource in roots.items():
+        for rule in (root, f"{root}/<rest:rest>"):
+            routes.add_url_rule(rule, root, resource.answer, methods=METHODS, provide_automatic_options=False)
     return routes
 
 
 def raw_path(environ: Environ, prefix: str) -> str:
     """What follows `prefix` in the request's target, still percent-encoded."""
     path = str(environ["REQUEST_URI"]).partition("?")[0]
-    at = path.find(prefix)
-    if at < 0:  # the prefix itself came percent-encoded
+    start = "/".join(path.split("/", prefix.count("/") + 1)[: prefix.count("/") + 1])
+    if unquote(start) != prefix:  # a slash of the prefix came percent-encoded
         raise NotFound
-    return path[at + len(prefix) :]
+    return path[len(start) :]
 
 
-def allowed(path: InstancePath) -> tuple[str, ...]:
-    """The methods of the resource at `path` (RFC 8040 table 1 and section 3.5)."""
+def allowed(path: InstancePath, *, writable: bool = True) -> tuple[str, ...]:
+    """The methods of the resource at `path` of a datastore (RFC 8040 table 1 and section 3.5)."""
     if not path:
-        return ("GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+        return ("GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT") if writable else _READ_ONLY
     node, key = path[-1]
     if node.kind == "action":
         return ("OPTIONS", "POST")
     is_whole_list = node.kind in ("list", "leaf-list") and key is None
     is_key = node.parent is not None and node in node.parent.keys
-    if not node.config or is_whole_list or is_key:
+    if not writable or not node.config or is_whole_list or is_key:
         return _READ_ONLY
     if node.kind in ("container", "list"):
         return ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
     return ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "PUT")
 
 
-class _DataResource:
-    def __init__(self, front: Front) -> None:
+class DataResource:
+    """All resources below `root`, which follows ``{+restconf}``.
+
+    Attributes:
+        read, written: the datastores that are; None: it is read only.
+    """
+
+    def __init__(self, front: Front, root: str, read: Datastore, written: Datastore | None) -> None:
         self.front = front
         self.schema = front.schema
+        self.root = f"/restconf{root}"
+        self.read = read
+        self.written = written
         self._methods: Mapping[str, Callable[[Environ, InstancePath, Query], Response]] = {
             "GET": self._get,
             "HEAD": self._get,
@@ -89,49 +113,68 @@ class _DataResource:
         """The one view of all data resources."""
         environ = request.environ
         method = environ["REQUEST_METHOD"]
-        path = uri.parse_path(self.schema, raw_path(environ, "/restconf/data"))
-        methods = allowed(path)
+        path = uri.parse_path(self.schema, raw_path(environ, self.root))
+        methods = self._allowed(path)
         if method not in methods:
             raise NotAllowed(f"{method} is not for this resource", ", ".join(methods))
         query = parse_query(environ["QUERY_STRING"], method, "data")
         return self._methods[method](environ, path, query)
 
+    def _allowed(self, path: InstancePath) -> tuple[str, ...]:
+        if path and path[-1][0].kind == "action" and self.read != "operational":
+            return ("OPTIONS",)  # actions are invoked in operational (RFC 8527 section 3.1)
+        return allowed(path, writable=self.written is not None)
+
     def _get(self, environ: Environ, path: InstancePath, query: Query) -> Response:
         encoding = media.accepted(environ.get("HTTP_ACCEPT"))
+        if path and not path[-1][0].config and self.read != "operational":
+            raise _not_found(path)  # even where an empty container would be there without anybody's doing
         reply = self._read(environ, path, query)
         headers = conditions.headers(reply, encoding)
         headers["Cache-Control"] = "no-cache"
         headers["Vary"] = "Accept"
-        if conditions.unchanged(environ, reply):
+        if reply.settled and conditions.unchanged(environ, reply):
             return NoContent(status=304, headers=headers)
         root = reply.data if reply.data is not None else self.schema.root.blank
         if not path:
-            content = body.encode_datastore(self.schema.root, root, encoding)
+            content = body.encode_datastore(self.schema.root, root, encoding, reply.basis)
         else:
-            content = body.encode_instance(path, self._found(root, path), encoding)
-        return Response(content, headers=headers, content_type=MEDIA_TYPE[encoding])
+            content = body.encode_instance(path, self._found(root, path, query), encoding, reply.basis)
+        return Response(self.front.bounded(content), headers=headers, content_type=MEDIA_TYPE[encoding])
 
     def _read(self, environ: Environ, path: InstancePath, query: Query) -> Reply:
+        if query.with_origin and (self.read != "operational" or self.written is not None):
+            text = "query parameter 'with-origin' is for ds/ietf-datastores:operational only"
+            raise RpcError("invalid-value", text, type="protocol")
+        if query.page is not None and not (path and path[-1][0].kind in ("list", "leaf-list") and path[-1][1] is None):
+            text = "limit, offset and direction are for a list or leaf-list as a whole"
+            raise RpcError("invalid-value", text, type="protocol")
         wanted = Get(
+            datastore=self.read,
             filter=PathFilter(path, query.fields) if path or query.fields else None,
             content=query.content,
             depth=query.depth,
             with_defaults=query.with_defaults,
+            with_origin=query.with_origin,
+            edited=self.written,
+            page=query.page,
         )
         return self.front.dispatch(environ, wanted)
 
-    def _found(self, root: Value, path: InstancePath) -> Value:
+    def _found(self, root: Value, path: InstancePath, query: Query) -> Value:
         """The instance in what the core found; a selection may have left nothing of it."""
         value = tree.get(root, path)
         node = path[-1][0]
         if value is None and node.kind == "container" and not node.presence:
             return node.blank
+        if value is None and query.page is not None:  # the page that follows the last one
+            return () if node.kind == "leaf-list" else entries.NONE
         if value is None:
             raise _not_found(path)
         return value
 
     def _options(self, environ: Environ, path: InstancePath, query: Query) -> Response:
-        methods = allowed(path)
+        methods = self._allowed(path)
         headers = {"Allow": ", ".join(methods)}
         if "PATCH" in methods:
             headers["Accept-Patch"] = media.ACCEPT_PATCH
@@ -164,6 +207,8 @@ class _DataResource:
         return _changed(reply, encoding)
 
     def _patch(self, environ: Environ, path: InstancePath, query: Query) -> Response:
+        if (patching := media.yang_patch(environ.get("CONTENT_TYPE"))) is not None:
+            return self._yang_patch(environ, path, patching)
         encoding, content = _body(environ)
         if not path:
             root = body.decode_datastore(self.schema, encoding, content)
@@ -171,6 +216,30 @@ class _DataResource:
         edit = at(path, "merge", self._same_instance(path, encoding, content))
         never_creates = _unwritten(path[-1][0]) is None
         return _changed(self._edit(environ, path, [edit], must_exist=never_creates), encoding)
+
+    def _yang_patch(self, environ: Environ, path: InstancePath, encoding: Encoding) -> Response:
+        """RFC 8072 section 2: all edits in their order, or none."""
+        wanted = media.accepted(environ.get("HTTP_ACCEPT"), encoding)
+        patch = yang_patch.decode(encoding, _content(environ))
+        condition = conditions.precondition(environ)
+        absent_is_404 = condition is None and bool(path) and _unwritten(path[-1][0]) is None
+        if absent_is_404:
+            condition = conditions.existing(None)
+        try:
+            edits = yang_patch.edits_of(self.schema, raw_path(environ, self.root), patch)
+            try:
+                reply = self._dispatch(environ, [edit for _, edit in edits], condition, path, counted=True)
+            except (RpcError, RpcErrors) as error:
+                failures = error.errors if isinstance(error, RpcErrors) else [error]
+                if failures[0].status == 412 and failures[0].type == "protocol":
+                    raise _not_found(path) if absent_is_404 else error from None
+                raise yang_patch.refused(patch, [target for target, _ in edits], failures) from None
+        except yang_patch.Failed as failed:
+            status, code, headers = failed.status, failed.errors[0].status, {"Cache-Control": "no-store"}
+        else:
+            status, code, headers = yang_patch.Status(patch.id), 200, conditions.headers(reply, wanted)
+        content = yang_patch.encode(status, wanted, self.front.namespaces)
+        return Response(content, code, headers=headers, content_type=MEDIA_TYPE[wanted])
 
     def _delete(self, environ: Environ, path: InstancePath, query: Query) -> Response:
         self._edit(environ, path, [at(path, "delete")])
@@ -208,7 +277,7 @@ class _DataResource:
         if must_exist:
             wanted = conditions.existing(wanted)
         try:
-            return self.front.dispatch(environ, EditConfig("running", edits, precondition=wanted))
+            return self._dispatch(environ, edits, wanted)
         except RpcError as error:
             # a failed precondition is the protocol's error, a failed `must` is not
             if error.status == 412 and error.type == "protocol" and must_exist and not given:
@@ -218,10 +287,23 @@ class _DataResource:
                 raise RpcError("invalid-value", error.message, path=error.path, status=404) from None
             raise
 
+    def _dispatch(
+        self,
+        environ: Environ,
+        edits: list[Edit],
+        condition: Precondition | None,
+        resource: InstancePath | None = None,
+        *,
+        counted: bool = False,
+    ) -> Reply:
+        assert self.written is not None
+        wanted = EditConfig(self.written, edits, precondition=condition, resource=resource, counted=counted)
+        return self.front.dispatch(environ, wanted)
+
     def _created(self, environ: Environ, target: InstancePath, reply: Reply, encoding: Encoding) -> Response:
         host = environ.get("HTTP_HOST") or f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
         headers = conditions.headers(reply, encoding)
-        headers["Location"] = f"{environ['wsgi.url_scheme']}://{host}/restconf/data{uri.format_path(target)}"
+        headers["Location"] = f"{environ['wsgi.url_scheme']}://{host}{self.root}{uri.format_path(target)}"
         return NoContent(status=201, headers=headers)
 
 
@@ -242,11 +324,15 @@ def _unwritten(node: Node) -> Value | None:
 
 
 def _body(environ: Environ) -> tuple[Encoding, bytes]:
-    content: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     encoding = media.sent(environ.get("CONTENT_TYPE"))
+    return encoding, _content(environ)
+
+
+def _content(environ: Environ) -> bytes:
+    content: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     if not content:
         raise RpcError("malformed-message", "the request has no body", type="protocol")
-    return encoding, content
+    return content
 
 
 def _changed(reply: Reply, encoding: Encoding) -> Response:

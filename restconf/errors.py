@@ -47,7 +47,10 @@ def render(
     Args:
         namespaces: module name -> namespace, to declare the prefixes of error-path in XML.
     """
-    body = _xml(errors, namespaces) if encoding == "xml" else _json(errors)
+    if encoding == "xml":
+        body = etree.tostring(as_xml(errors, namespaces))
+    else:
+        body = orjson.dumps({"ietf-restconf:errors": as_json(errors)})
     response = Response(body, status or errors[0].status, content_type=MEDIA_TYPE[encoding])
     response.headers["Cache-Control"] = "no-store"
     for name, value in (headers or {}).items():
@@ -55,7 +58,8 @@ def render(
     return response
 
 
-def _json(errors: Sequence[RpcError]) -> bytes:
+def as_json(errors: Sequence[RpcError]) -> dict[str, Any]:
+    """The grouping ``errors`` of ietf-restconf as RFC 7951 members."""
     items = []
     for error in errors:
         item: dict[str, Any] = {"error-type": error.type, "error-tag": error.tag}
@@ -69,13 +73,15 @@ def _json(errors: Sequence[RpcError]) -> bytes:
             item["error-info"] = {f"ietf-netconf:{name}": text for name, text in error.info.items()}
         items.append(item)
     # a message may quote what a client sent, lone surrogates included, which no UTF-8 can hold
-    return orjson.dumps(_clean({"ietf-restconf:errors": {"error": items}}))
+    cleaned: dict[str, Any] = _clean({"error": items})
+    return cleaned
 
 
-def _xml(errors: Sequence[RpcError], namespaces: Mapping[str, str]) -> bytes:
-    root = etree.Element(f"{{{NAMESPACE}}}errors", nsmap={None: NAMESPACE})
+def as_xml(errors: Sequence[RpcError], namespaces: Mapping[str, str], own: str = NAMESPACE) -> etree._Element:
+    """The grouping ``errors`` in XML, in the namespace `own` of the module that uses it."""
+    root = etree.Element(f"{{{own}}}errors", nsmap={None: own})
     for error in errors:
-        item = etree.SubElement(root, f"{{{NAMESPACE}}}error")
+        item = etree.SubElement(root, f"{{{own}}}error")
         _leaf(item, "error-type", error.type)
         _leaf(item, "error-tag", error.tag)
         if error.app_tag:
@@ -83,25 +89,25 @@ def _xml(errors: Sequence[RpcError], namespaces: Mapping[str, str]) -> bytes:
         if error.path:
             used = set(_PREFIX.findall(_QUOTED.sub("", error.path)))
             declared: dict[str | None, str] = {name: namespaces[name] for name in sorted(used) if name in namespaces}
-            path = etree.SubElement(item, f"{{{NAMESPACE}}}error-path", nsmap=declared)
-            path.text = _printable(error.path)
+            path = etree.SubElement(item, f"{{{own}}}error-path", nsmap=declared)
+            path.text = printable(error.path)
         if error.message:
             _leaf(item, "error-message", error.message)
         if error.info:
-            info = etree.SubElement(item, f"{{{NAMESPACE}}}error-info")
+            info = etree.SubElement(item, f"{{{own}}}error-info")
             for name, texts in error.info.items():
                 namespace = _YANG if name in YANG_INFO else _NETCONF
                 for text in texts.split("\n"):
                     child = etree.SubElement(info, f"{{{namespace}}}{name}", nsmap={None: namespace})
-                    child.text = _printable(text)
-    return etree.tostring(root)
+                    child.text = printable(text)
+    return root
 
 
 def _leaf(parent: etree._Element, name: str, text: str) -> None:
-    etree.SubElement(parent, f"{{{NAMESPACE}}}{name}").text = _printable(text)
+    etree.SubElement(parent, f"{{{etree.QName(parent).namespace}}}{name}").text = printable(text)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """`text` without the characters that XML 1.0 cannot carry."""
     return "".join(
         c if c in "\t\n\r" or " " <= c <= "\ud7ff" or "\ue000" <= c <= "\ufffd" or c > "\uffff" else "?" for c in text

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from nms.errors import RpcError
-from nms.model.schema import Schema
+from nms.model.schema import Node, Schema
 from nms.operations.files import Files
 from nms.operations.request import Principal, Reply, Request, Session
 from restconf.wsgi import PRINCIPAL, Environ
@@ -37,12 +37,19 @@ class Core(Protocol):
 
     def close_session(self, session: Session) -> None: ...
 
+    def serves(self, rpc: Node) -> bool: ...
+
 
 class Front:
-    """Shared by the blueprints of one application; thread-safe."""
+    """Shared by the blueprints of one application; thread-safe.
 
-    def __init__(self, core: Core, authenticate: Authenticate) -> None:
+    Attributes:
+        most: bytes of data in one answer.
+    """
+
+    def __init__(self, core: Core, authenticate: Authenticate, most: int) -> None:
         self.core = core
+        self.most = most
         self.schema = core.schema
         self.namespaces = {module.name: module.namespace for module in core.schema.modules.values()}
         self._authenticate = authenticate
@@ -85,6 +92,17 @@ class Front:
     def _forget(self, key: tuple[Principal, str]) -> None:
         with self._lock:
             self._sessions.pop(key, None)
+
+    def bounded(self, content: bytes) -> bytes:
+        """`content` of an answer, unless it is larger than an answer may be.
+
+        Raises:
+            RpcError: too-big with status 400, the table of RFC 8040 section 7 for answers.
+        """
+        if len(content) > self.most:
+            text = f"the answer has more than {self.most} bytes: ask for less by limit and offset, depth or fields"
+            raise RpcError("too-big", text, type="protocol", status=400)
+        return content
 
     def on_close(self, call: Callable[[], None]) -> None:
         """Have `call()` run when the application ends."""

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_PART = 256 * 1024  # a larger answer is handed on in parts, as the client takes them
 _PIPELINE = 32  # requests of one client that may wait; above, its socket is not read
 
 
@@ -70,6 +71,8 @@ class Connection(asyncio.Protocol):
         self.busy = False  # a thread works on a request, or a live body is being sent
         self.live: LiveBody | None = None
         self.live_chunked = True
+        self.rest = memoryview(b"")  # of an answer that the client has not taken yet
+        self.ends = False  # the connection, with this answer
         self.accepted: bytes | None = None  # the Authorization (empty: none) of the last authenticated request
         self.asking = False  # the doorman looks at the request that is being received
         self.refusal = 0
@@ -126,8 +129,10 @@ class Connection(asyncio.Protocol):
         self.stalled_since = None
         if self.live is not None:
             self._pump()
-        else:
-            self._advance()
+            return
+        if self.rest:
+            self._send_rest()
+        self._advance()
 
     # -- httptools -------------------------------------------------------------------------------------------------
 
@@ -196,9 +201,9 @@ class Connection(asyncio.Protocol):
             self._stop(status)
 
     def _check_body(self, size: int) -> None:
-        if size > self.limits.body:
-            self._stop(413)
         message = self.message
+        if size > self.limits.body and size > self.service.most(message.method, bytes(message.target)):
+            self._stop(413)
         if size <= self.limits.anonymous_body or self.accepted == message.authorization or self.asking:
             return
         request = self._environ(message, b"")
@@ -333,10 +338,29 @@ class Connection(asyncio.Protocol):
         elif message.version == "1.0":
             lines.append(b"Connection: keep-alive\r\n")
         lines.append(b"\r\n")
-        lines.append(body)
+        self.ends = not message.keep_alive
+        if len(body) <= _PART:
+            lines.append(body)
+            self.transport.write(b"".join(lines))
+            self._answered()
+            return
         self.transport.write(b"".join(lines))
+        self.busy = True
+        self.rest = memoryview(body)
+        self._send_rest()
+
+    def _send_rest(self) -> None:
+        """A large body is written as the client takes it: the socket's buffer never holds it a second time."""
+        while self.rest and self.stalled_since is None and not self.transport.is_closing():
+            part, self.rest = self.rest[:_PART], self.rest[_PART:]
+            self.transport.write(part)
+        if not self.rest:
+            self.busy = False
+            self._answered()
+
+    def _answered(self) -> None:
         self.since = self.service.loop.time()
-        if not message.keep_alive:
+        if self.ends:
             self.lingering = True
             self.transport.close()
 

@@ -19,8 +19,13 @@ _ENCODING: Final[Mapping[str, Encoding]] = {
     "application/xml": "xml",
     "text/xml": "xml",
 }
-#: Bodies that PATCH takes (Accept-Patch, RFC 5789): plain patch only.
-ACCEPT_PATCH: Final = ", ".join(MEDIA_TYPE.values())
+#: YANG Patch (RFC 8072 section 3).
+_YANG_PATCH: Final[Mapping[str, Encoding]] = {
+    "application/yang-patch+json": "json",
+    "application/yang-patch+xml": "xml",
+}
+#: Bodies that PATCH takes (Accept-Patch, RFC 5789): plain patch and YANG Patch.
+ACCEPT_PATCH: Final = ", ".join((*MEDIA_TYPE.values(), *_YANG_PATCH))
 
 
 def accepted(header: str | None, default: Encoding = "json") -> Encoding:
@@ -59,6 +64,11 @@ def sent(header: str | None) -> Encoding:
         what = f"Content-Type {media!r} is not supported" if media else "the body has no Content-Type"
         raise RpcError("invalid-value", f"{what}; send {known}", type="protocol", status=415)
     return encoding
+
+
+def yang_patch(header: str | None) -> Encoding | None:
+    """The encoding of a YANG Patch with Content-Type `header`; None for any other body."""
+    return _YANG_PATCH.get((header or "").partition(";")[0].strip().lower())
 
 
 def prefers(header: str | None, media: str) -> bool:

@@ -28,7 +28,8 @@ def blueprint(front: Front) -> Blueprint:
     def listing() -> Response:
         parse_query(request.environ["QUERY_STRING"], request.environ["REQUEST_METHOD"], "other")
         encoding = media.accepted(request.environ.get("HTTP_ACCEPT"))
-        rpcs = [node for _, node in sorted(front.schema.rpcs.items())]
+        # NETCONF's own operations are not among those that RESTCONF can call (RFC 8040 section 3.3.2)
+        rpcs = [node for _, node in sorted(front.schema.rpcs.items()) if front.core.serves(node)]
         return Response(_list_json(rpcs) if encoding == "json" else _list_xml(rpcs), content_type=MEDIA_TYPE[encoding])
 
     def operation(name: str) -> Response:
@@ -59,7 +60,8 @@ def invoke(front: Front, environ: Environ, node: Node, path: InstancePath) -> Re
     reply = front.dispatch(environ, Invoke(node, body.decode_input(node, encoding, content), path))
     if reply.node is None or reply.data is None or reply.data == reply.node.blank:
         return NoContent(status=204)
-    return Response(body.encode_output(node, reply.node, reply.data, wanted), content_type=MEDIA_TYPE[wanted])
+    output = front.bounded(body.encode_output(node, reply.node, reply.data, wanted))
+    return Response(output, content_type=MEDIA_TYPE[wanted])
 
 
 def _list_json(rpcs: list[Node]) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from nms.errors import RpcError
-from nms.operations.request import Content, WithDefaults
+from nms.operations.request import Content, Page, WithDefaults
 
 Resource: TypeAlias = Literal["data", "stream", "other"]
 Insert: TypeAlias = Literal["first", "last", "before", "after"]
@@ -24,11 +24,21 @@ class Query:
     depth: int | None = None
     fields: str = ""
     filter: str = ""
+    limit: int | None = None
+    offset: int = 0
+    direction: Literal["forwards", "backwards"] = "forwards"
     insert: Insert | None = None
     point: str = ""
     start_time: datetime | None = None
     stop_time: datetime | None = None
     with_defaults: WithDefaults | None = None
+    with_origin: bool = False
+
+    @property
+    def page(self) -> Page | None:
+        """Which of a list's entries; None: all."""
+        wanted = Page(self.limit, self.offset, self.direction == "backwards")
+        return wanted if wanted != Page() else None
 
 
 def parse_query(text: str, method: str, resource: Resource) -> Query:
@@ -85,10 +95,31 @@ def _depth(text: str) -> int | None:
     return int(text)
 
 
+def _count(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,10}", text):
+        raise ValueError(f"{text!r} is no number")
+    return int(text)
+
+
+def _limit(text: str) -> int | None:
+    """draft-ietf-netconf-list-pagination section 3.1.7."""
+    if text == "unbounded":
+        return None
+    if _count(text) == 0:
+        raise ValueError("0 entries are none")
+    return int(text)
+
+
 def _time(text: str) -> datetime:
     if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", text):
         raise ValueError(f"{text!r} is no date-and-time such as 2026-01-31T23:59:59Z")
     return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
+
+
+def _nothing(text: str) -> bool:
+    if text:
+        raise ValueError("it takes no value")
+    return True
 
 
 def _some(text: str) -> str:
@@ -110,7 +141,11 @@ _PARAMETERS: Final[Mapping[str, _Parameter]] = {
     "content": _Parameter("data", _READ, _one_of("all", "config", "nonconfig")),
     "depth": _Parameter("data", _READ, _depth),
     "fields": _Parameter("data", _READ, _some),
-    "with-defaults": _Parameter("data", _READ, _one_of("report-all", "trim", "explicit")),
+    "with-defaults": _Parameter("data", _READ, _one_of("report-all", "report-all-tagged", "trim", "explicit")),
+    "with-origin": _Parameter("data", _READ, _nothing),
+    "limit": _Parameter("data", _READ, _limit),
+    "offset": _Parameter("data", _READ, _count),
+    "direction": _Parameter("data", _READ, _one_of("forwards", "backwards")),
     "insert": _Parameter("data", _INSERT, _one_of("first", "last", "before", "after")),
     "point": _Parameter("data", _INSERT, _some),
     "filter": _Parameter("stream", _READ, _some),

@@ -14,7 +14,7 @@ import ipaddress
 import ssl
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -84,8 +84,13 @@ async def start(
     authenticate_password: PasswordCheck | None = None,
     authenticate_certificate: CertificateCheck | None = None,
     limits: Limits | None = None,
+    max_request: int | None = None,
+    max_answer: int | None = None,
 ) -> Server:
     """Listen for RESTCONF clients on `listen` (port 0: any free one) until the server is closed.
+
+    Args:
+        max_request, max_answer: in bytes, in place of what `limits` says of bodies of requests and of answers.
 
     Raises:
         ConfigError: no TLS without `insecure`, `insecure` beyond loopback, unusable certificate files or address.
@@ -95,17 +100,21 @@ async def start(
     if tls is None and not _is_loopback(listen[0]):
         raise ConfigError(f"[restconf] insecure = true is for loopback addresses only, not {listen[0]!r}")
     context = _tls_context(tls) if tls is not None else None
-    application = create_app(core, _authenticator(authenticate_password, authenticate_certificate))
+    limits = limits or Limits()
+    limits = replace(limits, body=max_request or limits.body, answer=max_answer or limits.answer)
+    authenticate = _authenticator(authenticate_password, authenticate_certificate)
+    application = create_app(core, authenticate, most=limits.answer)
     front = application.extensions["restconf"]
     loop = asyncio.get_running_loop()
     service = Service(
         application=application,
         quick=is_quick,
+        most=lambda method, target: limits.package if is_upload(method, target) else limits.body,
         knows=front.knows,
         pool=ThreadPoolExecutor(_THREADS, thread_name_prefix="restconf"),
         doorman=ThreadPoolExecutor(1, thread_name_prefix="restconf-doorman"),
         loop=loop,
-        limits=limits or Limits(),
+        limits=limits,
     )
     try:
         listener = await loop.create_server(
@@ -134,7 +143,7 @@ def is_quick(method: str, target: bytes, size: int) -> bool:
 
     So are reads that name an entry, and edits of little data; rpcs, actions, bulk data and whole lists are not.
     """
-    if target.startswith(b"/packages/"):
+    if target.startswith(_PACKAGES_PREFIX):
         return False
     if method in ("GET", "HEAD"):
         return b"=" in target.partition(b"?")[0]
@@ -143,6 +152,12 @@ def is_quick(method: str, target: bytes, size: int) -> bool:
     return size <= _QUICK_BODY
 
 
+def is_upload(method: str, target: bytes) -> bool:
+    """Does this request bring a package, which goes to the disk?"""
+    return method == "PUT" and target.startswith(_PACKAGES_PREFIX)
+
+
+_PACKAGES_PREFIX: Final = b"/packages/"
 _DATA_PREFIX: Final = f"{ROOT}/data".encode()
 _OPERATIONS_PREFIX: Final = f"{ROOT}/operations".encode()
 

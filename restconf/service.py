@@ -28,6 +28,8 @@ class Limits:
     Attributes:
         head: request line and headers together.
         body: request body.
+        package: request body that brings an application package (`restconf.files`), which goes to the disk.
+        answer: body of an answer with data: who asks for more is told to ask for less.
         anonymous_body: request body of a client that has not authenticated yet.
         head_time: from the first byte of a request to the end of its headers.
         body_rate: bytes a second that a body must keep up on average, after `body_grace`.
@@ -38,7 +40,9 @@ class Limits:
     """
 
     head: int = 32 * 1024
-    body: int = 256 * 1024 * 1024
+    body: int = 32 * 1024 * 1024
+    package: int = 256 * 1024 * 1024
+    answer: int = 64 * 1024 * 1024
     anonymous_body: int = 64 * 1024
     connections: int = 1000
     head_time: float = 10.0
@@ -56,6 +60,7 @@ class Service:
 
     Attributes:
         quick: (method, target, body size) -> answer it in the event loop?
+        most: (method, target) -> how large its body may be.
         knows: does this request (environ) come from an authenticated user?  Notes in it who that is.
         doorman: the one thread in which passwords are checked, which is slow by design: a flood of wrong ones costs one
             thread's share and keeps no worker.
@@ -63,6 +68,7 @@ class Service:
 
     application: Application
     quick: Callable[[str, bytes, int], bool]
+    most: Callable[[str, bytes], int]
     knows: Callable[[Environ], bool]
     pool: ThreadPoolExecutor
     doorman: ThreadPoolExecutor

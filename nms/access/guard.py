@@ -110,6 +110,10 @@ class Guard:
 
     # ------------------------------------------------------------ reading
 
+    def sees_all(self, principal: Principal) -> bool:
+        """May `principal` read whatever there is?"""
+        return self.view(principal).sees_all(self.schema.root)
+
     def may_read(self, principal: Principal, path: InstancePath) -> bool:
         """May `principal` know whether there is an instance at `path`?"""
         return self.view(principal).may_read(path)
@@ -131,6 +135,11 @@ class Guard:
         if datastore == "operational":
             root = self.store.with_sources(root, wanted or (lambda route: True))
         return self.view(principal).prune(self.schema.root, shape(root))
+
+    def computes(self, route: Sequence[Node]) -> bool:
+        """Is state at, above or below `route` (schema nodes from the top) computed at each read?"""
+        sources = [source for source, _ in self.store.sources]
+        return any(all(a is b for a, b in zip(source, route, strict=False)) for source in sources)
 
     def version(self, datastore: str, path: InstancePath = ()) -> tuple[str, datetime]:
         """Entity-tag (without quotes) and time of last change of a resource.

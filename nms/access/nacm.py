@@ -198,6 +198,10 @@ class View:
             walk = self._walks[operation] = Walk(rules, default, denied)
         return walk
 
+    def sees_all(self, root_node: Node) -> bool:
+        """Is nothing ever left out by `prune`?"""
+        return self.free or self._walk("read").permits_all(root_node)
+
     def prune(self, root_node: Node, root: Value) -> Value:
         """What may be read of a datastore; the rest is silently left out (section 3.2.4)."""
         return root if self.free else self._walk("read").prune(root_node, root)

@@ -96,11 +96,13 @@ class Walk:
 
     # ------------------------------------------------------------ reading
 
+    def permits_all(self, root_node: Node) -> bool:
+        """Is every instance permitted?"""
+        return self._verdict(root_node, self.start) == "all"
+
     def prune(self, root_node: Node, root: Value) -> Value:
         """`root` without what is denied."""
-        if self._verdict(root_node, self.start) == "all":
-            return root
-        return self._inside(root_node, root, self.start, False)
+        return root if self.permits_all(root_node) else self._inside(root_node, root, self.start, False)
 
     def _inside(self, node: Node, value: Value, state: _State, passing: bool) -> Value:
         """The permitted children of an instance; `passing`: only those that a permit rule's path leads to."""

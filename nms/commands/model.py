@@ -24,7 +24,16 @@ def add(commands: Any) -> None:
     """Add the sub-commands."""
     model = commands.add_parser("model", help="check and compare YANG models", description="Tools for model authors.")
     topics = model.add_subparsers(required=True, metavar="TOPIC")
-    for adding in (_add_check, _add_explain, _add_compat, _add_validate, _add_tree, _add_sample, _add_diff):
+    for adding in (
+        _add_check,
+        _add_explain,
+        _add_compat,
+        _add_validate,
+        _add_tree,
+        _add_sample,
+        _add_diff,
+        _add_openapi,
+    ):
         adding(topics)
 
 
@@ -260,4 +269,38 @@ def _diff(args: argparse.Namespace) -> int:
     config = edit_config(schema, *values)
     if config is not None:
         output.say(_pretty(etree.tostring(config)))
+    return 0
+
+
+def _add_openapi(topics: Any) -> None:
+    parser = topics.add_parser(
+        "openapi", help="RESTCONF as OpenAPI", description="OpenAPI 3.1 of RESTCONF with some modules (RFC 8040)."
+    )
+    parser.add_argument(
+        "modules", nargs="*", metavar="MODULE", help="MODULE, MODULE:feature,feature or MODULE:*; none: our own"
+    )
+    _path(parser)
+    parser.add_argument("--leafs", action="store_true", help="a path for each leaf too")
+    parser.add_argument("--json", action="store_true", help="the document, in place of what it offers in brief")
+    parser.set_defaults(run=_openapi)
+
+
+def _openapi(args: argparse.Namespace) -> int:
+    from nms.config import YANG_DIR
+    from tools.model.engine import valid
+    from tools.model.parsed import files_of
+    from tools.openapi.document import document
+
+    own = [f"{file.name.partition('@')[0].removesuffix('.yang')}:*" for file in files_of([YANG_DIR])]
+    modules = args.modules or sorted(dict.fromkeys(own))
+    schema = valid([*args.path, YANG_DIR], modules)
+    described = document(schema, [name.partition(":")[0] for name in args.modules], leafs=args.leafs)
+    if args.json:
+        output.show_json(described)
+        return 0
+    rows = [
+        (path, " ".join(method.upper() for method in item if method != "parameters"))
+        for path, item in described["paths"].items()
+    ]
+    output.table(("path", "methods"), rows, empty="these modules define no data nodes and no rpcs")
     return 0

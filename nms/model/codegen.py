@@ -15,6 +15,7 @@ from typing import Any
 from nms.model import codegen_json, codegen_xml
 from nms.model.schema import Node
 from nms.model.values import Value
+from nms.model.xml_text import end, start
 
 
 class Codec:
@@ -27,6 +28,11 @@ class Codec:
     def decode_xml(self) -> Callable[[Any], Value]:
         """Element -> instance; raises `Unexpected` or `InvalidValue`."""
         return codegen_xml.decoder(self._node, of).function()
+
+    @cached_property
+    def xml_tags(self) -> tuple[bytes, bytes]:
+        """The start tag and the end tag of an instance."""
+        return start(self._node).encode(), end(self._node).encode()
 
     @cached_property
     def write_xml(self) -> Callable[[Value, Callable[[str], None]], None]:

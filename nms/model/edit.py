@@ -209,7 +209,7 @@ def _leaf_list(edit: Edit, held: Value | None, path: InstancePath) -> Value | No
     present = edit.key if edit.key in values else None
     if _gone(edit, present, path):
         return tuple(v for v in values if v != edit.key) or None
-    if edit.op == "none":
+    if edit.op == "none" and (present is None or edit.insert is None):
         return _untouched(held if present is not None else None, path)
     if edit.insert is None:
         return values if present is not None else (*values, edit.key)

@@ -163,6 +163,12 @@ def from_values(pairs: Iterable[tuple[Key, Value]], *, ordered: bool) -> Entries
     return Ordered(tree, tuple(mapping)) if ordered else tree
 
 
+def single(key: Key, value: Value, *, ordered: bool) -> Entries:
+    """One entry."""
+    tree = Leaf((key,), (value,))
+    return Ordered(tree, (key,)) if ordered else tree
+
+
 def leaves(tree: Tree) -> Iterator[Leaf]:
     """The leafs in key order."""
     if isinstance(tree, Leaf):

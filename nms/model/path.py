@@ -41,14 +41,28 @@ def _format_step(step: Step) -> str:
 
 
 def quote(value: Scalar) -> str:
-    """A string literal of XPath 1.0; a value with both kinds of quote cannot be one and loses its double quotes."""
+    """A string of XPath 1.0: a literal, or where a value has both kinds of quote, which no literal can, a concat()."""
     text = text_of(value)
-    return f'"{text.replace(chr(34), "")}"' if "'" in text else f"'{text}'"
+    if "'" not in text:
+        return f"'{text}'"
+    if '"' not in text:
+        return f'"{text}"'
+    parts = ", ".join(f'"{part}"' if "'" in part else f"'{part}'" for part in _ONE_KIND.findall(text))
+    return f"concat({parts})"
 
 
+def unquote(text: str) -> str:
+    """The value of what `quote` gives."""
+    return "".join(single or double for single, double in _LITERAL.findall(text))
+
+
+_LITERAL = re.compile(r"'([^']*)'|\"([^\"]*)\"")
+_ONE_KIND = re.compile(r"[^']+|[^\"]+")  # the longest runs with one kind of quote only
+_STRING = r"(?:'[^']*'|\"[^\"]*\")"
 _STEP = re.compile(r"/(?:([A-Za-z_][\w.-]*):)?([A-Za-z_][\w.-]*)")
 _PREDICATE = re.compile(
-    r"\[\s*(?:(\.)|(?:([A-Za-z_][\w.-]*):)?([A-Za-z_][\w.-]*))\s*=\s*(?:'([^']*)'|\"([^\"]*)\")\s*\]"
+    r"\[\s*(?:(\.)|(?:([A-Za-z_][\w.-]*):)?([A-Za-z_][\w.-]*))\s*=\s*"
+    rf"({_STRING}|concat\(\s*{_STRING}(?:\s*,\s*{_STRING})+\s*\))\s*\]"
 )
 _POSITION = re.compile(r"\[\s*([1-9]\d*)\s*\]")
 
@@ -87,7 +101,7 @@ def _parse_key(node: Node, text: str, at: int) -> tuple[Key | None, int]:
     while match := _PREDICATE.match(text, at):
         if match[2] not in (None, node.module):
             raise _bad(text, at, f"{match[2]}:{match[3]} is no key of {node.name}")
-        given["." if match[1] else match[3]] = match[4] if match[4] is not None else match[5]
+        given["." if match[1] else match[3]] = unquote(match[4])
         at = match.end()
     if at < len(text) and text[at] == "[":
         raise _bad(text, at, "expected [key='value']")

@@ -212,7 +212,16 @@ class Schema:
     files: Mapping[tuple[str, str], Path]
     content_id: str
     search_path: tuple[str, ...]
+    _state_tags: tuple[str, ...] | None = field(default=None, init=False)
     data: Any = None  # yangson's SchemaData: prefixes and identities for the XPath parser
+
+    @property
+    def state_tags(self) -> tuple[str, ...]:
+        """Tags of the containers of state whose instances mean nothing when they are empty."""
+        if self._state_tags is None:
+            nodes = self.root.walk()
+            self._state_tags = tuple({n.tag for n in nodes if n.kind == "container" and not (n.config or n.presence)})
+        return self._state_tags
 
     def find(self, path: str) -> Node:
         """The data, rpc, action or notification node at a schema path ``/module:a/b/module2:c``.

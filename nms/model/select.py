@@ -1,7 +1,7 @@
-"""Selecting parts of a tree: subtree and XPath filters, paths, fields, depth, config or state.
+"""Selecting parts of a tree: paths, XPath filters, fields, depth, config or state; subtree filters are in `subtree`.
 
 Each function gives a tree of the same shape with the rest left out.  What is wholly selected is shared with the
-original, so that remembered encodings stay valid, and a filter that names keys costs a look-up.
+original, so that remembered encodings stay valid.
 """
 
 from __future__ import annotations
@@ -10,132 +10,15 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Literal
 
-from lxml import etree
-
 from nms.errors import RpcError
 from nms.model import entries
 from nms.model import xpath as xpaths
 from nms.model.path import InstancePath
 from nms.model.schema import Node, Schema
-from nms.model.types import InvalidValue
 from nms.model.values import Key, Value
 
-# ---------------------------------------------------------------- subtree filter, RFC 6241 section 6
 
-
-def subtree(schema: Schema, root: Value, element: etree._Element) -> Value:
-    """What the children of `element` select from `root`."""
-    return _select_children(schema.root, root, _elements(element)) or schema.root.blank
-
-
-def _elements(element: etree._Element) -> list[etree._Element]:
-    return [child for child in element if isinstance(child.tag, str)]
-
-
-def _matches(node: Node, element: etree._Element) -> bool:
-    """Does the filter element name the node?  No namespace is any namespace (section 6.2.1)."""
-    return element.tag == node.tag or element.tag == node.name
-
-
-def _select_children(node: Node, value: Value, filters: list[etree._Element]) -> Value | None:
-    """Union of what sibling filters select below one instance; None if nothing."""
-    slots: list[Value | None] = list(node.blank)
-    for child in node.children:
-        held = value[child.index]
-        if held is None:
-            continue
-        for sub in filters:
-            if _matches(child, sub):
-                found = _select(child, held, sub)
-                if found is not None:
-                    slots[child.index] = (
-                        found if slots[child.index] is None else _union(child, slots[child.index], found)
-                    )
-    return tuple(slots) if any(slot is not None for slot in slots) else None
-
-
-def _select(node: Node, held: Value, element: etree._Element) -> Value | None:
-    """What one filter element selects of the instances of `node` under one parent."""
-    if node.kind == "list":
-        return _select_entries(node, held, element)
-    if node.kind == "container":
-        filters = _elements(element)
-        return held if not filters else _select_instance(node, held, filters)
-    text = (element.text or "").strip()
-    if not text or node.kind in ("anydata", "anyxml"):
-        return held
-    wanted = _wanted(node, element)
-    if node.kind == "leaf":
-        return held if held == wanted else None
-    return (wanted,) if wanted in held else None
-
-
-def _select_instance(node: Node, value: Value, filters: list[etree._Element]) -> Value | None:
-    """One container or entry under content matches, selections and containments (section 6.2.5)."""
-    matched: list[Node] = []
-    rest: list[etree._Element] = []
-    for sub in filters:
-        child = _content_match(node, sub)
-        if child is None:
-            rest.append(sub)
-            continue
-        held = value[child.index]
-        wanted = _wanted(child, sub)
-        if held is None or (wanted not in held if child.kind == "leaf-list" else held != wanted):
-            return None
-        matched.append(child)
-    if not rest:
-        return value
-    found = _select_children(node, value, rest)
-    if found is None:
-        return None
-    slots = list(found)
-    for child in (*matched, *node.keys):
-        slots[child.index] = value[child.index]
-    return tuple(slots)
-
-
-def _content_match(node: Node, element: etree._Element) -> Node | None:
-    """The leaf or leaf-list whose value the filter element gives, if it is a content match node (section 6.2.5)."""
-    if not (element.text or "").strip() or _elements(element):
-        return None
-    return next((c for c in node.children if c.kind in ("leaf", "leaf-list") and _matches(c, element)), None)
-
-
-_NOTHING: Final = object()  # equals no value
-
-
-def _wanted(node: Node, element: etree._Element) -> Value:
-    assert node.type is not None
-
-    def resolve(prefix: str) -> str | None:
-        return node.names.modules.get(element.nsmap.get(prefix or None) or "")
-
-    try:
-        return node.type.parse((element.text or "").strip(), resolve)
-    except InvalidValue:
-        return _NOTHING
-
-
-def _select_entries(node: Node, held: entries.Entries, element: etree._Element) -> Value | None:
-    filters = _elements(element)
-    if not filters:
-        return held
-    keys = {leaf: sub for sub in filters for leaf in node.keys if _content_match(node, sub) is leaf}
-    if node.keys and len(keys) == len(node.keys):
-        wanted = [_wanted(leaf, keys[leaf]) for leaf in node.keys]
-        candidates: Iterable[tuple[Key, Value]] = ()
-        if _NOTHING not in wanted:
-            key = node.make_key(wanted)
-            entry = entries.get(held, key)
-            candidates = ((key, entry),) if entry is not None else ()
-    else:
-        candidates = entries.items(held)
-    found = [(key, part) for key, entry in candidates if (part := _select_instance(node, entry, filters)) is not None]
-    return entries.from_values(found, ordered=node.user_ordered) if found else None
-
-
-def _union(node: Node, one: Value, other: Value) -> Value:
+def union(node: Node, one: Value, other: Value) -> Value:
     """Both of two parts of the same instances."""
     if one is other:
         return one
@@ -143,18 +26,18 @@ def _union(node: Node, one: Value, other: Value) -> Value:
         merged: dict[Key, Value | None] = {}
         for key, entry in entries.items(other):
             held = entries.get(one, key)
-            merged[key] = entry if held is None else _union_slots(node, held, entry)
+            merged[key] = entry if held is None else union_slots(node, held, entry)
         return entries.update(one, merged)
     if node.kind == "container":
-        return _union_slots(node, one, other)
+        return union_slots(node, one, other)
     if node.kind == "leaf-list":
         return one + tuple(v for v in other if v not in one)
     return one
 
 
-def _union_slots(node: Node, one: Value, other: Value) -> Value:
+def union_slots(node: Node, one: Value, other: Value) -> Value:
     return tuple(
-        b if a is None else a if b is None else _union(child, a, b)
+        b if a is None else a if b is None else union(child, a, b)
         for child, a, b in zip(node.children, one, other, strict=True)
     )
 
@@ -175,7 +58,7 @@ def paths(schema: Schema, root: Value, wanted: Iterable[InstancePath]) -> Value:
             return root
         found = _along(schema.root, root, one)
         if found is not None:
-            result = found if result is None else _union_slots(schema.root, result, found)
+            result = found if result is None else union_slots(schema.root, result, found)
     return result if result is not None else schema.root.blank
 
 
@@ -193,7 +76,7 @@ def _along(node: Node, value: Value, rest: InstancePath) -> Value | None:
         if entry is None:
             return None
         inner = entry if len(rest) == 1 else _along(child, entry, rest[1:])
-        part = None if inner is None else entries.from_values([(key, inner)], ordered=child.user_ordered)
+        part = None if inner is None else entries.single(key, inner, ordered=child.user_ordered)
     if part is None:
         return None
     slots: list[Value | None] = list(node.blank)

@@ -43,6 +43,9 @@ class Type:
         enums, bits: names -> number or position.
         identities: qualified names an identityref accepts.
         members: types of a union, in order.
+        bounds: intervals of the range, or of the length; empty: none but the built-in type's.
+        patterns: regular expressions as written, and whether each is inverted.
+        digits: fraction-digits.
         leafref: the yangson XPath of the path, None when this is no leafref; `require_instance` as in section 9.9.3.
     """
 
@@ -55,6 +58,9 @@ class Type:
     bits: Mapping[str, int] = field(default_factory=dict)
     identities: frozenset[str] = frozenset()
     members: Sequence[Type] = ()
+    bounds: Sequence[tuple[Any, Any]] = ()
+    patterns: Sequence[tuple[str, bool]] = ()
+    digits: int = 0
     leafref: Any = None
     require_instance: bool = False
 
@@ -105,6 +111,10 @@ def _fail(constraint: Any, message: str) -> InvalidValue:
     return InvalidValue(message if stock else own, getattr(constraint, "error_tag", None) or "")
 
 
+def _intervals(limits: Any) -> tuple[tuple[Any, Any], ...]:
+    return tuple((interval[0], interval[-1]) for interval in limits.intervals) if limits is not None else ()
+
+
 def _length_check(source: Any) -> Callable[[int], None] | None:
     if source.length is None:
         return None
@@ -138,7 +148,8 @@ def _string(source: Any, _: Any) -> Type:
     def from_json(raw: Any, resolve: Resolver) -> str:
         return parse(_expect(raw, str, "a string"), resolve)
 
-    return Type("string", "", parse, from_json, _same)
+    written = tuple((p.pattern, bool(p.invert_match)) for p in source.patterns)
+    return Type("string", "", parse, from_json, _same, bounds=_intervals(source.length), patterns=written)
 
 
 _INTEGER: Final = re.compile(r"\s*([+-]?)(0[xX][0-9a-fA-F]+|\d+)\s*\Z")
@@ -173,7 +184,7 @@ def _integer(source: Any, _: Any) -> Type:
             raise InvalidValue(f"{raw!r} is not an {base}")
         return check(raw)
 
-    return Type(base, "", parse, from_json, str if is_wide else _same)
+    return Type(base, "", parse, from_json, str if is_wide else _same, bounds=_intervals(limits) or ((low, high),))
 
 
 _DECIMAL: Final = re.compile(r"\s*([+-]?\d+(?:\.\d+)?)\s*\Z")
@@ -207,7 +218,7 @@ def _decimal(source: Any, _: Any) -> Type:
     def from_json(raw: Any, resolve: Resolver) -> Decimal:
         return parse(_expect(raw, str, "a decimal64 as a JSON string"), resolve)
 
-    return Type("decimal64", "", parse, from_json, _decimal_text)
+    return Type("decimal64", "", parse, from_json, _decimal_text, bounds=_intervals(limits), digits=digits)
 
 
 def _boolean(_: Any, __: Any) -> Type:
@@ -275,7 +286,7 @@ def _binary(source: Any, _: Any) -> Type:
     def from_json(raw: Any, resolve: Resolver) -> str:
         return parse(_expect(raw, str, "binary as a base64 string"), resolve)
 
-    return Type("binary", "", parse, from_json, _same)
+    return Type("binary", "", parse, from_json, _same, bounds=_intervals(source.length))
 
 
 def _empty(_: Any, __: Any) -> Type:

@@ -18,7 +18,7 @@ from nms.model.codegen_source import Unexpected
 from nms.model.codegen_xml import resolver
 from nms.model.edit import Edit, Insert, Op
 from nms.model.fault import Fault, invalid, missing_key, twice, unknown
-from nms.model.path import InstancePath, parse_path
+from nms.model.path import InstancePath, format_path, parse_path
 from nms.model.schema import Node, Schema
 from nms.model.types import InvalidValue
 from nms.model.values import Key, Scalar, Value
@@ -31,7 +31,9 @@ _OPERATION: Final = f"{{{NETCONF_NS}}}operation"
 _INSERT: Final = f"{{{YANG_NS}}}insert"
 _KEY: Final = f"{{{YANG_NS}}}key"
 _VALUE: Final = f"{{{YANG_NS}}}value"
+_DEFAULT: Final = "{urn:ietf:params:xml:ns:netconf:default:1.0}default"
 _OPERATIONS: Final = frozenset({"merge", "replace", "create", "delete", "remove"})
+_MARKS: Final = frozenset({_OPERATION, _INSERT, _DEFAULT})
 _BELOW: Final[Mapping[str, Op]] = {"replace": "merge", "create": "merge"}
 
 # ---------------------------------------------------------------- encoding
@@ -67,10 +69,11 @@ def encode_instance(path: InstancePath, value: Value) -> bytes:
 
 
 def _children(node: Node, value: Value, out: list[bytes]) -> None:
-    for key in node.keys:
+    keys = node.keys
+    for key in keys:
         _encode_leaf(key, value[key.index], out)
     for child, held in zip(node.children, value, strict=True):
-        if held is not None and child not in node.keys:
+        if held is not None and child not in keys:
             _ENCODERS[child.kind](child, held, out)
 
 
@@ -83,9 +86,10 @@ def _encode_leaf_list(node: Node, values: Value, out: list[bytes]) -> None:
 
 
 def _encode_container(node: Node, value: Value, out: list[bytes]) -> None:
-    out.append(start(node).encode())
+    opening, closing = codegen.of(node).xml_tags
+    out.append(opening)
     _children(node, value, out)
-    out.append(end(node).encode())
+    out.append(closing)
 
 
 def _encode_list(node: Node, held: entries.Entries, out: list[bytes]) -> None:
@@ -143,6 +147,32 @@ def decode_edit(schema: Schema, element: etree._Element, default_operation: Op =
         raise fault.error() from None
 
 
+def refuse_empty_state(schema: Schema, element: etree._Element, base: InstancePath = ()) -> None:
+    """Is there, in what is to be configured, a container of state without content?  No value tells of it.
+
+    Args:
+        element: holds children of the instance at `base`.
+
+    Raises:
+        RpcError: invalid-value, with the path.
+    """
+    for found in element.iter(*schema.state_tags) if schema.state_tags else ():
+        if found is element or len(found) or (found.text or "").strip():
+            continue
+        above = [found, *(up for up in found.iterancestors() if element in up.iterancestors())]
+        path, node = base, base[-1][0] if base else schema.root
+        for step in reversed(above):
+            child = node.by_tag.get(cast(str, step.tag))
+            if child is None:
+                break
+            path, node = (*path, (child, _key_if_any(child, step) if child.kind == "list" else None)), child
+        else:
+            if not node.config:
+                raise RpcError(
+                    "invalid-value", f"{node.name} is state and cannot be configured", path=format_path(path)
+                )
+
+
 _ATTRIBUTES: Final = etree.XPath("descendant-or-self::*/@*", smart_strings=True)
 
 
@@ -150,7 +180,7 @@ def _marked(element: etree._Element) -> set[etree._Element]:
     """Elements with an operation or insert of their own or below them."""
     marked: set[etree._Element] = set()
     for attribute in cast(list[Any], _ATTRIBUTES(element)):
-        up: etree._Element | None = attribute.getparent() if attribute.attrname in (_OPERATION, _INSERT) else None
+        up: etree._Element | None = attribute.getparent() if attribute.attrname in _MARKS else None
         while up is not None and up not in marked:
             marked.add(up)
             up = up.getparent()
@@ -284,6 +314,8 @@ def _decode_edit(node: Node, element: etree._Element, default: Op, marked: set[e
     insert = _insert(node, element, schema)
     gone = op in ("delete", "remove")
     if node.kind == "leaf":
+        if element.get(_DEFAULT) in ("true", "1") and not gone:
+            return _to_default(node, element)
         return Edit(node, op, None, None if gone else _decode_leaf(node, element))
     if node.kind == "leaf-list":
         return Edit(node, op, _decode_leaf(node, element), insert=insert)
@@ -297,6 +329,13 @@ def _decode_edit(node: Node, element: etree._Element, default: Op, marked: set[e
     except Fault as fault:
         raise fault.at(node, key) from None
     return Edit(node, op, key, None, children, insert)
+
+
+def _to_default(node: Node, element: etree._Element) -> Edit:
+    """A leaf that the client marks as a default is to be in use without being set (RFC 6243 section 4.5.2)."""
+    if _decode_leaf(node, element) != node.default:
+        raise Fault("invalid-value", f"{node.name} is marked as a default and has another value than it").at(node)
+    return Edit(node, "remove")
 
 
 def _plain_edit(node: Node, element: etree._Element, op: Op) -> Edit:

@@ -8,8 +8,7 @@ is bytes, and how a hello is read is given by the owner.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from nms.netconf.framing import MAX_MESSAGE, Buffer, FrameReader, FramingError, frame_chunked, frame_delimited
 
@@ -17,23 +16,20 @@ BASE_1_0: Final = "urn:ietf:params:netconf:base:1.0"
 BASE_1_1: Final = "urn:ietf:params:netconf:base:1.1"
 
 
-@dataclass(frozen=True, slots=True)
-class Hello:
+class Hello(NamedTuple):
     """The peer's <hello>; the first event.  `session_id` is None when a client sent it."""
 
     capabilities: frozenset[str]
     session_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """A complete message after the hello: an <rpc> at a server, an <rpc-reply> or <notification> at a client."""
 
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ProtocolFailure:
+class ProtocolFailure(NamedTuple):
     """The last event: the peer broke the protocol; its transport is closed without a word (RFC 6241 section 8.1)."""
 
     reason: str

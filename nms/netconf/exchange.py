@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from nms.errors import RpcError, RpcErrors
 from nms.model.schema import Schema
-from nms.netconf.messages import NO_ENVELOPE, Envelope, envelope, operation_of, parse
+from nms.netconf.messages import NO_ENVELOPE, Envelope, envelope, new_parser, operation_of, parse
 from nms.netconf.replies import error_reply, reply
 from nms.netconf.requests import Context, Sink, translate
 from nms.operations.request import Principal, Reply, Request, Session
@@ -36,8 +35,7 @@ class Core(Protocol):
     def dispatch(self, session: Session, request: Request) -> Reply: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """An <rpc> that was read; `request` is the error where it could not be translated."""
 
     envelope: Envelope
@@ -56,14 +54,15 @@ class Exchange:
         self._core = core
         self._session = session
         self._context = Context(core.schema, sink)
+        self._parser = new_parser()
 
     def read(self, message: bytes) -> Call:
         """The call that `message` is; never raises."""
         outside, operation = NO_ENVELOPE, ""
         request: Request | Exception
         try:
-            rpc = parse(message)
-            outside = envelope(rpc)
+            rpc = parse(message, self._parser)
+            outside = envelope(message, rpc)
             element = operation_of(rpc)
             operation = str(element.tag)
             request = translate(self._context, element)

@@ -10,6 +10,7 @@ Theory: every session starts with the end-of-message delimiter ``]]>]]>`` and ma
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final, TypeAlias
 
@@ -18,18 +19,18 @@ Buffer: TypeAlias = bytes | memoryview
 END_OF_MESSAGE: Final = b"]]>]]>"
 END_OF_CHUNKS: Final = b"\n##\n"
 
-#: A chunk-size has at most ten digits (RFC 6242 section 4.2: 1 to 4294967295).
-MAX_CHUNK_DIGITS: Final = 10
 MAX_CHUNK_SIZE: Final = 4294967295
 
 #: Default limit of one received message in bytes.
 MAX_MESSAGE: Final = 64 * 1024 * 1024
 
-#: Size of a written chunk in bytes: one SSH window packet's order, so that large replies are interleaved with others.
-WRITE_CHUNK: Final = 64 * 1024
+#: Size of a written chunk in bytes: large enough that what a chunk's header costs (a packet of its own) does not count.
+WRITE_CHUNK: Final = 256 * 1024
 
-_LF: Final = 0x0A
-_HASH: Final = 0x23
+#: ``LF # size LF``, or without a size ``LF # # LF`` (RFC 6242 section 4.2).
+_HEADER: Final = re.compile(rb"\n#(?:([1-9][0-9]{0,9})|#)\n")
+#: What can still become one when more bytes arrive.
+_BEGUN: Final = re.compile(rb"(?:\n(?:#(?:#|[1-9][0-9]{0,9})?)?)?\Z")
 
 
 class FramingError(Exception):
@@ -97,58 +98,42 @@ class FrameReader:
             return bytes(view[begin:end])
 
     def _next_chunked(self) -> bytes | None:
+        buffer = self._buffer
         while True:
+            begin = self._start
             if self._left:
-                taken = min(self._left, len(self._buffer) - self._start)
+                taken = min(self._left, len(buffer) - begin)
                 if not taken:
                     return None
-                with memoryview(self._buffer) as view:
-                    self._message += view[self._start : self._start + taken]
+                with memoryview(buffer) as view:
+                    self._message += view[begin : begin + taken]
                 self._start += taken
                 self._left -= taken
                 continue
-            header = self._read_header()
+            header = _HEADER.match(buffer, begin)
             if header is None:
+                if _BEGUN.match(buffer, begin) is None:
+                    raise FramingError("what should start a chunk is neither LF # chunk-size LF nor LF # # LF")
                 return None
-            if header:
-                self._left = header
-                if len(self._message) + header > self._max:
-                    raise FramingError(f"message is larger than {self._max} bytes")
-            elif not self._message:
-                raise FramingError("end of chunks without a chunk")
-            else:
+            begin = self._start = header.end()
+            digits = header[1]
+            if digits is None:
+                if not self._message:
+                    raise FramingError("end of chunks without a chunk")
                 message = bytes(self._message)
                 self._message = bytearray()
                 return message
-
-    def _read_header(self) -> int | None:
-        """Consume ``LF # size LF`` (its size) or ``LF # # LF`` (0); None while it is incomplete."""
-        buffer, begin = self._buffer, self._start
-        available = len(buffer) - begin
-        if available and buffer[begin] != _LF:
-            raise FramingError("a chunk does not start with LF")
-        if available > 1 and buffer[begin + 1] != _HASH:
-            raise FramingError("a chunk does not start with LF #")
-        if available > 2 and buffer[begin + 2] == _HASH:
-            if available == 3:
-                return None
-            if buffer[begin + 3] != _LF:
-                raise FramingError("end of chunks is not LF # # LF")
-            self._start = begin + 4
-            return 0
-        digits = begin + 2
-        limit = digits + MAX_CHUNK_DIGITS
-        for position in range(digits, min(len(buffer), limit + 1)):
-            byte = buffer[position]
-            if byte == _LF and position > digits:
-                size = int(buffer[digits:position])
-                if size > MAX_CHUNK_SIZE:
-                    raise FramingError("chunk-size is larger than 4294967295")
-                self._start = position + 1
-                return size
-            if position == limit or not 0x30 <= byte <= 0x39 or (byte == 0x30 and position == digits):
-                raise FramingError("chunk-size is not a positive number of at most ten digits")
-        return None
+            size = int(digits)
+            if size > MAX_CHUNK_SIZE:
+                raise FramingError(f"chunk-size is larger than {MAX_CHUNK_SIZE}")
+            if len(self._message) + size > self._max:
+                raise FramingError(f"message is larger than {self._max} bytes")
+            if not self._message and buffer.startswith(END_OF_CHUNKS, begin + size):
+                # Nearly every message: one chunk, and all of it is here.
+                self._start = begin + size + len(END_OF_CHUNKS)
+                with memoryview(buffer) as view:
+                    return bytes(view[begin : begin + size])
+            self._left = size
 
 
 def frame_delimited(message: bytes) -> bytes:

@@ -5,10 +5,10 @@ What is inside an <rpc> is `nms.netconf.requests`' business, what goes back `nms
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Final
-from xml.sax.saxutils import escape, quoteattr
+import re
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+from xml.sax.saxutils import escape
 
 from lxml import etree
 
@@ -23,24 +23,25 @@ NMDA: Final = "urn:ietf:params:xml:ns:yang:ietf-netconf-nmda"
 DATASTORES: Final = "urn:ietf:params:xml:ns:yang:ietf-datastores"
 YANG: Final = "urn:ietf:params:xml:ns:yang:1"
 
+_RPC: Final = f"{{{NETCONF}}}rpc"
+
 #: Tags of one message.  An element takes some hundred bytes of memory, however few it has in the message.
 MAX_TAGS: Final = 2_500_000
 
-_XML: Final = "http://www.w3.org/XML/1998/namespace"
+#: The name and the attributes of the root element's start tag in a message that is well-formed without a DTD.
+_START_TAG: Final = re.compile(
+    rb"""(?:\xef\xbb\xbf)?(?:\s|<\?.*?\?>|<!--.*?-->)*+<([^\s:/>]+:)?[^\s:/>]+((?:[^"'/>]++|"[^"]*"|'[^']*')*+)""",
+    re.DOTALL,
+)
 
 
-def parse(message: bytes) -> etree._Element:
-    """The root element of a message.
+def new_parser() -> etree.XMLParser:
+    """A hardened parser.  Who reads many messages keeps one: to make it costs as much as a small message.
 
     Entities, external documents and other encodings than UTF-8 are refused; libxml2's own limits without "huge" hold
     (256 levels, 10 MB a text node).  Comments and processing instructions mean nothing in NETCONF and are dropped.
-
-    Raises:
-        RpcError: malformed-message (RFC 6241 section 3), too-big.
     """
-    if message.count(b"<") > MAX_TAGS:
-        raise RpcError("too-big", f"a message has at most {MAX_TAGS} tags: send it in parts", type="rpc")
-    parser = etree.XMLParser(
+    return etree.XMLParser(
         encoding="utf-8",
         resolve_entities=False,
         load_dtd=False,
@@ -48,10 +49,24 @@ def parse(message: bytes) -> etree._Element:
         huge_tree=False,
         remove_comments=True,
         remove_pis=True,
+        collect_ids=False,
     )
+
+
+def parse(message: bytes, parser: etree.XMLParser | None = None) -> etree._Element:
+    """The root element of a message.
+
+    Args:
+        parser: one of `new_parser` that no other thread uses meanwhile; a new one if None.
+
+    Raises:
+        RpcError: malformed-message (RFC 6241 section 3), too-big.
+    """
+    if message.count(b"<") > MAX_TAGS:
+        raise RpcError("too-big", f"a message has at most {MAX_TAGS} tags: send it in parts", type="rpc")
     try:
         # Whitespace before an XML declaration comes from people who paste messages into `ssh -s host netconf`.
-        root = etree.fromstring(message.lstrip() if message[:1].isspace() else message, parser)
+        root = etree.fromstring(message.lstrip() if message[:1].isspace() else message, parser or new_parser())
     except (etree.XMLSyntaxError, ValueError) as error:
         raise RpcError("malformed-message", f"not well-formed XML in UTF-8: {error}", type="rpc") from None
     if root.getroottree().docinfo.internalDTD is not None:
@@ -88,43 +103,33 @@ def read_hello(message: bytes) -> Hello:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """How the reply to an <rpc> starts and ends: its name, attributes and namespaces come back as they were sent.
+class Envelope(NamedTuple):
+    """How the reply to an <rpc> starts and ends: its prefix, attributes and namespaces come back as they were sent.
 
     Attributes:
         start, end: the tags of <rpc-reply>.
         default: NETCONF is the default namespace inside, so that NETCONF's own elements need no xmlns.
     """
 
-    start: str
-    end: str
+    start: bytes
+    end: bytes
     default: bool
 
 
 #: For a message that could not be read as an <rpc> at all.
-NO_ENVELOPE: Final = Envelope(f'<rpc-reply xmlns="{NETCONF}">', "</rpc-reply>", True)
+NO_ENVELOPE: Final = Envelope(b'<rpc-reply xmlns="%b">' % NETCONF.encode(), b"</rpc-reply>", True)
 
 
-def envelope(rpc: etree._Element) -> Envelope:
-    """The envelope of the reply to `rpc` (RFC 6241 section 4.2: every attribute is returned unmodified, xmlns too)."""
-    prefix = f"{rpc.prefix}:" if rpc.prefix else ""
-    attributes = _declarations(rpc.nsmap) + "".join(_attribute(rpc, str(name), value) for name, value in rpc.items())
-    return Envelope(f"<{prefix}rpc-reply{attributes}>", f"</{prefix}rpc-reply>", rpc.nsmap.get(None) == NETCONF)
+def envelope(message: bytes, rpc: etree._Element) -> Envelope:
+    """The envelope of the reply (RFC 6241 section 4.2: every attribute is returned unmodified, xmlns too).
 
-
-def _declarations(namespaces: Mapping[str | None, str]) -> str:
-    return "".join(f" xmlns{':' + prefix if prefix else ''}={quoteattr(uri)}" for prefix, uri in namespaces.items())
-
-
-def _attribute(element: etree._Element, name: str, value: str) -> str:
-    qualified = etree.QName(name)
-    prefix = ""
-    if qualified.namespace == _XML:
-        prefix = "xml:"
-    elif qualified.namespace:
-        prefix = next(f"{key}:" for key, uri in element.nsmap.items() if key and uri == qualified.namespace)
-    return f" {prefix}{qualified.localname}={quoteattr(value)}"
+    Args:
+        message: the bytes that `rpc` was parsed from.
+    """
+    tag = _START_TAG.match(message)
+    assert tag is not None  # it was parsed
+    prefix = tag[1] or b""
+    return Envelope(b"<%brpc-reply%b>" % (prefix, tag[2]), b"</%brpc-reply>" % prefix, rpc.nsmap.get(None) == NETCONF)
 
 
 def operation_of(rpc: etree._Element) -> etree._Element:
@@ -134,7 +139,7 @@ def operation_of(rpc: etree._Element) -> etree._Element:
         RpcError: malformed-message for another root than <rpc>, missing-attribute for a missing message-id,
             missing-element or bad-element for no operation or several.
     """
-    if rpc.tag != f"{{{NETCONF}}}rpc":
+    if rpc.tag != _RPC:
         found = etree.QName(rpc)
         where = f"of namespace {found.namespace}" if found.namespace else "without namespace"
         raise RpcError("malformed-message", f"<{found.localname}> {where} is not NETCONF's <rpc>", type="rpc")

@@ -6,7 +6,7 @@ Each mistake is an `RpcError` of RFC 6241 appendix A whose error-info names the 
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -22,12 +22,12 @@ _DATE_AND_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+
 PROTOCOL: Final = frozenset((MONITORING, NETCONF, NMDA, NOTIFICATION, WITH_DEFAULTS, YANG))
 
 
-class Parameters(Mapping[str, etree._Element]):
+class Parameters(dict[str, etree._Element]):
     """The children of an operation's element, by local name in the operation's namespace and by tag otherwise.
 
     Args:
         operation: the element.
-        required, optional: tags of the allowed children; each may occur once.
+        required, optional: names of the allowed children; each may occur once.
         namespaces: the namespaces that this server knows, to tell an unknown element from an unknown namespace.
 
     Raises:
@@ -42,39 +42,29 @@ class Parameters(Mapping[str, etree._Element]):
         namespaces: Container[str],
     ) -> None:
         check_attributes(operation)
-        self._prefix = f"{{{etree.QName(operation).namespace}}}"
-        self._given: dict[str, etree._Element] = {}
+        namespace = str(operation.tag).rpartition("}")[0] + "}"
         for child in operation:
+            tag = str(child.tag)
             # ncclient passes <config> on as scripts write it, and theirs often has no namespace.
-            tag = self._prefix + "config" if child.tag == "config" else str(child.tag)
-            if tag not in required and tag not in optional:
+            name = tag.removeprefix(namespace) if tag[0] == "{" or tag == "config" else ""
+            if name not in required and name not in optional:
                 raise unexpected(child, namespaces)
-            if tag in self._given:
+            if name in self:
                 raise RpcError(
                     "bad-element",
                     f"<{name_of(child)}> is given twice",
                     type="protocol",
                     info={"bad-element": name_of(child)},
                 )
-            self._given[tag] = child
-        for tag in required:
-            if tag not in self._given:
-                name = etree.QName(tag).localname
+            self[name] = child
+        for name in required:
+            if name not in self:
                 raise RpcError(
                     "missing-element",
                     f"<{name_of(operation)}> needs <{name}>",
                     type="protocol",
                     info={"bad-element": name},
                 )
-
-    def __getitem__(self, name: str) -> etree._Element:
-        return self._given[name if name[0] == "{" else self._prefix + name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._given)
-
-    def __len__(self) -> int:
-        return len(self._given)
 
     def text(self, name: str) -> str | None:
         """The text of a leaf, None when it is absent."""

@@ -13,21 +13,24 @@ from typing import Final
 from xml.sax.saxutils import escape
 
 from nms.errors import YANG_INFO, RpcError
-from nms.model import tree, xml
+from nms.model import annotated, tree, xml
 from nms.model.path import InstancePath
 from nms.model.schema import Module, Node
 from nms.model.values import Value
 from nms.netconf.messages import MONITORING, NETCONF, NMDA, NOTIFICATION, YANG, Envelope
 from nms.operations.request import Reply
 
+_NETCONF: Final = NETCONF.encode()
+
 #: Operation -> namespace of its reply's <data>; other replies hold the output's nodes themselves.
-DATA_NAMESPACE: Final[Mapping[str, str]] = {
-    f"{{{NETCONF}}}get": NETCONF,
-    f"{{{NETCONF}}}get-config": NETCONF,
-    f"{{{NMDA}}}get-data": NMDA,
-    f"{{{MONITORING}}}get-schema": MONITORING,
+DATA_NAMESPACE: Final[Mapping[str, bytes]] = {
+    f"{{{NETCONF}}}get": _NETCONF,
+    f"{{{NETCONF}}}get-config": _NETCONF,
+    f"{{{NMDA}}}get-data": NMDA.encode(),
+    f"{{{MONITORING}}}get-schema": MONITORING.encode(),
 }
 
+_OK: Final = b'<ok xmlns="%b"/>' % _NETCONF
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _TOKEN: Final = re.compile(r"'[^']*'|\"[^\"]*\"|([A-Za-z_][\w.-]*):")
 
@@ -44,18 +47,25 @@ def reply(envelope: Envelope, operation: str, answer: Reply) -> bytes:
         operation: tag of the operation's element; it decides how the content is wrapped.
     """
     namespace = DATA_NAMESPACE.get(operation)
-    if namespace is not None:
-        if answer.text is not None:
-            body = _text(answer.text).encode()
-        else:
-            body = b"" if answer.node is None or answer.data is None else xml.encode(answer.node, answer.data)
-        declared = b"" if envelope.default and namespace == NETCONF else b' xmlns="%b"' % namespace.encode()
-        body = b"<data%b>%b</data>" % (declared, body)
-    else:
+    if namespace is None:
         body = b"" if answer.node is None else xml.encode(answer.node, answer.data)
         if not body:  # RFC 7950 section 7.14.4: no output parameters are returned
-            body = b"<ok/>" if envelope.default else b'<ok xmlns="%b"/>' % NETCONF.encode()
-    return b"%b%b%b" % (envelope.start.encode(), body, envelope.end.encode())
+            body = b"<ok/>" if envelope.default else _OK
+        return b"%b%b%b" % (envelope.start, body, envelope.end)
+    body = _content(answer)
+    if envelope.default and namespace == _NETCONF:
+        return b"%b<data>%b</data>%b" % (envelope.start, body, envelope.end)
+    return b'%b<data xmlns="%b">%b</data>%b' % (envelope.start, namespace, body, envelope.end)
+
+
+def _content(answer: Reply) -> bytes:
+    if answer.text is not None:
+        return _text(answer.text).encode()
+    if answer.node is None or answer.data is None:
+        return b""
+    if answer.basis is not None:
+        return annotated.to_xml(answer.node, answer.data, answer.basis)
+    return xml.encode(answer.node, answer.data)
 
 
 def error_reply(envelope: Envelope, errors: Iterable[RpcError], modules: Mapping[str, Module]) -> bytes:
@@ -66,7 +76,7 @@ def error_reply(envelope: Envelope, errors: Iterable[RpcError], modules: Mapping
     """
     declared = "" if envelope.default else f' xmlns="{NETCONF}"'
     body = "".join(f"<rpc-error{declared}>{_error(error, modules)}</rpc-error>" for error in errors)
-    return f"{envelope.start}{body}{envelope.end}".encode()
+    return b"%b%b%b" % (envelope.start, body.encode(), envelope.end)
 
 
 def _error(error: RpcError, modules: Mapping[str, Module]) -> str:

@@ -15,7 +15,7 @@ from typing import Final, Literal, TypeAlias, cast, get_args
 from lxml import etree
 
 from nms.errors import RpcError
-from nms.model import xml
+from nms.model import xml, xpath_instance
 from nms.model.edit import Edit, Op
 from nms.model.path import Step
 from nms.model.schema import Node, Schema
@@ -70,7 +70,7 @@ Translator: TypeAlias = Callable[[Context, Parameters], Request]
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A row of the table: the tags of the parameters, and how they become a request."""
+    """A row of the table: the names of the parameters, as `Parameters` has them, and how they become a request."""
 
     translate: Translator
     required: tuple[str, ...]
@@ -83,13 +83,10 @@ OPERATIONS: Final[dict[str, Operation]] = {}
 def _operation(
     namespace: str, name: str, required: tuple[str, ...] = (), optional: tuple[str, ...] = ()
 ) -> Callable[[Translator], Translator]:
-    """Enter the decorated translator in the table; a parameter without namespace is in the operation's."""
-
-    def tags(names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(tag if tag[0] == "{" else f"{{{namespace}}}{tag}" for tag in names)
+    """Enter the decorated translator in the table."""
 
     def enter(translate: Translator) -> Translator:
-        OPERATIONS[f"{{{namespace}}}{name}"] = Operation(translate, tags(required), tags(optional))
+        OPERATIONS[f"{{{namespace}}}{name}"] = Operation(translate, required, optional)
         return translate
 
     return enter
@@ -123,6 +120,7 @@ _CONFIGURATIONS: Final[Mapping[str, Datastore]] = {
     f"{{{NETCONF}}}startup": "startup",
 }
 _WITH_DEFAULTS: Final = f"{{{WITH_DEFAULTS}}}with-defaults"
+_MODES: Final = get_args(WithDefaults)
 _EDITABLE: Final = frozenset(("running", "candidate", "startup"))
 
 _TestOption: TypeAlias = Literal["test-then-set", "set", "test-only"]
@@ -140,12 +138,12 @@ def _datastore(context: Context, element: etree._Element) -> Datastore:
         )
     check_attributes(element)
     choice = element[0]
-    if choice.tag == f"{{{NMDA}}}datastore":
-        return _identity(choice)
-    try:
-        return _CONFIGURATIONS[str(choice.tag)]
-    except KeyError:
-        raise unexpected(choice, context.schema.module_of_namespace) from None
+    named = _CONFIGURATIONS.get(str(choice.tag))
+    if named is not None:
+        return named
+    if choice.tag != f"{{{NMDA}}}datastore":
+        raise unexpected(choice, context.schema.module_of_namespace)
+    return _identity(choice)
 
 
 def _identity(element: etree._Element) -> Datastore:
@@ -167,11 +165,11 @@ def _source(context: Context, element: etree._Element) -> Datastore | list[Edit]
     # without namespace too: see `Parameters`
     if len(element) == 1 and element[0].tag in (f"{{{NETCONF}}}config", "config"):
         check_attributes(element[0])
-        return xml.decode_edit(context.schema, element[0], "merge")
+        return _edits(context, element[0], "merge")
     return _datastore(context, element)
 
 
-def _filter(element: etree._Element | None) -> SubtreeFilter | XPathFilter | None:
+def _filter(context: Context, element: etree._Element | None) -> SubtreeFilter | XPathFilter | None:
     """A <filter> of RFC 6241 sections 6 and 8.9; clients write its attributes with and without NETCONF's prefix."""
     if element is None:
         return None
@@ -194,34 +192,41 @@ def _filter(element: etree._Element | None) -> SubtreeFilter | XPathFilter | Non
             type="protocol",
             info={"bad-attribute": "select", "bad-element": "filter"},
         )
-    return _xpath(element, select)
+    return _xpath(context, element, select)
 
 
-def _xpath(element: etree._Element, select: str) -> XPathFilter:
-    return XPathFilter(select, {prefix: uri for prefix, uri in element.nsmap.items() if prefix})
+def _xpath(context: Context, element: etree._Element, select: str) -> XPathFilter:
+    namespaces = {prefix: uri for prefix, uri in element.nsmap.items() if prefix}
+    return XPathFilter(select, namespaces, xpath_instance.path(context.schema, select, namespaces))
 
 
 def _with_defaults(given: Parameters, name: str = _WITH_DEFAULTS) -> WithDefaults | None:
-    return cast("WithDefaults | None", given.one_of(name, get_args(WithDefaults)))
+    return cast("WithDefaults | None", given.one_of(name, _MODES))
 
 
 # RFC 6241 section 7
 
 
 @_operation(NETCONF, "get", optional=("filter", _WITH_DEFAULTS))
-def _get(_: Context, given: Parameters) -> Request:
-    return Get(filter=_filter(given.get("filter")), with_defaults=_with_defaults(given))
+def _get(context: Context, given: Parameters) -> Request:
+    return Get(filter=_filter(context, given.get("filter")), with_defaults=_with_defaults(given))
 
 
 @_operation(NETCONF, "get-config", required=("source",), optional=("filter", _WITH_DEFAULTS))
 def _get_config(context: Context, given: Parameters) -> Request:
     return Get(
         datastore=_datastore(context, given["source"]),
-        filter=_filter(given.get("filter")),
+        filter=_filter(context, given.get("filter")),
         content="config",
         with_defaults=_with_defaults(given),
         rpc=("ietf-netconf", "get-config"),
     )
+
+
+def _edits(context: Context, config: etree._Element, default_operation: Op) -> list[Edit]:
+    edits = xml.decode_edit(context.schema, config, default_operation)
+    xml.refuse_empty_state(context.schema, config)
+    return edits
 
 
 @_operation(
@@ -234,7 +239,7 @@ def _edit_config(context: Context, given: Parameters) -> Request:
     check_attributes(given["config"])
     return EditConfig(
         target=_datastore(context, given["target"]),
-        edits=xml.decode_edit(context.schema, given["config"], _default_operation(given)),
+        edits=_edits(context, given["config"], _default_operation(given)),
         test_option=cast(_TestOption, given.one_of("test-option", get_args(_TestOption)) or "test-then-set"),
         error_option=cast(_ErrorOption, given.one_of("error-option", get_args(_ErrorOption)) or "stop-on-error"),
     )
@@ -314,7 +319,7 @@ def _create_subscription(context: Context, given: Parameters) -> Request:
     return CreateSubscription(
         sink=context.sink,
         stream=given.text("stream") or "NETCONF",
-        filter=_filter(given.get("filter")),
+        filter=_filter(context, given.get("filter")),
         start_time=_time(given.get("startTime")),
         stop_time=_time(given.get("stopTime")),
     )
@@ -331,9 +336,9 @@ def _time(element: etree._Element | None) -> datetime | None:
     NMDA,
     "get-data",
     required=("datastore",),
-    optional=("subtree-filter", "xpath-filter", "config-filter", "max-depth", "with-defaults"),
+    optional=("subtree-filter", "xpath-filter", "config-filter", "max-depth", "with-defaults", "with-origin"),
 )
-def _get_data(_: Context, given: Parameters) -> Request:
+def _get_data(context: Context, given: Parameters) -> Request:
     subtree, xpath = given.get("subtree-filter"), given.get("xpath-filter")
     if subtree is not None and xpath is not None:
         raise RpcError(
@@ -343,7 +348,7 @@ def _get_data(_: Context, given: Parameters) -> Request:
     if subtree is not None:
         wanted = SubtreeFilter(subtree)
     elif xpath is not None:
-        wanted = _xpath(xpath, text_of(xpath))
+        wanted = _xpath(context, xpath, text_of(xpath))
     depth = given.text("max-depth")
     content: Content = "all"
     if (config := given.one_of("config-filter", ("true", "false"))) is not None:
@@ -354,6 +359,7 @@ def _get_data(_: Context, given: Parameters) -> Request:
         content=content,
         depth=None if depth in (None, "unbounded") else number(given["max-depth"], 1, 65535),
         with_defaults=_with_defaults(given, "with-defaults"),
+        with_origin=given.get("with-origin") is not None,
         rpc=("ietf-netconf-nmda", "get-data"),
     )
 
@@ -363,7 +369,7 @@ def _edit_data(context: Context, given: Parameters) -> Request:
     target = _identity(given["datastore"])
     if target not in _EDITABLE:
         raise RpcError("invalid-value", f"{target} is not writable", type="protocol", info={"bad-element": "datastore"})
-    edits = xml.decode_edit(context.schema, given["config"], _default_operation(given))
+    edits = _edits(context, given["config"], _default_operation(given))
     return EditConfig(target, edits, rpc=("ietf-netconf-nmda", "edit-data"))
 
 

@@ -28,6 +28,7 @@ from nms.operations.request import (
     Principal,
     Request,
     SubtreeFilter,
+    XPathFilter,
 )
 
 log = logging.getLogger(__name__)
@@ -161,7 +162,9 @@ class NetconfSession:
     def _is_quick(self, request: Request | Exception) -> bool:
         """Is a request answered at once?  Only reads of a part are: others wait for the writer, the disk or others."""
         if isinstance(request, Get):
-            return isinstance(request.filter, SubtreeFilter) and not self._slow
+            wanted = request.filter
+            part = isinstance(wanted, SubtreeFilter) or (isinstance(wanted, XPathFilter) and wanted.path is not None)
+            return part and not self._slow
         return isinstance(request, GetSchema | Exception)
 
     def _timed(self, call: Call) -> bytes:

@@ -130,7 +130,7 @@ class Core:
         """What NACM judges the execution of; RESTCONF's methods on data are no rpcs (RFC 8341 section 3.2)."""
         if isinstance(wanted, request.Invoke):
             return wanted.node, wanted.path
-        if isinstance(wanted, request.Get | request.EditConfig) and not monitor.is_netconf(session):
+        if isinstance(wanted, (request.Get, request.EditConfig)) and not monitor.is_netconf(session):
             return None, ()
         return self.schema.rpcs.get(wanted.rpc), ()
 
@@ -182,6 +182,10 @@ class Core:
         """
         node = self.schema.find(rpc) if rpc.startswith("/") else self.schema.rpcs[module, rpc]
         self.context.calls[node] = handler
+
+    def serves(self, rpc: Node) -> bool:
+        """Has somebody registered for the rpc or action?"""
+        return rpc in self.context.calls
 
     def tick(self, now: datetime) -> None:
         """Do what is due: undo a confirmed commit, end subscriptions.  Call at `next_tick` and after each request."""

@@ -28,18 +28,22 @@ def edit_config(context: Context, session: Session, request: EditConfig) -> Repl
         RpcError, RpcErrors: as RFC 6241 section 7.2; operation-failed with status 412 for a failed precondition.
     """
     guard, root_node = context.guard, context.schema.root
-    target = _target(request.edits)
+    target = request.resource if request.resource is not None else _target(request.edits)
     failures: list[RpcError] = []
 
     def make(root: Value) -> Value:
-        if request.error_option != "continue-on-error":
+        if request.error_option != "continue-on-error" and not request.counted:
             return without_false(context.schema, root, edits_of.apply(root_node, root, request.edits), request.edits)
         old = root
-        for edit in request.edits:
+        for number, edit in enumerate(request.edits):
             try:
                 root = edits_of.apply(root_node, root, [edit])
             except RpcError as error:
-                failures.append(guard.discreet(session.principal, error))
+                failure = guard.discreet(session.principal, error)
+                if request.counted:
+                    failure.edit = number
+                    raise failure from None
+                failures.append(failure)
         return without_false(context.schema, old, root, request.edits)
 
     def check() -> None:

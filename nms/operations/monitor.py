@@ -24,7 +24,7 @@ _LIBRARY: Final = "ietf-yang-library"
 _DATASTORES: Final = ("running", "candidate", "startup", "operational", "intended")
 
 _YANG_1_1: Final = re.compile(r"""^\s*yang-version\s+["']?1\.1["']?\s*;""", re.MULTILINE)
-_WITH_DEFAULTS: Final = "basic-mode=explicit&also-supported=report-all,trim"
+_WITH_DEFAULTS: Final = "basic-mode=explicit&also-supported=report-all,report-all-tagged,trim"
 
 
 def netconf_capabilities(schema: Schema) -> list[str]:
@@ -68,9 +68,13 @@ def _version_1_modules(schema: Schema) -> list[str]:
 
 
 def restconf_capabilities() -> list[str]:
-    """The capability URIs of RFC 8040 section 9.1.1."""
+    """The capability URIs of RFC 8040 section 9.1.1, RFC 8072 and RFC 8527."""
     capability = "urn:ietf:params:restconf:capability"
-    names = ("depth", "fields", "filter", "replay", "with-defaults")
+    names = (
+        *("depth", "fields", "filter", "replay", "with-defaults"),
+        "yang-patch",  # RFC 8072 section 4.3
+        *("with-operational-defaults", "with-origin"),  # RFC 8527 section 3.2
+    )
     return [f"{capability}:defaults:1.0?basic-mode=explicit", *(f"{capability}:{name}:1.0" for name in names)]
 
 
@@ -225,11 +229,18 @@ def _library_module(module: Module) -> dict[str, Any]:
     return entry
 
 
+def _location(name: str, revision: str) -> str:
+    """Where RESTCONF has a module (RFC 8040 section 3.7)."""
+    return f"/restconf/schema/{name}" + (f"/{revision}" if revision else "")
+
+
 def _yang_library(schema: Schema) -> dict[str, Any]:
     implemented: list[dict[str, Any]] = []
     imported: list[dict[str, Any]] = []
     for module in schema.modules.values():
-        entry = _library_module(module)
+        entry = _library_module(module) | {"location": [_location(module.name, module.revision)]}
+        for sub in entry.get("submodule", ()):
+            sub["location"] = [_location(sub["name"], sub.get("revision", ""))]
         if not module.implemented:
             imported.append(entry | {"revision": module.revision})
             continue

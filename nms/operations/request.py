@@ -1,7 +1,7 @@
 """Requests and replies: the one shape in which every front end asks the core for something.
 
-NETCONF (RFC 6241) and RESTCONF (RFC 8040) are translated to these dataclasses; `operations.dispatch` maps each class to
-its handler.  Nothing here knows XML framing, HTTP, sockets or clocks.
+NETCONF (RFC 6241) and RESTCONF (RFC 8040) are translated to these classes; `operations.dispatch` maps each to its
+handler.  Nothing here knows XML framing, HTTP, sockets or clocks.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar, Literal, NamedTuple, TypeAlias
 
 from lxml import etree
 
+from nms.model.annotated import Basis
 from nms.model.edit import Edit
 from nms.model.path import InstancePath
 from nms.model.schema import Node
@@ -21,7 +22,7 @@ from nms.notify.streams import Subscription
 
 Datastore: TypeAlias = Literal["running", "candidate", "startup", "operational", "intended"]
 Content: TypeAlias = Literal["all", "config", "nonconfig"]
-WithDefaults: TypeAlias = Literal["report-all", "trim", "explicit"]
+WithDefaults: TypeAlias = Literal["report-all", "report-all-tagged", "trim", "explicit"]
 RpcName: TypeAlias = tuple[str, str]  # (module, rpc)
 
 
@@ -69,10 +70,15 @@ class SubtreeFilter:
 
 @dataclass(frozen=True, slots=True)
 class XPathFilter:
-    """RFC 6241 section 8.9: `select` with the prefix -> namespace URI map in scope."""
+    """RFC 6241 section 8.9: `select` with the prefix -> namespace URI map in scope.
+
+    Attributes:
+        path: what `nms.model.xpath_instance.path` says of `select`, where it was asked: that costs a look-up only.
+    """
 
     select: str
     namespaces: Mapping[str, str]
+    path: InstancePath | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +101,29 @@ class Precondition:
     if_unmodified_since: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Get:
+class Page(NamedTuple):
+    """Some of a list's entries or a leaf-list's values (draft-ietf-netconf-list-pagination).
+
+    Attributes:
+        limit: how many, None: all that are left.
+        offset: how many are passed over.
+        backwards: from the last one on.
+    """
+
+    limit: int | None = None
+    offset: int = 0
+    backwards: bool = False
+
+
+class Get(NamedTuple):
     """<get> (datastore operational), <get-config>, <get-data>, RESTCONF GET.
 
     A PathFilter to an instance that does not exist is an RpcError invalid-value with status 404.
 
     Attributes:
+        edited: the datastore that is written at the same resource, whose entity-tag is the one of configuration.
+        page: of the whole list or leaf-list that a PathFilter names.
+        with_origin: say where the configuration in operational comes from (RFC 8342 section 5.3.4).
         rpc: which of them NETCONF's client called: NACM judges each by its own name.
     """
 
@@ -111,11 +133,19 @@ class Get:
     depth: int | None = None
     with_defaults: WithDefaults | None = None
     rpc: RpcName = ("ietf-netconf", "get")
+    with_origin: bool = False
+    edited: Datastore | None = None
+    page: Page | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class EditConfig:
-    """<edit-config>, <edit-data>, RESTCONF POST, PUT, PATCH, DELETE; `rpc` as in `Get`."""
+    """<edit-config>, <edit-data>, RESTCONF POST, PUT, PATCH, DELETE; `rpc` as in `Get`.
+
+    Attributes:
+        resource: what the precondition and the reply's entity-tag are about; None: where a single edit leads to.
+        counted: an error of an edit says which one it was (RFC 8072).
+    """
 
     target: Datastore
     edits: Sequence[Edit]
@@ -123,6 +153,8 @@ class EditConfig:
     error_option: Literal["stop-on-error", "continue-on-error", "rollback-on-error"] = "stop-on-error"
     precondition: Precondition | None = None
     dry_run: bool = False
+    resource: InstancePath | None = None
+    counted: bool = False
     rpc: RpcName = ("ietf-netconf", "edit-config")
 
 
@@ -266,8 +298,7 @@ Request: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """What comes back.
 
     Attributes:
@@ -275,14 +306,18 @@ class Reply:
             output node for Invoke), None when the answer is just ok.
         data: positional value of `node` (see docs/architecture.md "Values"), already filtered by NACM and with
             with-defaults applied.
+        basis: of the root, where `data` is to be encoded with annotations (`nms.model.annotated`).
         text: get-schema's module text.
-        etag, last_modified: of the resource that was read or changed (RFC 8040 section 3.4.1).
+        etag, last_modified: of the resource that was read or changed (RFC 8040 section 3.4.1); none of computed state.
+        settled: while they stay, `data` does; state below configuration changes without them.
         created: the edit created its target (HTTP 201).
     """
 
     node: Node | None = None
     data: Value | None = None
+    basis: Basis | None = None
     text: str | None = None
     etag: str = ""
     last_modified: datetime | None = None
+    settled: bool = False
     created: bool = False

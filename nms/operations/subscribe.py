@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nms.errors import RpcError
-from nms.model import select, tree
+from nms.model import select, subtree, tree
 from nms.model.schema import Schema
 from nms.model.values import Value
 from nms.notify.streams import Notification
@@ -47,7 +47,7 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
 
 def _select(schema: Schema, root: Value, wanted: SubtreeFilter | XPathFilter) -> Value:
     if isinstance(wanted, SubtreeFilter):
-        return select.subtree(schema, root, wanted.element)
+        return subtree.compile(schema.root, wanted.element).of(root)
     return select.xpath(schema, root, wanted.select, wanted.namespaces)
 
 

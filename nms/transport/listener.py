@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 #: (host, port), or the path of a Unix socket.
 Address: TypeAlias = tuple[str, int] | str
@@ -32,8 +32,7 @@ class Listener:
     def __init__(self, protocol: str) -> None:
         self.protocol = protocol
         self.connections: set[Closable] = set()
-        # asyncio's servers, or asyncssh's acceptors, which pass every attribute on to them.
-        self.servers: list[Any] = []
+        self.servers: list[asyncio.Server] = []
 
     @property
     def addresses(self) -> Sequence[Address]:

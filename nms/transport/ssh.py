@@ -20,6 +20,7 @@ from nms.netconf.session import NetconfSession
 from nms.operations.request import Principal
 from nms.transport import listener
 from nms.transport.listener import Listener
+from nms.transport.ssh_connection import CIPHERS, ServerConnection
 
 log = logging.getLogger(__name__)
 
@@ -74,24 +75,23 @@ async def listen(
     def accept() -> _Server:
         return _Server(core, opened, validate, authorized_keys, principal)
 
+    options = asyncssh.SSHServerConnectionOptions(
+        server_factory=accept,
+        server_host_keys=list(host_keys),
+        encoding=None,
+        line_editor=False,
+        agent_forwarding=False,
+        x11_forwarding=False,
+        encryption_algs=CIPHERS,
+        compression_algs=["none"],
+        keepalive_interval=KEEPALIVE_INTERVAL,
+        keepalive_count_max=KEEPALIVE_COUNT,
+        login_timeout=LOGIN_TIMEOUT,
+    )
+    loop = asyncio.get_running_loop()
     try:
         for host, port in addresses:
-            opened.servers.append(
-                await asyncssh.create_server(
-                    accept,
-                    host,
-                    port,
-                    server_host_keys=list(host_keys),
-                    encoding=None,
-                    line_editor=False,
-                    agent_forwarding=False,
-                    x11_forwarding=False,
-                    compression_algs=["none"],
-                    keepalive_interval=KEEPALIVE_INTERVAL,
-                    keepalive_count_max=KEEPALIVE_COUNT,
-                    login_timeout=LOGIN_TIMEOUT,
-                )
-            )
+            opened.servers.append(await loop.create_server(lambda: ServerConnection(loop, options), host, port))
     except BaseException:
         opened.close()
         raise

@@ -102,7 +102,7 @@ def setting(need: Callable[[str, str], str], tmp_path: Path) -> Iterator[Setting
     ca = write("ca.pem", authority.own.certificate)
     tls = Tls(write("server.pem", server.certificate), write("server.key", server.private), ca)
     mine = ["--cert", str(write("ann.pem", ann.certificate)), "--key", str(write("ann.key", ann.private))]
-    core = Core.create(load([MODELS], ["depot", "depot-extra"]))
+    core = Core.create(load([MODELS], ["depot", "depot-extra", "ietf-datastores", "ietf-origin"]))
     core.register("depot", "count", lambda session, invoke: (len(invoke.input[0]),))
     with _served(core, tls, ann) as (host, port):
         yield Setting(core, f"https://{host}:{port}", [curl, "-sS", "--cacert", str(ca)], mine)
@@ -124,6 +124,40 @@ def test_a_day_with_curl(setting: Setting) -> None:
     assert setting("/restconf/data/depot:depot", "-X", "DELETE")[0] == 404
     called = setting("/restconf/operations/depot:count", "-H", JSON, "-d", '{"depot:input":{"what":"four"}}')
     assert called == (200, '{"depot:output":{"total":"4"}}')
+
+
+def test_yang_patch_and_datastores(setting: Setting, tmp_path: Path) -> None:
+    depot = "/restconf/data/depot:depot"
+    file = tmp_path / "patch.xml"
+    file.write_text(
+        """<?xml version="1.0" encoding="UTF-8"?>
+        <yang-patch xmlns="urn:ietf:params:xml:ns:yang:ietf-yang-patch">
+          <patch-id>two-steps</patch-id>
+          <edit><edit-id>1</edit-id><operation>create</operation><target>/step=one</target>
+            <value><step xmlns="urn:depot"><id>one</id></step></value></edit>
+          <edit><edit-id>2</edit-id><operation>insert</operation><target>/step=zero</target>
+            <point>/step=one</point><where>before</where>
+            <value><step xmlns="urn:depot"><id>zero</id></step></value></edit>
+        </yang-patch>"""
+    )
+    sent = ["-X", "PATCH", "-H", "Content-Type: application/yang-patch+xml", "--data-binary", f"@{file}"]
+    status, body = setting(depot, *sent)
+    assert (status, "<ok/>" in body) == (200, True)
+    status, body = setting(depot, *sent)
+    assert (status, "data-exists" in body) == (409, True)
+    running = "/restconf/ds/ietf-datastores:running/depot:depot"
+    status, body = setting(f"{running}/step?limit=1&direction=backwards")
+    assert (status, json.loads(body)) == (200, {"depot:step": [{"id": "one"}]})
+    operational = "/restconf/ds/ietf-datastores:operational/depot:depot"
+    status, body = setting(f"{operational}/step=zero?with-origin")
+    assert json.loads(body)["depot:step"][0]["@"] == {"ietf-origin:origin": "ietf-origin:intended"}
+    assert setting(operational, "-X", "DELETE")[0] == 405
+    assert (
+        setting(f"{depot}/bay=%27%22%2F", "-X", "PUT", "-H", JSON, "-d", '{"depot:bay":[{"name":"\'\\"/"}]}')[0] == 201
+    )
+    assert setting(depot, "-X", "PUT", "-H", JSON, "-d", '{"depot:depot":{"name":"a","name":"b"}}')[0] == 400
+    status, head = setting("/restconf", "-X", "OPTIONS", "-i")
+    assert (status, "Allow: GET, HEAD, OPTIONS" in head) == (204, True)
 
 
 def test_basic_and_nobody(setting: Setting) -> None:

@@ -10,7 +10,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from nms.model.load import load
-from nms.operations.dispatch import Core
+from nms.model.schema import Schema
+from nms.operations.dispatch import PROTOCOL_MODULES, Core
 from nms.operations.request import Principal
 from restconf.app import create_app
 
@@ -20,11 +21,16 @@ CASES = sorted(folder for folder in (HERE / "cases").iterdir() if folder.is_dir(
 SHOWN = ("Allow", "Accept-Patch", "Content-Type", "ETag", "Last-Modified", "Location", "WWW-Authenticate")
 
 
+@pytest.fixture(scope="session")
+def schema() -> Schema:
+    return load([HERE / "models"], ["conformance-shelf", "example-jukebox", *PROTOCOL_MODULES])
+
+
 @pytest.fixture
-def client() -> Iterator[FlaskClient]:
-    schema = load([HERE / "models"], ["conformance-shelf"])
+def client(schema: Schema) -> Iterator[FlaskClient]:
     core = Core.create(schema, clock=lambda: datetime(2026, 1, 1, tzinfo=UTC))
     core.register("conformance-shelf", "add", lambda session, invoke: (sum(invoke.input[0] or ()),))
+    core.register("example-jukebox", "play", lambda session, invoke: None)
     app = create_app(
         core,
         lambda environ: (

@@ -77,8 +77,8 @@ def test_no_hello(message: bytes) -> None:
 )
 def test_every_attribute_comes_back(rpc: str) -> None:
     sent = parse(rpc.encode())
-    outside = envelope(sent)
-    reply = etree.fromstring(f"{outside.start}{outside.end}")
+    outside = envelope(rpc.encode(), sent)
+    reply = etree.fromstring(outside.start + outside.end)
     assert reply.tag == f"{{{NETCONF}}}rpc-reply"
     assert dict(reply.attrib) == dict(sent.attrib)
     assert reply.nsmap == sent.nsmap

@@ -16,8 +16,13 @@ from nms.netconf.replies import error_reply, notification, reply
 from nms.operations.request import Reply
 from tests.unit.netconf.recording_core import example_schema
 
-PLAIN = envelope(parse(f'<rpc xmlns="{NETCONF}" message-id="1"/>'.encode()))
-PREFIXED = envelope(parse(f'<n:rpc xmlns:n="{NETCONF}" message-id="1"/>'.encode()))
+
+def _envelope(message: bytes) -> Envelope:
+    return envelope(message, parse(message))
+
+
+PLAIN = _envelope(f'<rpc xmlns="{NETCONF}" message-id="1"/>'.encode())
+PREFIXED = _envelope(f'<n:rpc xmlns:n="{NETCONF}" message-id="1"/>'.encode())
 NC = {"n": NETCONF, "e": "urn:example:network"}
 
 

@@ -64,7 +64,12 @@ def test_the_yang_library_names_what_is_served(server: Server) -> None:
     library = server.read("/ietf-yang-library:yang-library")["ietf-yang-library:yang-library"]
     [modules] = library["module-set"]
     by_name = {module["name"]: module for module in modules["module"]}
-    assert by_name["shop"] == {"name": "shop", "revision": "2026-01-01", "namespace": "urn:example:shop"}
+    assert by_name["shop"] == {
+        "name": "shop",
+        "revision": "2026-01-01",
+        "namespace": "urn:example:shop",
+        "location": ["/restconf/schema/shop/2026-01-01"],
+    }
     assert "candidate" in by_name["ietf-netconf"]["feature"]
     assert "startup" not in by_name["ietf-netconf"]["feature"]
     stores = {store["name"].removeprefix("ietf-datastores:") for store in library["datastore"]}

@@ -8,8 +8,9 @@ import pytest
 from lxml import etree
 
 from nms.errors import RpcError
+from nms.model import xpath_instance
 from nms.operations.request import Get, PathFilter, SubtreeFilter, XPathFilter
-from tests.unit.operations.shop_server import Server, at, path, plain
+from tests.unit.operations.shop_server import Server, at, path, plain, schema
 
 
 @pytest.fixture
@@ -103,3 +104,25 @@ def test_no_filter_tells_what_is_hidden(server: Server) -> None:
     ann = server.open("ann")
     assert plain(server.do(Get(filter=wanted)).data) == {"shop:shop": {"name": "corner"}}
     assert plain(server.do(Get(filter=wanted), ann).data) == {}
+
+
+def test_xpath_to_a_hidden_leaf_does_not_tell_whether_it_exists(server: Server) -> None:
+    nacm = "/ietf-netconf-acm:nacm"
+    rule = f"{nacm}/rule-list[name='all']/rule[name='price']"
+    server.edit(
+        at(f"{nacm}/groups/group[name='staff']/user-name", ("ann",)),
+        at(f"{nacm}/rule-list[name='all']/group", ("*",)),
+        at(f"{rule}/path", "/shop:shop/shop:item/shop:price"),
+        at(f"{rule}/action", "deny"),
+    )
+    names = {"s": "urn:example:shop"}
+    ann = server.open("ann")
+    for text, expected in (
+        ("/s:shop/s:item[s:id='a']/s:price", {}),
+        ("/s:shop/s:item[s:id='b']", {"shop:shop": {"item": [{"id": "b"}]}}),
+    ):
+        wanted = XPathFilter(text, names, xpath_instance.path(schema(), text, names))
+        assert wanted.path is not None
+        assert plain(server.do(Get(filter=wanted), ann).data) == expected
+    wanted_tree = subtree('<shop xmlns="urn:example:shop"><item><id>b</id></item></shop>')
+    assert plain(server.do(Get(filter=wanted_tree), ann).data) == {"shop:shop": {"item": [{"id": "b"}]}}

@@ -60,6 +60,9 @@ class RecordingCore:
         self.requests.append(request)
         return self.core.dispatch(session, request)
 
+    def serves(self, rpc: Node) -> bool:
+        return self.core.serves(rpc)
+
     @property
     def root(self) -> Any:
         """The root of running."""

@@ -10,6 +10,8 @@ from flask.testing import FlaskClient
 from lxml import etree
 from werkzeug.test import TestResponse
 
+from nms.model.edit import at
+from nms.model.path import parse_path
 from restconf import body as bodies
 from tests.unit.restconf.recording_core import RecordingCore
 
@@ -331,6 +333,10 @@ def test_delete(client: FlaskClient, stocked: RecordingCore) -> None:
         ("/bay=a", "{"),
         ("/bay=a", b"\xff\xfe"),
         ("/bay=a", "[" * 100_000),
+        ("/bay=a", '{"depot:notes":' * 300 + "1" + "}" * 300),
+        ("/bay=a", '{"depot:notes":' * 990 + "1" + "}" * 990),
+        ("/bay=a", '{"depot:bay": [{"name": "a", "size": 1, "size": 2}]}'),
+        ("/bay=a", '{"depot:bay": [{"name": "a", "size": 1e0, "size": 100000.0}]}'),
         ("/bay=a", ""),
         ("/bay=a", "<bay"),
         ("/bay=a", "<bay xmlns='urn:depot'/><bay xmlns='urn:depot'/>"),
@@ -351,6 +357,23 @@ def test_wrong_bodies(client: FlaskClient, stocked: RecordingCore, method: str, 
     assert held(stocked) == before
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"depot:watch": {"round": [{"at": "noon"}, {"at": "dusk", "seen": {}}]}},
+        {"depot:watch": {"round": [{"at": "dusk", "seen": {"who": "a cat"}}]}},
+        "<watch xmlns='urn:depot'><post/><round><at>dusk</at><seen/></round></watch>",
+        "<watch xmlns='urn:depot'><round><at>dusk</at><seen>\n</seen></round></watch>",
+    ],
+)
+def test_state_is_not_configured_even_when_it_is_empty(client: FlaskClient, core: RecordingCore, body: Any) -> None:
+    for method, path in (("PUT", "/restconf/data/depot:depot/watch"), ("POST", "/restconf/data/depot:depot")):
+        response = send(client, method, path, body)
+        assert (response.status_code, error(response)["error-tag"]) == (400, "invalid-value")
+        assert "/depot:seen" in error(response)["error-path"]
+    assert held(core) == {}
+
+
 def test_error_paths_start_at_the_datastore(client: FlaskClient, stocked: RecordingCore) -> None:
     expected = "/depot:depot/depot:bay[depot:name='a']/depot:size"
     as_json = send(client, "PUT", f"{BAY}=a", {"depot:bay": [{"name": "a", "size": 101}]})
@@ -364,10 +387,11 @@ def test_error_paths_start_at_the_datastore(client: FlaskClient, stocked: Record
 
 def test_media_types_refused(client: FlaskClient, stocked: RecordingCore) -> None:
     before = held(stocked)
-    for media in ("text/plain", "application/yang-patch+json"):
+    patches = f"{JSON}, {XML}, application/yang-patch+json, application/yang-patch+xml"
+    for media in ("text/plain", "application/json-patch+json"):
         response = client.patch(f"{BAY}=a", data="{}", headers={"Content-Type": media})
-        assert response.status_code == 415
-        assert response.headers["Accept-Patch"] == f"{JSON}, {XML}"
+        assert (response.status_code, response.headers["Accept-Patch"]) == (415, patches)
+    assert send(client, "PUT", f"{BAY}=a", "{}", Content_Type="application/yang-patch+json").status_code == 415
     assert client.get(f"{BAY}=a", headers={"Accept": "text/html"}).status_code == 406
     assert held(stocked) == before
 
@@ -379,7 +403,8 @@ def test_entity_tags(client: FlaskClient, stocked: RecordingCore) -> None:
     tag = client.get(f"{BAY}=a").headers["ETag"]
     other = client.get(f"{BAY}=a", headers={"Accept": XML}).headers["ETag"]
     assert tag != other
-    assert client.get(f"{BAY}=a", headers={"If-None-Match": f'"zz", {tag}'}).status_code == 304
+    configured = f"{BAY}=a?content=config"
+    assert client.get(configured, headers={"If-None-Match": f'"zz", {tag}'}).status_code == 304
     assert client.get(f"{BAY}=a", headers={"If-None-Match": '"zz"'}).status_code == 200
     # a tag of either representation speaks of the same resource
     first = send(client, "PUT", f"{BAY}=a/size", {"depot:size": 1}, If_Match=other)
@@ -390,9 +415,36 @@ def test_entity_tags(client: FlaskClient, stocked: RecordingCore) -> None:
     assert depot(stocked)["bay"][0]["size"] == 1
 
 
+def test_state_does_not_move_the_tag_of_configuration(client: FlaskClient, stocked: RecordingCore) -> None:
+    read = client.get(f"{BAY}=a")
+    path = parse_path(stocked.schema, "/depot:depot/bay[name='a']/load")
+    stocked.core.store.publish([at(path, "merge", 7)])
+    again = client.get(f"{BAY}=a", headers={"If-None-Match": read.headers["ETag"]})
+    assert (again.status_code, orjson.loads(again.data)["depot:bay"][0]["load"]) == (200, "7")
+    assert again.headers["ETag"] == read.headers["ETag"]
+    load = client.get(f"{BAY}=a/load")
+    assert client.get(f"{BAY}=a/load", headers={"If-None-Match": load.headers["ETag"]}).status_code == 304
+    stocked.core.store.publish([at(path, "merge", 8)])
+    assert client.get(f"{BAY}=a/load", headers={"If-None-Match": load.headers["ETag"]}).status_code == 200
+    changed = send(
+        client, "PUT", f"{BAY}=a/size", {"depot:size": 3}, If_Match=client.get(f"{BAY}=a/size").headers["ETag"]
+    )
+    assert changed.status_code == 204
+    assert (
+        send(client, "DELETE", f"{BAY}=b%2Fc", If_Match=client.get(f"{BAY}=b%2Fc").headers["ETag"]).status_code == 204
+    )
+
+
+def test_computed_state_has_no_tag(client: FlaskClient, stocked: RecordingCore) -> None:
+    stocked.core.store.add_source("/depot:stats/visits", lambda: 5)
+    for path in ("/restconf/data/depot:stats", "/restconf/data/depot:stats/visits"):
+        answer = client.get(path, headers={"If-None-Match": "*"})
+        assert (answer.status_code, "ETag" in answer.headers) == (200, False)
+
+
 def test_conditions_of_time_and_absence(client: FlaskClient, stocked: RecordingCore) -> None:
     date = client.get(f"{BAY}=a").headers["Last-Modified"]
-    assert client.get(f"{BAY}=a", headers={"If-Modified-Since": date}).status_code == 304
+    assert client.get(f"{BAY}=a?content=config", headers={"If-Modified-Since": date}).status_code == 304
     early = "Wed, 31 Dec 2025 00:00:00 GMT"
     assert client.get(f"{BAY}=a", headers={"If-Modified-Since": early}).status_code == 200
     for nonsense in ("nonsense", "Mon, 01 Jan 99999999999 00:00:00 GMT"):

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 import asyncssh
 import pytest
+from asyncssh.constants import MSG_GLOBAL_REQUEST, MSG_IGNORE
 
 from nms.model.schema import Schema
 from nms.netconf.messages import NETCONF, hello
@@ -209,5 +210,48 @@ def test_closing_the_listener_closes_its_connections(schema: Schema) -> None:
             assert await stdout.read() == b""
             await connection.wait_closed()
         await until(lambda: core.closed == [1])
+
+    run(schema, scenario)
+
+
+def test_a_reply_is_one_packet(schema: Schema, monkeypatch: pytest.MonkeyPatch) -> None:
+    received: list[int] = []
+
+    class Counting(asyncssh.SSHClientConnection):
+        def log_received_packet(self, pkttype: int, *rest: object) -> None:
+            received.append(pkttype)
+
+    monkeypatch.setattr("asyncssh.connection.SSHClientConnection", Counting)
+
+    async def scenario(core: RecordingCore, listener: Listener) -> None:
+        async with connected(listener) as connection:
+            stdin, stdout, _ = await connection.open_session(subsystem="netconf", encoding=None)
+            stdin.write(HELLO + GET)
+            await stdout.readuntil(b"]]>]]>")
+            await stdout.readuntil(b"]]>]]>")
+        assert received
+        assert MSG_IGNORE not in received
+
+    run(schema, scenario)
+
+
+def test_ciphers_that_chain_blocks_are_refused(schema: Schema) -> None:
+    async def scenario(core: RecordingCore, listener: Listener) -> None:
+        with pytest.raises(asyncssh.KeyExchangeFailed):
+            async with connected(listener, encryption_algs=["aes128-cbc"]):
+                pass
+
+    run(schema, scenario)
+
+
+def test_a_client_that_answers_no_keepalive_is_gone(schema: Schema, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ssh, "KEEPALIVE_INTERVAL", 0.05)
+
+    handlers = {**asyncssh.SSHClientConnection._packet_handlers, MSG_GLOBAL_REQUEST: lambda *_: True}
+    monkeypatch.setattr(asyncssh.SSHClientConnection, "_packet_handlers", handlers)
+
+    async def scenario(core: RecordingCore, listener: Listener) -> None:
+        async with connected(listener):
+            await until(lambda: not listener.connections)
 
     run(schema, scenario)

@@ -1,0 +1,189 @@
+"""Subtree filters (RFC 6241 section 6): compiled against the schema once per request, then applied to a tree.
+
+Compiling looks at each element of the filter once, whatever the number of instances; where content matches fix all keys
+of a list, its entry is looked up.  What is wholly selected is shared with the original, so that remembered encodings
+stay valid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from lxml import etree
+
+from nms.model import entries, select
+from nms.model.schema import Node
+from nms.model.types import InvalidValue
+from nms.model.values import Key, Value
+
+_NOTHING: Final = object()  # equals no value
+
+
+class Selection(NamedTuple):
+    """What sibling filter elements ask of one instance.
+
+    Attributes:
+        node: of the instance.
+        matches: content match nodes with their values: all of them must be there (section 6.2.5).
+        key: of the entry, where the matches give all its keys; else None.
+        parts: selection and containment nodes.
+        whole: there are content matches only, so that all of a matching instance is selected.
+    """
+
+    node: Node
+    matches: Sequence[tuple[Node, Value]]
+    key: Key | None
+    parts: Sequence[_Part]
+    whole: bool
+
+    def of(self, root: Value) -> Value:
+        """What is selected of the root of a datastore."""
+        return _selected(self, root) or self.node.blank
+
+    def narrow(self, root: Value) -> Value:
+        """`root` without the entries that the filter cannot reach by its keys: all that it can look at stays."""
+        return _narrowed(self, root)
+
+
+class _Part(NamedTuple):
+    """What one filter element asks of the instances of one schema node under one parent.
+
+    Attributes:
+        wanted: the value that a leaf or leaf-list must have, None for any.
+        inside: for containers and lists; None selects all of them.
+    """
+
+    node: Node
+    wanted: Value | None
+    inside: Selection | None
+
+
+def compile(root: Node, element: etree._Element) -> Selection:  # noqa: A001 - the word of the field
+    """The filter whose top-level elements are the children of `element`."""
+    return _selection(root, _elements(element), matching=False)
+
+
+def _elements(element: etree._Element) -> list[etree._Element]:
+    return [child for child in element if isinstance(child.tag, str)] if len(element) else []
+
+
+def _selection(node: Node, elements: list[etree._Element], *, matching: bool = True) -> Selection:
+    """What sibling elements ask; only inside an instance there is `matching` (section 6.2.5)."""
+    matches: list[tuple[Node, Value]] = []
+    parts: list[_Part] = []
+    whole = matching
+    for element in elements:
+        inner = _elements(element)
+        text = "" if inner else (element.text or "").strip()
+        named = _named(node, str(element.tag))
+        leaf = next((child for child in named if child.type is not None), None) if matching and text else None
+        if leaf is not None:
+            matches.append((leaf, _wanted(leaf, element, text)))
+        else:
+            whole = False
+            parts += [_part(child, element, inner, text) for child in named]
+    return Selection(node, matches, _key(node, matches), parts, whole)
+
+
+def _named(node: Node, tag: str) -> Sequence[Node]:
+    """The children that a filter element can mean.  No namespace is any namespace (section 6.2.1)."""
+    if tag[0] != "{":
+        return node.by_name.get(tag, ())
+    found = node.by_tag.get(tag)
+    return () if found is None else (found,)
+
+
+def _part(node: Node, element: etree._Element, inner: list[etree._Element], text: str) -> _Part:
+    if node.kind in ("container", "list"):
+        return _Part(node, None, _selection(node, inner) if inner else None)
+    return _Part(node, _wanted(node, element, text) if text and node.type is not None else None, None)
+
+
+def _wanted(node: Node, element: etree._Element, text: str) -> Value:
+    assert node.type is not None
+
+    def resolve(prefix: str) -> str | None:
+        return node.names.modules.get(element.nsmap.get(prefix or None) or "")
+
+    try:
+        return node.type.parse(text, resolve)
+    except InvalidValue:
+        return _NOTHING
+
+
+def _key(node: Node, matches: list[tuple[Node, Value]]) -> Key | None:
+    if not matches or not node.keys:
+        return None
+    given = dict(matches)
+    wanted = [given.get(leaf, _NOTHING) for leaf in node.keys]
+    return None if _NOTHING in wanted else node.make_key(wanted)
+
+
+# ---------------------------------------------------------------- applied
+
+
+def _selected(selection: Selection, value: Value) -> Value | None:
+    """What is selected of one instance; None if nothing."""
+    node, matches, _, parts, whole = selection
+    for leaf, wanted in matches:
+        held = value[leaf.index]
+        if held is None or (wanted not in held if leaf.kind == "leaf-list" else held != wanted):
+            return None
+    if whole:
+        return value
+    slots: list[Value | None] = list(node.blank)
+    found = False
+    for part in parts:
+        index = part.node.index
+        held = value[index]
+        chosen = None if held is None else _of_part(part, held)
+        if chosen is not None:
+            found = True
+            slots[index] = chosen if slots[index] is None else select.union(part.node, slots[index], chosen)
+    if not found:
+        return None
+    for leaf in (*(leaf for leaf, _ in matches), *node.keys):
+        slots[leaf.index] = value[leaf.index]
+    return tuple(slots)
+
+
+def _of_part(part: _Part, held: Value) -> Value | None:
+    node, wanted, inside = part
+    if inside is not None:
+        return _selected(inside, held) if node.kind == "container" else _of_entries(node, held, inside)
+    if wanted is None:
+        return held
+    if node.kind == "leaf":
+        return held if held == wanted else None
+    return (wanted,) if wanted in held else None
+
+
+def _of_entries(node: Node, held: entries.Entries, inside: Selection) -> entries.Entries | None:
+    key = inside.key
+    if key is not None:
+        entry = entries.get(held, key)
+        chosen = None if entry is None else _selected(inside, entry)
+        return None if chosen is None else entries.single(key, chosen, ordered=node.user_ordered)
+    found = [(key, part) for key, entry in entries.items(held) if (part := _selected(inside, entry)) is not None]
+    return entries.from_values(found, ordered=node.user_ordered) if found else None
+
+
+def _narrowed(selection: Selection, value: Value) -> Value:
+    node, matches, _, parts, whole = selection
+    if whole:
+        return value
+    slots: list[Value | None] = list(node.blank)
+    for leaf in (*(leaf for leaf, _ in matches), *node.keys):
+        slots[leaf.index] = value[leaf.index]
+    for child, _, inside in parts:
+        held = value[child.index]
+        if held is None or inside is None or slots[child.index] is not None:
+            slots[child.index] = held
+        elif child.kind == "container":
+            slots[child.index] = _narrowed(inside, held)
+        elif inside.key is None:
+            slots[child.index] = held
+        elif (entry := entries.get(held, inside.key)) is not None:
+            slots[child.index] = entries.single(inside.key, _narrowed(inside, entry), ordered=child.user_ordered)
+    return tuple(slots)

@@ -1,0 +1,121 @@
+"""What one client may send and be sent at once (`restconf.service.Limits`)."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+import pytest
+
+from nms.config import load
+from nms.errors import ConfigError
+from nms.operations.request import Principal
+from restconf.service import Limits
+from tests.unit.restconf.listener import Raw, listening
+from tests.unit.restconf.recording_core import RecordingCore
+
+ANN = b"Authorization: Basic " + b64encode(b"ann:secret") + b"\r\n"
+BAYS = "/restconf/data/depot:depot/bay"
+
+
+def request(method: str, path: str, body: bytes = b"", *headers: str) -> bytes:
+    lines = [f"{method} {path} HTTP/1.1", "Host: here", "Accept: application/yang-data+json", *headers]
+    if body:
+        lines += ["Content-Type: application/yang-data+json", f"Content-Length: {len(body)}"]
+    return "\r\n".join(lines).encode() + b"\r\n" + ANN + b"\r\n" + body
+
+
+def stock(bays: int) -> bytes:
+    entries = [{"name": f"bay-{i:05}", "label": ["x" * 60]} for i in range(bays)]
+    return orjson.dumps({"ietf-restconf:data": {"depot:depot": {"bay": entries}}})
+
+
+def test_an_answer_that_is_too_big_is_refused_and_a_page_of_it_is_not(core: RecordingCore) -> None:
+    with listening(core, limits=Limits(answer=10_000)) as address, Raw(address) as raw:
+        raw.send(request("PUT", "/restconf/data", stock(500)))
+        assert raw.answer()[0] == 204
+        raw.send(request("GET", BAYS))
+        status, _, body = raw.answer()
+        (error,) = orjson.loads(body)["ietf-restconf:errors"]["error"]
+        assert (status, error["error-type"], error["error-tag"]) == (400, "protocol", "too-big")
+        raw.send(request("GET", f"{BAYS}?limit=50&offset=450"))
+        status, _, body = raw.answer()
+        assert (status, [bay["name"] for bay in orjson.loads(body)["depot:bay"]][-1]) == (200, "bay-00499")
+
+
+def test_a_large_answer_goes_out_whole_whoever_reads_it_how(core: RecordingCore) -> None:
+    with listening(core) as address, Raw(address) as raw:
+        raw.send(request("PUT", "/restconf/data", stock(20_000)))
+        assert raw.answer()[0] == 204
+        # three at once: the later ones must wait for the one that the client has not read yet
+        raw.send(request("GET", BAYS) * 2 + request("GET", "/restconf/yang-library-version"))
+        for _ in range(2):
+            status, headers, body = raw.answer()
+            assert (status, len(body)) == (200, int(headers["content-length"]))
+            assert len(orjson.loads(body)["depot:bay"]) == 20_000
+        assert raw.answer()[0] == 200
+        raw.send(request("GET", BAYS, b"", "Connection: close"))
+        assert len(orjson.loads(raw.answer()[2])["depot:bay"]) == 20_000
+        assert raw.closed()
+
+
+class Shelf:
+    """Takes packages."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def read(self, principal: Principal, digest: str) -> Path:
+        raise AssertionError
+
+    def write(self, principal: Principal, digest: str, content: BinaryIO) -> Path:
+        self.sizes.append(len(content.read()))
+        return Path()
+
+
+def test_packages_may_be_larger_than_data(core: RecordingCore) -> None:
+    shelf = Shelf()
+    core.files = shelf
+    limits = Limits(body=1000, package=5000)
+    for target, size, status in (
+        ("/packages/ab", 4000, 204),
+        ("/packages/ab", 6000, 413),
+        ("/restconf/data", 2000, 413),
+        ("/restconf/data/../packages/ab", 2000, 413),
+    ):
+        with listening(core, limits=limits) as address, Raw(address) as raw:
+            raw.send(request("PUT", target, b"x" * size))
+            assert (raw.answer()[0], target, size) == (status, target, size)
+    assert shelf.sizes == [4000]
+
+
+def test_the_limits_are_configured(core: RecordingCore, tmp_path: Path) -> None:
+    with listening(core, max_request=1000, max_answer=100) as address:
+        for sent, status in (
+            (request("PUT", "/restconf/data", b"x" * 1001), 413),
+            (request("GET", "/restconf/data/ietf-yang-library:yang-library"), 404),
+            (request("PUT", "/restconf/data", stock(5)), 204),
+            (request("GET", "/restconf/data"), 400),
+        ):
+            with Raw(address) as raw:
+                raw.send(sent)
+                assert raw.answer()[0] == status
+
+
+def configured(folder: Path, line: str) -> Any:
+    file = folder / "nms.toml"
+    file.write_text(
+        '[domain]\nid = "a.example"\n[store]\npath = ":memory:"\n'
+        f'[restconf]\nlisten = "127.0.0.1:8080"\ninsecure = true\n{line}\n'
+    )
+    return load(file).restconf
+
+
+def test_sizes_are_written_with_their_unit(tmp_path: Path) -> None:
+    assert configured(tmp_path, 'max-request = "8 MiB"').max_request == 8 * 1024 * 1024
+    assert configured(tmp_path, 'max-answer = "64KiB"').max_answer == 64 * 1024
+    assert configured(tmp_path, "").max_answer is None
+    with pytest.raises(ConfigError, match=r"max-request.*MiB"):
+        configured(tmp_path, 'max-request = "8 GB"')

@@ -202,7 +202,8 @@ class Plans:
 
 
 def _names_instance(kind: Type) -> bool:
-    return kind.base == "instance-identifier" and kind.leafref is None
+    """Whether a value is an instance-identifier that no other leaf with the same value vouches for."""
+    return kind.base == "instance-identifier" and (kind.leafref is None or not kind.require_instance)
 
 
 def members(kind: Type) -> list[Type]:

@@ -275,9 +275,12 @@ CONSTRUCTS = [
     Construct(
         "a leafref to a union and to an instance-identifier wants its instance too (9.9.3)",
         "leaf u { type union { type uint8; type string; } } leaf to-u { type leafref { path ../u; } }"
-        " leaf i { type instance-identifier { require-instance false; } } leaf to-i { type leafref { path ../i; } }",
+        " leaf i { type instance-identifier { require-instance false; } } leaf to-i { type leafref { path ../i; } }"
+        " leaf loose { type leafref { path ../i; require-instance false; } }",
         [
             ({"m:u": 3, "m:to-u": 3, "m:i": "/m:u", "m:to-i": "/m:u"}, VALID),
+            ({"m:loose": "/m:u"}, VALID),
+            ({"m:loose": "/gone:u"}, invalid("/m:loose")),
             ({"m:to-u": "a"}, error("data-missing", "/m:to-u", "instance-required")),
             ({"m:to-i": "/m:u"}, error("data-missing", "/m:to-i", "instance-required")),
         ],

@@ -187,6 +187,12 @@ KNOWN: Final[tuple[Known, ...]] = (
         lambda d: not d.ours and bool(d.theirs) and all(_default_at_the_top(t, d.drawer) for t in d.theirs),
     ),
     Known(
+        "position-within-a-step",
+        "6.4 (XPath 1.0 sections 2.1 and 2.4)",
+        "position() counts the nodes of one context node; libyang counts those of all context nodes together",
+        lambda d: _all([*d.theirs, *(e.message for e in d.ours)], "[position() = "),
+    ),
+    Known(
         "a-module-of-libyang's-own",
         "6.4.1",
         "the root's children are those of the modules in use; where state is looked at, libyang has the container of "

@@ -70,6 +70,13 @@ CASES: list[tuple[str, str, dict[str, Any], bool]] = [
         True,
     ),
     (
+        "position-within-a-step",
+        """list a { key k; leaf k { type string; } list b { key k; leaf k { type string; } } }
+           leaf x { type string; must "/a/b[position() = 2]"; }""",
+        {"fa:a": [{"k": "1", "b": [{"k": "1"}]}, {"k": "2", "b": [{"k": "2"}]}], "fa:x": "a"},
+        False,
+    ),
+    (
         "a-module-of-libyang's-own",
         'list x { config false; leaf a { type string; } must "count(/*) = 1"; }',
         {"fa:x": [{"a": "a"}]},

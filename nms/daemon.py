@@ -43,6 +43,9 @@ from nms.transport.door import Door
 
 log = logging.getLogger(__name__)
 
+#: Of our own modules the one that says something about any server.
+_SELF: Final = "mec-nms-validation"
+
 #: Collections of the young generation come this rarely because trees are tuples, which it need not track for long; the
 #: next one has 25,000 objects at most to look at while everybody waits.
 _COLLECT: Final = (5000, 5, 400)
@@ -138,7 +141,7 @@ async def _domain(starting: Awaitable[Credentials], file: Path) -> Credentials:
 
 def _core(config: Config, file: Path) -> Core:
     """The schema, the store and the core over them."""
-    chosen = [_module(choice) for choice in config.yang.modules] or own_modules()
+    chosen = [*map(_module, config.yang.modules), _SELF] if config.yang.modules else own_modules()
     path = [*config.yang.path, YANG_DIR]
     schema = load.load(path, [*PROTOCOL_MODULES, *chosen])
     try:

@@ -20,7 +20,6 @@ from nms.datastore.journal import Journal
 from nms.datastore.journal_memory import MemoryJournal
 from nms.datastore.store import Store, open_store
 from nms.datastore.transaction import Author, Transaction
-from nms.datastore.validation import validate
 from nms.errors import RpcError
 from nms.model import tree
 from nms.model.diff import Change, diff
@@ -202,7 +201,7 @@ class Guard:
                 when_settled(store, partial(then, before, before))
                 return
             if test or (target != "running" and validated):
-                validate(self.schema, after)
+                self.validate(after)
             told = partial(then, before, after)
             if target == "running" and not test:
                 commit(store, after, changes, _author(session, source), pending=store.pending, then=told)
@@ -244,12 +243,16 @@ class Guard:
         return error
 
     def validate(self, root: Value) -> None:
-        """Check the constraints of a configuration.
+        """Check the constraints of a configuration, by what it changes of running.
 
         Raises:
             RpcError, RpcErrors: the violations.
         """
-        validate(self.schema, root)
+        store = self.store
+        with store.writer:
+            # `known` belongs to the head, which in a group is ahead of running.
+            changes = diff(self.schema.root, store.head, root)
+            store.known.validate(self.schema, store.head, root, changes)
 
     # ------------------------------------------------------------ commit, RFC 6241 sections 8.3 and 8.4
 

@@ -65,10 +65,10 @@ def read(schema: Schema, root: Value) -> Settings:
         RpcError: invalid-value, with the path of a key, a certificate or a fingerprint that is none.
     """
     node = schema.find(TOP)
-    value = tree.get(root, ((node, None),))
-    if value is None:
+    path = ((node, None),)
+    if tree.get(root, path) is None:
         return Settings()
-    found = json.plain(node, defaults.apply(node, value, "report-all"))
+    found = json.plain(node, tree.get(defaults.apply(schema, root, path, "report-all"), path))
     return Settings(
         users=tuple(_user(node, each) for each in found.get("user", ())),
         anchors=tuple(_anchor(node, each) for each in found.get("trust-anchor", ())),

@@ -51,35 +51,26 @@ class Marking:
 
     def marks(self, changes: Sequence[Change]) -> Mark:
         """The mark of the root."""
-        known = self.known
+        known, old = self.known, self.indexes.root
         for change in changes:
-            mark_change(self.top, change, self.indexes.root, self.new)
+            mark_change(self.top, change, old, self.new)
+        for dependent, anchor in known.reached(changes, old, self.new):
+            self._spread(dependent, anchor)
         for change in changes:
-            path, node = change.path, change.node
-            for dependent, depth in known.outward(node):
-                self._spread(dependent, depth, path)
-            for place in known.optional(node):
-                above = path[: place + 1]
-                if (tree.get(self.indexes.root, above) is None) != (tree.get(self.new, above) is None):
-                    for dependent, depth in known.on(path[place][0]):
-                        self._spread(dependent, depth, above)
             if change.old is not None:
-                for referral in known.lost(node):
+                for referral in known.lost(change.node):
                     self._referrers(referral, change)
         return self.top
 
-    def _spread(self, dependent: Dependent, depth: int, path: InstancePath) -> None:
-        """Mark the contexts of a constraint that depends on something at `path`, `depth` steps down from the root."""
-        route = dependent.route
-        if depth > len(path) or (depth and path[depth - 1][0] is not route[depth - 1]):
-            depth = 0
-        anchor = path[:depth]
+    def _spread(self, dependent: Dependent, anchor: InstancePath) -> None:
+        """Mark the contexts of a constraint below the instance at `anchor`."""
         if (dependent, anchor) in self.done:
             return
         self.done.add((dependent, anchor))
+        depth = len(anchor)
         if dependent.crosses(depth):
             self.fallbacks[dependent.name] += 1
-        mark_below(self.top, self.new, anchor, route[depth:], dependent.slot, dependent.rule)
+        mark_below(self.top, self.new, anchor, dependent.route[depth:], dependent.slot, dependent.rule)
 
     def _referrers(self, referral: Referral, change: Change) -> None:
         """Mark the leafrefs that hold a value which a target of theirs had."""

@@ -132,7 +132,12 @@ class Check:
     def reference(self, refers: Refers, c: Cursor) -> None:
         """Check that what a leaf refers to exists (sections 9.9, 9.13)."""
         self.evaluated += 1
-        if not refers(c, self.evaluation):
+        try:
+            there = refers(c, self.evaluation)
+        except RpcError as error:
+            self._fail(error.tag, error.message, c.path())
+            return
+        if not there:
             message = f"{c.node.name} {text_of(c.value)!r} refers to nothing that exists"
             self._fail("data-missing", message, c.path(), "instance-required")
 

@@ -7,7 +7,7 @@ looks at it.  Leafrefs and uniques are found by their indexes where their shape 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, reduce
 
@@ -15,7 +15,10 @@ from nms.model import tree
 from nms.model.constraint_index import Referrers, Values
 from nms.model.constraint_marks import SHALLOW
 from nms.model.constraint_plan import ChoiceRule, Plan, Refers, UniqueRule, members, plans
+from nms.model.diff import Change
+from nms.model.path import InstancePath
 from nms.model.schema import Choice, Node, Schema
+from nms.model.values import Value
 
 
 @dataclass(slots=True, eq=False)
@@ -73,6 +76,7 @@ class Dependents:
         self._outward: dict[Node, Sequence[tuple[Dependent, int]]] = {}
         self._lost: dict[Node, Sequence[Referral]] = {}
         self._optional: dict[Node, Sequence[int]] = {}
+        self._decides: dict[Node, bool] = {}
         self._collect(self.plans.configuration)
 
     # Questions about a change
@@ -88,6 +92,28 @@ class Dependents:
                     if scope < depth:
                         best[dependent] = min(scope, best.get(dependent, scope))
             found = self._outward[node] = tuple(best.items())
+        return found
+
+    def reached(self, changes: Sequence[Change], old: Value, new: Value) -> Iterator[tuple[Dependent, InstancePath]]:
+        """What depends on something that changed; with the path of an instance below which all its contexts lie."""
+        for change in changes:
+            path, node = change.path, change.node
+            for dependent, depth in self.outward(node):
+                yield dependent, _anchor(dependent, depth, path)
+            for place in self.optional(node):
+                above = path[: place + 1]
+                if (tree.get(old, above) is None) != (tree.get(new, above) is None):
+                    for dependent, depth in self.on(path[place][0]):
+                        yield dependent, _anchor(dependent, depth, above)
+
+    def decides(self, node: Node) -> bool:
+        """Whether a when can depend on an instance of `node`, on anything in it, or on whether it is there."""
+        found = self._decides.get(node)
+        if found is None:
+            around = (self.schema.root, *node.ancestors(), *node.walk())
+            rows = (row for touched in around for row in self._of.get(touched, ()))
+            found = any(dependent.slot is not None and dependent.slot.whens for dependent, _ in rows)
+            self._decides[node] = found
         return found
 
     def on(self, node: Node) -> Sequence[tuple[Dependent, int]]:
@@ -117,10 +143,14 @@ class Dependents:
             ]
         return found
 
-    def wide(self) -> list[str]:
-        """The names of constraints that some change has to evaluate for all entries of a list, sorted."""
-        rows = [row for found in self._of.values() for row in found]
-        return sorted({dependent.name for dependent, scope in rows if dependent.crosses(scope)})
+    def wide(self) -> dict[Dependent, list[Node]]:
+        """What some change has to evaluate for all entries of a list, by name; with the nodes that are changed then."""
+        found: dict[Dependent, list[Node]] = {}
+        for touched, rows in self._of.items():
+            for dependent, scope in rows:
+                if dependent.crosses(scope):
+                    found.setdefault(dependent, []).append(touched)
+        return dict(sorted(found.items(), key=lambda row: row[0].name))
 
     # Collecting
 
@@ -202,6 +232,13 @@ class Dependents:
         """A leafref's target, and nodes which go only if it goes: those above, and the keys of lists among them."""
         above = tree.route(target)
         return [*above, *(key for node in above for key in node.keys)]
+
+
+def _anchor(dependent: Dependent, depth: int, path: InstancePath) -> InstancePath:
+    """The part of `path` that is on the way to the contexts of a constraint, at most `depth` steps."""
+    if depth > len(path) or (depth and path[depth - 1][0] is not dependent.route[depth - 1]):
+        return ()
+    return path[:depth]
 
 
 def _members(choices: Iterable[Choice]) -> list[Node]:

@@ -12,14 +12,14 @@ from functools import lru_cache
 
 from nms.errors import ConfigError, RpcError
 from nms.model.constraint_memo import deciding, names_the_same_everywhere, once_per_value
-from nms.model.cursor import Cursor, Evaluation, getter, ordered_children, rank
+from nms.model.cursor import OPERATIONS, Cursor, Evaluation, getter, lineage, ordered_children, rank
 from nms.model.schema import Choice, Must, Node, Schema, comparable
 from nms.model.types import InvalidValue, Type, module_resolver, text_of
 from nms.model.values import Value
 from nms.model.xpath import Expressions, Program, expressions
 from nms.model.xpath_functions import to_boolean
 
-#: Whether the reference that a leaf holds has an instance.
+#: Whether the reference that a leaf holds has an instance; raises invalid-value for what cannot have any.
 Refers = Callable[[Cursor, Evaluation], bool]
 
 
@@ -156,7 +156,7 @@ class Plans:
         if kind is None:
             return (), None
         kinds = members(kind)
-        if not any(member.require_instance for member in kinds):
+        if not any(member.require_instance or _names_instance(member) for member in kinds):
             return (), None
         rows = [(member, self._reference(node, member)) for member in kinds]
         leafrefs = [member for member in kinds if member.require_instance and member.leafref is not None]
@@ -170,20 +170,19 @@ class Plans:
             for member, refers in rows:
                 try:
                     member.parse(text, resolve)
-                except InvalidValue:
+                    if refers is None or refers(c, evaluation):
+                        return True
+                except (InvalidValue, RpcError):
                     continue
-                if refers is None or refers(c, evaluation):
-                    return True
             return False
 
         return programs, any_member
 
     def _reference(self, node: Node, kind: Type) -> Refers | None:
+        if _names_instance(kind):
+            return self._identifier(node, kind)
         if not kind.require_instance:
             return None
-        if kind.leafref is None:
-            identified = self.expressions.identified
-            return lambda c, evaluation: bool(identified(c, evaluation))
         program = self.expressions.refers(node, kind)
         run, result = program.run, program.kind
 
@@ -194,6 +193,22 @@ class Plans:
         if kind.base != "union" and names_the_same_everywhere(kind.leafref):
             return once_per_value(refers)
         return refers
+
+    def _identifier(self, node: Node, kind: Type) -> Refers:
+        """The check of an instance-identifier: configuration that wants an instance wants configuration."""
+        expressions = self.expressions
+        if not kind.require_instance:
+            return lambda c, evaluation: bool(expressions.named(c))
+        above = lineage(node, self.schema.root)
+        configured = node.config and not any(n.kind in OPERATIONS for n in above)
+        return lambda c, evaluation: any(
+            found.node.config or not configured for found in expressions.identified(c, evaluation)
+        )
+
+
+def _names_instance(kind: Type) -> bool:
+    """Whether a value is an instance-identifier that no other leaf with the same value vouches for."""
+    return kind.base == "instance-identifier" and (kind.leafref is None or not kind.require_instance)
 
 
 def members(kind: Type) -> list[Type]:

@@ -89,7 +89,7 @@ def index(schema: Schema, root: Value) -> Indexes:
 
 def costly(schema: Schema) -> list[str]:
     """The names of the constraints that some change has to evaluate for all entries of a list."""
-    return dependents(schema).wide()
+    return list(dict.fromkeys(dependent.name for dependent in dependents(schema).wide()))
 
 
 def validate_value(

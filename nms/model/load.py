@@ -1,7 +1,8 @@
 """Loading YANG: a search path and a list of modules in, a compiled `Schema` out.
 
-yangson parses and resolves (imports, groupings, augments, deviations, features, types, XPath); here its result is
-turned into our nodes.  Which modules take part is `nms.model.library`'s business.
+yangson parses and resolves (imports, groupings, augments, deviations, features, types, XPath; see
+`nms.model.resolve`); here its result is turned into our nodes.  Which modules take part is `nms.model.library`'s
+business.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from yangson import DataModel, datatype
 from yangson import exceptions as yangson_errors
 from yangson import schemanode as yn
 from yangson.enumerations import DefaultDeny
-from yangson.schemadata import SchemaContext
 
 from nms.errors import ConfigError
 from nms.model.library import PREFIX, Library, Source, standard_path
+from nms.model.resolve import Model
 from nms.model.schema import Choice, Kind, Module, Must, Names, Node, Schema, When, seal
-from nms.model.types import Type, compile_type, module_resolver
+from nms.model.types import InvalidValue, Type, compile_type, module_resolver
 from nms.model.values import Value
 
 #: What yangson raises, beside its own exceptions, on some modules that are not valid YANG (no such key leaf, a type
@@ -48,68 +49,16 @@ def load(path: Sequence[Path], modules: Sequence[str]) -> Schema:
         library.add(name, [f for f in features.split(",") if f], implement=True)
     yang_library = library.as_yangson()
     try:
-        data_model = _Model(json.dumps(yang_library), [str(folder) for folder in folders])
+        data_model = Model(json.dumps(yang_library), [str(folder) for folder in folders])
+        return _Compiler(library, data_model).schema(tuple(map(str, folders)))
+    except RecursionError:
+        raise ConfigError(
+            "the YANG modules do not fit together: a definition is part of itself; `nms model check` tells where"
+        ) from None
     except (yangson_errors.YangsonException, *_STUMBLES) as error:
         raise ConfigError(
             f"the YANG modules do not fit together: {type(error).__name__}: {error}; `nms model check` tells where"
         ) from error
-    return _Compiler(library, data_model).schema(tuple(map(str, folders)))
-
-
-class _Model(DataModel):  # type: ignore[misc] # yangson is not typed
-    """yangson's data model, where the order of statements does not matter (RFC 7950 sections 7.17 and 9.9)."""
-
-    def _build_schema(self) -> None:
-        data = self.schema_data
-        sources = [
-            (data.modules[mid].statement, SchemaContext(data, data.namespace(mid), mid))
-            for mid in data._module_sequence
-        ]
-        for statement, context in sources:
-            self.schema._handle_substatements(statement, context)
-        pending = [(augment, context) for s, context in sources for augment in s.find_all("augment")]
-        while pending:
-            # An augment whose target another one brings has to wait for it; yangson itself would drop it.
-            ready = [(a, c) for a, c in pending if self._target(a, c)] or pending
-            for augment, context in ready:
-                self.schema._augment_stmt(augment, context)
-            pending = [both for both in pending if both not in ready]
-        for statement, context in sources:
-            for deviation in statement.find_all("deviation"):
-                self.schema._deviation_stmt(deviation, context)
-                self._delete(deviation, context)
-        # A leafref's default needs the type at the end of its chain, which may not have had its turn.
-        for node in _terminals(self.schema):
-            node.type._post_process(node)
-        self.schema._post_process()
-
-    def _target(self, statement: Any, context: SchemaContext) -> Any:
-        return self.schema.get_schema_descendant(self.schema_data.sni2route(statement.argument, context))
-
-    def _delete(self, deviation: Any, context: SchemaContext) -> None:
-        """Uniques and a leaf-list's defaults that a deviation deletes; yangson misses them (section 7.20.3.2)."""
-        target = self._target(deviation, context)
-        for deviate in deviation.find_all("deviate"):
-            if deviate.argument != "delete" or not isinstance(target, yn.SequenceNode):
-                continue
-            for unique in deviate.find_all("unique"):
-                gone = _local(target._parse_unique(unique, context))
-                target.unique = [paths for paths in target.unique if _local(paths) != gone]
-            if isinstance(target, yn.LeafListNode) and target._default is not None:
-                texts = {default.argument for default in deviate.find_all("default")}
-                target._default = [text for text in target._default if text not in texts] or None
-
-
-def _local(paths: Any) -> list[str]:
-    """Paths of a unique by their local names."""
-    return [PREFIX.sub("", str(path)) for path in paths]
-
-
-def _terminals(source: Any) -> Iterator[Any]:
-    for child in getattr(source, "children", ()):
-        if isinstance(child, yn.TerminalNode):
-            yield child
-        yield from _terminals(child)
 
 
 class _Compiler:
@@ -156,9 +105,9 @@ class _Compiler:
         deviated_by = sorted(
             other.name
             for other in self.library.sources.values()
-            if other.implemented
+            if other.implemented and other is not source
             for deviation in other.statement.find_all("deviation")
-            if other.prefixes().get(PREFIX.findall(str(deviation.argument))[0]) == source.name
+            if _deviated(other, str(deviation.argument)) == source.name
         )
         return Module(
             name=source.name,
@@ -292,9 +241,18 @@ class _Compiler:
         if value is None or (isinstance(source, yn.LeafListNode) and source.min_elements):
             return None
         resolve = module_resolver(source.ns)
-        if isinstance(source, yn.LeafListNode):
-            return tuple(compiled.parse(_canonical(source.type, v), resolve) for v in value)
-        return compiled.parse(_canonical(source.type, value), resolve)
+        try:
+            if isinstance(source, yn.LeafListNode):
+                return tuple(compiled.parse(_canonical(source.type, v), resolve) for v in value)
+            return compiled.parse(_canonical(source.type, value), resolve)
+        except InvalidValue as error:
+            raise ConfigError(f"the default of {source.data_path()} does not fit its type: {error}") from None
+
+
+def _deviated(source: Source, target: str) -> str | None:
+    """The module whose node a deviation of `source` is about; None for its own."""
+    prefix = PREFIX.findall(target.partition("/")[2].partition("/")[0])
+    return source.prefixes().get(prefix[0]) if prefix else None
 
 
 def _canonical(kind: Any, value: Any) -> str:

@@ -114,6 +114,8 @@ def _parse_key(node: Node, text: str, at: int) -> tuple[Key | None, int]:
     if node.kind == "list" and not node.keys and (match := _POSITION.match(text, at)):
         return int(match[1]) - 1, match.end()
     while match := _PREDICATE.match(text, at):
+        if match[2] not in (None, node.module):
+            raise _bad(text, at, f"{match[2]}:{match[3]} is no key of {node.name}")
         given["." if match[1] else match[3]] = unquote(match[4])
         at = match.end()
     if at < len(text) and text[at] == "[":

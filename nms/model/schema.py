@@ -109,6 +109,7 @@ class Node:
     key_of: Callable[[Value], Key] = field(default=lambda entry: None)
     blank: tuple[None, ...] = ()
     holds_state: bool = False  # some node below is config false
+    holds_defaults: bool = False  # some node below has a default
     codec: Any = None  # what `nms.model.codegen` wrote for it
 
     def __repr__(self) -> str:
@@ -160,6 +161,7 @@ def seal(node: Node) -> None:
         node.by_name.setdefault(child.name, []).append(child)
     node.blank = (None,) * len(node.children)
     node.holds_state = any(not child.config or child.holds_state for child in node.children)
+    node.holds_defaults = any(child.default is not None or child.holds_defaults for child in node.children)
     if node.kind == "list":
         node.key_of = _key_function(node)
 

@@ -207,7 +207,7 @@ def _decimal(source: Any, _: Any) -> Type:
         match = _DECIMAL.match(text)
         if match is None:
             raise InvalidValue(f"{text!r} is not a decimal64")
-        value = Decimal(match[1])
+        value = Decimal(match[1]) or Decimal(0)  # there is no negative zero (section 9.3.2)
         exponent = value.normalize().as_tuple().exponent
         if isinstance(exponent, int) and -exponent > digits:
             raise InvalidValue(f"{text.strip()} has more than {digits} fraction digits")

@@ -14,13 +14,14 @@ Defaults in use count as present, with their whens decided on the spot.  What an
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache, partial, reduce
 from typing import Any, Final
 
 from yangson import xpathast as ast
 
 from nms.errors import RpcError
-from nms.model.cursor import Cursor, Evaluation, document_order, follow, lineage, parent_of, string_value
+from nms.model.cursor import Cursor, Evaluation, follow, lineage, parent_of, string_value
 from nms.model.path import InstancePath, parse_path
 from nms.model.schema import Node, Schema, When
 from nms.model.types import Type, text_of
@@ -258,7 +259,9 @@ class Expressions:
     def dereference(self, c: Cursor, evaluation: Evaluation) -> list[Cursor]:
         """deref(): the nodes that a leafref or instance-identifier refers to (section 10.3.1)."""
         if isinstance(c.value, InstanceId):
-            return self.identified(c, evaluation)
+            with suppress(RpcError):
+                return self.identified(c, evaluation)
+            return []
         if c.node.type is None or c.node.type.leafref is None:
             return []
         program = self.leafref(c.node)
@@ -270,13 +273,25 @@ class Expressions:
         text = text_of(c.value)
         return [x for x in found if string_value(x, evaluation) == text]
 
+    def named(self, c: Cursor) -> InstancePath:
+        """The path of the one instance, there or not, that the instance-identifier at `c` names (section 9.13).
+
+        Raises:
+            RpcError: invalid-value; the schema has no such node, or a predicate is missing.
+        """
+        path = parse_path(self.schema, c.value)
+        for node, key in path:
+            if key is None and node.kind in ("list", "leaf-list"):
+                raise RpcError("invalid-value", f"{c.value!r} does not say which instance of {node.name} it names")
+        return path
+
     def identified(self, c: Cursor, evaluation: Evaluation) -> list[Cursor]:
-        """The nodes that the instance-identifier at `c` names, those in use by default among them (section 9.13)."""
-        try:
-            path = parse_path(self.schema, c.value)
-        except RpcError:
-            return []
-        return document_order(list(follow(c.root(), path, evaluation)), evaluation)
+        """The node that the instance-identifier at `c` names, which may be in use by default; none if it is not there.
+
+        Raises:
+            RpcError: invalid-value; as `named`.
+        """
+        return list(follow(c.root(), self.named(c), evaluation))
 
     # Dependencies
 

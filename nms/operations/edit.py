@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from nms.errors import RpcError, RpcErrors
 from nms.model import edit as edits_of
 from nms.model import tree
+from nms.model.constraint_whens import without_false
 from nms.model.edit import Edit
 from nms.model.path import InstancePath
 from nms.model.values import Value
@@ -69,7 +70,8 @@ def begin(context: Context, session: Session, request: EditConfig, answer: Answe
 
     def make(root: Value) -> Value:
         if request.error_option != "continue-on-error" and not request.counted:
-            return edits_of.apply(root_node, root, request.edits)
+            return without_false(context.schema, root, edits_of.apply(root_node, root, request.edits), request.edits)
+        old = root
         for number, edit in enumerate(request.edits):
             try:
                 root = edits_of.apply(root_node, root, [edit])
@@ -79,7 +81,7 @@ def begin(context: Context, session: Session, request: EditConfig, answer: Answe
                     failure.edit = number
                     raise failure from None
                 failures.append(failure)
-        return root
+        return without_false(context.schema, old, root, request.edits)
 
     def check() -> None:
         if request.precondition is not None:

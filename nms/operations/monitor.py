@@ -1,5 +1,6 @@
 """What the server says about itself: ietf-netconf-monitoring with get-schema (RFC 6022), the YANG library (RFC 8525,
-and modules-state of RFC 7895), ietf-restconf-monitoring (RFC 8040 section 9), the event streams of RFC 5277.
+and modules-state of RFC 7895), ietf-restconf-monitoring (RFC 8040 section 9), the event streams of RFC 5277, and our
+own mec-nms-validation.
 
 Each is computed state: `publish_sources` ties it to the place in operational where it is read.
 """
@@ -89,6 +90,7 @@ def publish_sources(context: Context) -> None:
         f"/{_LIBRARY}:modules-state": modules_state,
         "/ietf-restconf-monitoring:restconf-state": lambda: _restconf_state(context),
         "/nc-notifications:netconf": lambda: _event_streams(context),
+        "/mec-nms-validation:validation": lambda: _validation(context),
     }
     for path, source in sources.items():
         module = path[1:].partition(":")[0]
@@ -309,3 +311,11 @@ def _event_streams(context: Context) -> dict[str, Any]:
         }
         streams.append(entry | ({"replayLogAgedTime": _time(stream.aged)} if stream.aged is not None else {}))
     return {"streams": {"stream": streams}}
+
+
+# ---------------------------------------------------------------- mec-nms-validation
+
+
+def _validation(context: Context) -> dict[str, Any]:
+    counted = dict(context.guard.store.known.fallbacks)  # a copy, as a commit counts meanwhile
+    return {"slow-constraint": [{"name": name, "fallbacks": str(counted[name])} for name in sorted(counted)]}

@@ -47,15 +47,9 @@ def get(context: Context, session: Session, request: Get) -> Reply:
     def shape(root: Value) -> Value:
         nonlocal explicit
         explicit = root
-        if spared:
-            root = narrow(root)
         if mode is not None:
-            shown = "report-all" if mode == "report-all-tagged" else mode
-            node = path[-1][0] if path else schema.root
-            if node.kind == "container" and tree.get(root, path) is None and _in_use(context, request.datastore, path):
-                root = tree.put(schema.root, root, path, defaults.apply(node, node.blank, shown))
-            root = _within(schema.root, root, path, lambda node, value: defaults.apply(node, value, shown))
-        return root
+            root = defaults.apply(schema, root, path, "report-all" if mode == "report-all-tagged" else mode)
+        return narrow(root) if spared else root
 
     reach = _reach(wanted) if request.datastore == "operational" else None
     root = guard.read(session.principal, request.datastore, reach, shape)

@@ -6,17 +6,25 @@ cannot be asked for at all is left out where it would be drawn: see `printing` a
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from nms.errors import RpcError
 from tests.fuzz.instances import Drawer
+from tests.fuzz.model import Node
 
 #: A predicate that compares a name with a path.
 _KEY_BY_PATH: Final = re.compile(r"\[[\w:]+ ?= ?(current\(\)|/)|\[(current\(\)|/)[^]]*=[\w:]+\]")
+
+#: The predicates of a path.
+_PREDICATES: Final = re.compile(r"\[[^]]*\]")
+
+#: libyang's words for a leafref without instance and for a false when.
+_UNMET: Final = re.compile(r"Invalid leafref value|When condition .* not satisfied")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +48,59 @@ class Known:
     explains: Callable[[Difference], bool]
 
 
-def _when_on_default(error: RpcError, drawer: Drawer) -> bool:
-    """Whether a false when looks at a default that is itself under a when."""
-    if not error.message.endswith("its when condition is false"):
+def _when_on_default(name: str, drawer: Drawer) -> bool:
+    """Whether a when of a node, or of one that it is in, looks at a default that is itself under a when."""
+    node = drawer.by_name.get(name)
+    if node is None:
         return False
-    node = drawer.by_name[error.path.rpartition(":")[2].partition("[")[0]]
-    groups = [node]
-    while (above := groups[-1].parent) is not None and not above.is_data and above.keyword != "root":
-        groups.append(above)
-    seen = {name for n in groups for name in re.findall(r"\{(n\d+)\}", n.when)}
+    seen = {found for n in (node, *node.up()) for found in re.findall(r"\{(n\d+)\}", n.when)}
     return any(n.defaults and n.conditional for n in drawer.nodes if n.name in seen)
+
+
+def _on_default(d: Difference, path: str) -> bool:
+    return _when_on_default(_last(path), d.drawer)
+
+
+def _false_when(error: RpcError) -> bool:
+    return error.message.endswith("its when condition is false")
+
+
+def _last(path: str) -> str:
+    """The name of the node that an instance path leads to."""
+    return _PREDICATES.sub("", path).rpartition("/")[2].rpartition(":")[2]
+
+
+def _default_at_the_top(text: str, drawer: Drawer) -> bool:
+    """Whether an error names what exists by default, at or below a node at the top that is under a when."""
+    if _UNMET.search(text) is None:
+        return False
+    for node in (drawer.by_name[name] for name in re.findall(r"\bn\d+\b", text) if name in drawer.by_name):
+        top = [n for n in (node, *node.up()) if n.is_data][-1]
+        implicit = bool(node.defaults) or (node.keyword == "container" and not node.presence)
+        if top.conditional and implicit:
+            return True
+    return False
+
+
+def _about_outer_case(d: Difference) -> bool:
+    """Whether every error names something that exists by default in a case with a choice of its own."""
+    outer = set()
+    for node in d.drawer.nodes:
+        groups = list(itertools.takewhile(lambda n: not n.is_data and n.keyword != "root", node.up()))
+        implicit = bool(node.defaults) or (node.keyword == "container" and not node.presence)
+        inner = any(n.keyword == "choice" for g in groups if g.keyword == "case" for n in _structure(g))
+        if implicit and inner:
+            outer.add(node.name)
+    texts = [*d.theirs, *(f"{e.path} {e.message}" for e in d.ours)]
+    return all(outer & set(re.findall(r"\bn\d+\b", text)) for text in texts)
+
+
+def _structure(node: Node) -> Iterator[Node]:
+    """The groups, choices and cases below a node that share its data parent."""
+    for child in node.children:
+        if not child.is_data:
+            yield child
+            yield from _structure(child)
 
 
 def _rounds(texts: Sequence[str]) -> bool:
@@ -86,7 +137,7 @@ KNOWN: Final[tuple[Known, ...]] = (
         "7.6.1 and 7.9.3",
         "data of a choice within a case chooses the outer case too, whose defaults are then in use; "
         "libyang adds those of the inner case only",
-        lambda d: d.drawer.inner_choice(d.data) and all(not e.app_tag.startswith("stumble") for e in d.ours),
+        lambda d: d.drawer.inner_choice(d.data) and _about_outer_case(d),
     ),
     Known(
         "deref-of-dangling",
@@ -115,8 +166,12 @@ KNOWN: Final[tuple[Known, ...]] = (
     Known(
         "when-on-a-default-under-a-when",
         "7.6.1 and 7.21.5",
-        "a default under a false when is not in use for another when either; libyang still has it then",
-        lambda d: not d.theirs and bool(d.ours) and all(_when_on_default(e, d.drawer) for e in d.ours),
+        "a default under a false when is not in use for another when either; libyang still has it then, "
+        "and with it what that other when is on",
+        lambda d: (
+            (not d.theirs and bool(d.ours) and all(_false_when(e) and _on_default(d, e.path) for e in d.ours))
+            or (not d.ours and bool(d.theirs) and all(_on_default(d, text.partition(" ")[0]) for text in d.theirs))
+        ),
     ),
     Known(
         "rounding",
@@ -125,12 +180,24 @@ KNOWN: Final[tuple[Known, ...]] = (
         lambda d: _rounds([*d.theirs, *(e.message for e in d.ours)]),
     ),
     Known(
-        "module-of-instance-identifier",
-        "9.13",
-        "our leniency: with require-instance false the path may lead to a module that is not there",
-        lambda d: (
-            not d.ours and any("Invalid instance-identifier" in t and "No module connected" in t for t in d.theirs)
-        ),
+        "default-at-the-top-under-a-when",
+        "6.4.1, 7.6.1 and 9.9",
+        "a default in use under a true when is in the accessible tree, for leafrefs and whens as for a must; libyang's "
+        "leafrefs and whens do not see it at the top",
+        lambda d: not d.ours and bool(d.theirs) and all(_default_at_the_top(t, d.drawer) for t in d.theirs),
+    ),
+    Known(
+        "position-within-a-step",
+        "6.4 (XPath 1.0 sections 2.1 and 2.4)",
+        "position() counts the nodes of one context node; libyang counts those of all context nodes together",
+        lambda d: _all([*d.theirs, *(e.message for e in d.ours)], "[position() = "),
+    ),
+    Known(
+        "a-module-of-libyang's-own",
+        "6.4.1",
+        "the root's children are those of the modules in use; where state is looked at, libyang has the container of "
+        "its built-in ietf-yang-schema-mount among them",
+        lambda d: d.drawer.model.state and _all([*d.theirs, *(e.message for e in d.ours)], "/*"),
     ),
 )
 

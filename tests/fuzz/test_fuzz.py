@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from random import Random
 
+import pytest
+
 from nms.errors import RpcError
 from tests.fuzz import instances, model, printing
 from tests.fuzz.run import Run
 
 
-def test_our_verdicts_are_libyangs_or_explained() -> None:
+@pytest.mark.parametrize("seed", range(20261123, 20261128))
+def test_our_verdicts_are_libyangs_or_explained(seed: int) -> None:
     said: list[str] = []
-    tally = Run(20261123, None, say=said.append).until(cases=600, seconds=float("inf"))
+    tally = Run(seed, None, say=said.append).until(cases=600, seconds=float("inf"))
     assert not tally.unexplained, "\n".join(said)
     assert tally.valid > 50
     assert tally.cases - tally.valid > 50

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import asyncssh
 import pytest
+from lxml import etree
 
 from nms.netconf.messages import NETCONF, hello
 
@@ -126,6 +127,66 @@ def test_what_was_confirmed_in_a_burst_survives_a_kill(daemon: Daemon) -> None:
         client.sendall(rpc("<get-config><source><running/></source></get-config>"))
         running = until_end(client)
     assert [name for name in confirmed if name not in running] == []
+    assert daemon.stop() == (0, "")
+
+
+SLOW = """module slow { yang-version 1.1; namespace "urn:slow"; prefix s;
+  leaf most { type uint8; default 9; }
+  list thing { key id; leaf id { type string; } leaf size { type uint8; must ". <= /s:most"; } } }"""
+
+
+def test_slow_constraints_of_any_model_are_counted_by_name(daemon: Daemon) -> None:
+    (daemon.folder / "slow.yang").write_text(SLOW)
+    text = daemon.config.read_text().replace(f"{ROOT}/tests/conformance/models", str(daemon.folder))
+    daemon.config.write_text(text.replace("example-network", "slow"))
+    daemon.start()
+    things = "".join(f'<thing xmlns="urn:slow"><id>{name}</id><size>1</size></thing>' for name in "ab")
+    with daemon.session() as client:
+
+        def told(operation: str) -> etree._Element:
+            client.sendall(rpc(operation))
+            return etree.fromstring(until_end(client).removesuffix(END))
+
+        def counted() -> list[tuple[str, str]]:
+            state = told('<get><filter><validation xmlns="urn:mec-nms:yang:mec-nms-validation"/></filter></get>')
+            rows = state.iterfind(".//{*}slow-constraint")
+            return [(row.findtext("{*}name", ""), row.findtext("{*}fallbacks", "")) for row in rows]
+
+        def edit(config: str) -> None:
+            ok = told(f"<edit-config><target><running/></target><config>{config}</config></edit-config>")
+            assert ok.find("{*}ok") is not None
+
+        edit(things)
+        assert counted() == []
+        for most in (8, 7):
+            edit(f'<most xmlns="urn:slow">{most}</most>')
+        assert counted() == [("/slow:thing/slow:size: must . <= /slow:most", "2")]
+    assert daemon.stop() == (0, "")
+
+
+@pytest.mark.parametrize("target", ["running", "candidate"])
+def test_what_a_when_no_longer_allows_is_deleted(daemon: Daemon, target: str) -> None:
+    model = "leaf mode { type string; } leaf speed { when \"../mode = 'fast'\"; type uint8; }"
+    (daemon.folder / "slow.yang").write_text(SLOW.replace("leaf most", f"{model} leaf most", 1))
+    text = daemon.config.read_text().replace(f"{ROOT}/tests/conformance/models", str(daemon.folder))
+    daemon.config.write_text(text.replace("example-network", "slow"))
+    daemon.start()
+    with daemon.session() as client:
+
+        def edit(config: str) -> bytes:
+            config = config.replace(">", ' xmlns="urn:slow">', 1).replace("<speed>", '<speed xmlns="urn:slow">')
+            client.sendall(rpc(f"<edit-config><target><{target}/></target><config>{config}</config></edit-config>"))
+            until_end(client)
+            client.sendall(rpc("<commit/>"))
+            until_end(client)
+            client.sendall(rpc("<get-config><source><running/></source></get-config>"))
+            return until_end(client)
+
+        assert b">7</speed>" in edit("<mode>fast</mode><speed>7</speed>")
+        shown = edit("<mode>slow</mode>")
+        assert b">slow</mode>" in shown
+        assert b"speed" not in shown
+        assert b"speed" not in edit("<mode>slow</mode><speed>7</speed>")
     assert daemon.stop() == (0, "")
 
 

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nms.errors import RpcError
-from nms.model import constraints, json
+from nms.model import constraints, edit, json
+from nms.model.constraint_whens import without_false
 from nms.model.diff import diff
 from nms.model.load import load
 from nms.model.schema import Schema
@@ -106,6 +107,49 @@ def test_a_change_is_judged_as_the_whole(module: str, seed: int, steps: int) -> 
 @given(seed=st.integers(0, 2**32), steps=st.integers(1, 60))
 def test_a_change_of_what_conditions_look_at(conditional: Schema, seed: int, steps: int) -> None:
     follow(conditional, Editor(conditional, Random(seed)), conditional.root.blank, steps)
+
+
+@pytest.mark.parametrize("module", ["rules", "changing"])
+@given(seed=st.integers(0, 2**32), steps=st.integers(1, 40))
+def test_a_candidate_is_judged_by_what_it_changes(module: str, seed: int, steps: int) -> None:
+    """However far it has come from running, and whether or not it was valid on the way."""
+    schema, rng = schema_of(module), Random(seed)
+    editor = Editor(schema, rng, POINTERS[module])
+    running = json.decode(schema.root, STARTS[module]) if seed % 2 else schema.root.blank
+    indexes = constraints.index(schema, running)
+    candidate = running
+    for _ in range(steps):
+        candidate = editor.change(candidate)
+        changes = diff(schema.root, running, candidate)
+        whole = constraints.validate(schema, candidate)
+        assert told(constraints.validate_change(schema, running, candidate, changes, indexes=indexes)) == told(whole)
+        if not whole and rng.random() < 0.2:
+            running, indexes = candidate, indexes.after(changes, candidate)
+        elif rng.random() < 0.1:
+            candidate = running
+
+
+@given(seed=st.integers(0, 2**32), steps=st.integers(1, 30))
+def test_deletion_leaves_no_false_when_behind(seed: int, steps: int) -> None:
+    """Of changes that nobody's edit stands for, whatever a when no longer allows is gone; and nothing else is."""
+    schema = schema_of("changing")
+    editor = Editor(schema, Random(seed), POINTERS["changing"])
+    root = json.decode(schema.root, STARTS["changing"])
+    for _ in range(steps):
+        new = editor.change(root)
+        touch = [edit.Edit(child, "none") for child in schema.root.children]
+        made = without_false(schema, root, new, touch)
+        wrong = [e for e in constraints.validate(schema, new) if _is_when(e)]
+        left = [e for e in constraints.validate(schema, made) if _is_when(e)]
+        assert {e.path for e in left} <= {e.path for e in wrong}
+        if not wrong:
+            assert made is new
+        if not constraints.validate(schema, made):
+            root = made
+
+
+def _is_when(error: RpcError) -> bool:
+    return error.message.endswith("its when condition is false")
 
 
 def follow(schema: Schema, editor: Editor, root: Any, steps: int) -> None:

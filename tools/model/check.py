@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nms.errors import ConfigError
 from nms.model.schema import Schema
+from tools.model.change_cost import wide
 from tools.model.engine import compiled
 from tools.model.finding import Finding, found
 from tools.model.instances import check_file
@@ -48,6 +49,7 @@ def check(paths: Iterable[Path], path: Sequence[Path] = ()) -> list[Finding]:
         findings.add(found("NMS112", parsed.files[name], sound[name].pos.line, why, ours=is_ours(sound[name])))
     for name, schema in schemas.items():
         findings |= set(_costs(schema, sound[name]))
+        findings |= set(_changes(schema, sound[name]))
         findings |= set(_examples(schema, parsed.files[name], sound[name]))
     return sorted(findings)
 
@@ -104,6 +106,16 @@ def _costs(schema: Schema, module: Statement) -> Iterator[Finding]:
         reads = f", reads {', '.join(cost.lists)}" if cost.lists else ""
         text = f"{cost.kind}: {statement.keyword} {statement.arg} of {cost.context}{reads}"
         yield found(CODES[cost.kind], Path(statement.pos.ref), statement.pos.line, text, ours=is_ours(module))
+
+
+def _changes(schema: Schema, module: Statement) -> Iterator[Finding]:
+    for one in wide(schema, module):
+        text = f"{one.name}: every entry of {', '.join(one.lists)} after a change of {_some(one.causes)}"
+        yield found("NMS505", Path(one.statement.pos.ref), one.statement.pos.line, text, ours=is_ours(module))
+
+
+def _some(paths: Sequence[str]) -> str:
+    return ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
 
 
 def _examples(schema: Schema, file: Path, module: Statement) -> Iterator[Finding]:

@@ -45,21 +45,26 @@ def costs(schema: Schema, module: Statement) -> list[Cost]:
     return [worst[place] for place in sorted(worst)]
 
 
-def _expressions(schema: Schema, module: Statement) -> Iterator[tuple[Statement, Node]]:
-    """Each expression of `module` with the schema node of its context node."""
+def own_nodes(schema: Schema, module: Statement) -> Iterator[tuple[Statement, Node]]:
+    """The schema nodes that `module` defines, in augments too, with the engine's; a choice with the node around it."""
     own = [*schema_nodes(module)]
     for augment in module.search("augment"):
-        target = getattr(augment, "i_target_node", None)
-        if target is None or (context := engine_node(schema, target)) is None:
-            continue
-        yield from ((when, context) for when in augment.search("when"))
-        for child in target.i_children:
+        for child in getattr(getattr(augment, "i_target_node", None), "i_children", ()):
             if getattr(child, "i_augment", None) is augment:
                 own += [child, *schema_nodes(child)]
-    for node in own:
-        here = engine_node(schema, node)
-        if here is None:
-            continue
+    for statement in own:
+        node = engine_node(schema, statement)
+        if node is not None:
+            yield statement, node
+
+
+def _expressions(schema: Schema, module: Statement) -> Iterator[tuple[Statement, Node]]:
+    """Each expression of `module` with the schema node of its context node."""
+    for augment in module.search("augment"):
+        target = getattr(augment, "i_target_node", None)
+        context = engine_node(schema, target) if target is not None else None
+        yield from ((when, context) for when in augment.search("when") if context is not None)
+    for node, here in own_nodes(schema, module):
         structural = node.keyword in ("choice", "case")
         above = here.parent if here.parent is not None else schema.root
         yield from ((must, here) for must in node.search("must"))

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a model stays on the lines that its author would give it
 """Loading YANG: every standard module loads by itself, and what is wrong is said in one line."""
 
 from __future__ import annotations
@@ -32,12 +33,22 @@ def test_a_standard_module_loads_with_all_its_features(name: str) -> None:
         ("module m {", "m", "is not a YANG module"),
         (HEAD + "feature f; }", "m:g", "no feature 'g' (features: f)"),
         (HEAD + "import nowhere { prefix n; } }", "m", "'nowhere' (wanted by m) is not in"),
-        (HEAD + "leaf a { type leafref { path '/m:b'; } } }", "m", "do not fit together"),
+        (HEAD + "leaf a { type leafref { path '/m:b'; } } }", "m", "leafref /m:a: its path /m:b leads to nothing"),
         (HEAD + "leaf a { type nonsense; } }", "m", "do not fit together"),
         (HEAD + "list l { key k; leaf k { type string; } unique z; } }", "m", "names 'z'"),
         (HEAD + "list l { key k; leaf z { type string; } } }", "m", "do not fit together"),
         (HEAD + "container c { default x; } }", "m", "do not fit together"),
         (HEAD + "leaf l { type; } }", "m", "`nms model check` tells where"),
+        (HEAD + "leaf l { type uint8; default 300; } }", "m", "the default of /m:l does not fit its type: 300"),
+        (HEAD + "typedef a { type b; } typedef b { type m:a; } }", "m", "typedef a of m is part of a circle"),
+        (
+            HEAD + "container c { typedef a { type a; } leaf l { type a; } } }",
+            "m",
+            "typedef a of m is part of a circle",
+        ),
+        (HEAD + "typedef a { type union { type a; } } leaf l { type a; } }", "m", "is part of itself"),
+        (HEAD + "grouping g { container c { uses g; } } uses g; }", "m", "is part of itself"),
+        (HEAD + "identity a { base b; } identity b { base a; } }", "m", "is part of itself"),
     ],
 )
 def test_what_is_wrong_with_a_module_is_one_line(tmp_path: Path, text: str | None, wanted: str, said: str) -> None:
@@ -47,6 +58,57 @@ def test_what_is_wrong_with_a_module_is_one_line(tmp_path: Path, text: str | Non
         load.load([tmp_path], [wanted])
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("leaf a { type leafref { path '../c'; } } container c;", "leads to a node that is no leaf"),
+        ("leaf a { type leafref { path '../a'; } }", "/m:a is part of a circle"),
+        ("leaf a { type leafref { path '../b'; } } leaf b { type leafref { path '../a'; } }", "part of a circle"),
+        (
+            "leaf a { type union { type string; type leafref { path '../b'; } } } leaf b { type leafref { path '../a'; } }",
+            "part of a circle",
+        ),
+        ("leaf a { type leafref { path '../s'; } } leaf s { config false; type string; }", "cannot refer to the state"),
+        ("feature f; leaf a { type leafref { path '../b'; } } leaf b { if-feature f; type string; }", "is off"),
+        (
+            "feature f; leaf a { type leafref { path '/c/b'; require-instance false; } } container c { if-feature f; leaf b { type string; } }",
+            "is off",
+        ),
+        (
+            "feature f; rpc r { input { leaf a { type leafref { path '/b'; } } } } choice c { if-feature f; leaf b { type string; } }",
+            "is off",
+        ),
+    ],
+)
+def test_a_leafref_leads_to_a_leaf(tmp_path: Path, body: str, said: str) -> None:
+    """RFC 7950 sections 9.9, 9.9.2 and 7.20.2: a leaf of the schema, without circles; of configuration if it is that."""
+    (tmp_path / "m.yang").write_text(f"{HEAD} {body} }}")
+    with pytest.raises(ConfigError) as caught:
+        load.load([tmp_path], ["m"])
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "leaf a { type leafref { path '../s'; require-instance false; } } leaf s { config false; type string; }",
+        "rpc r { input { leaf a { type leafref { path '/s'; } } } } leaf s { config false; type string; }",
+        "feature f; leaf a { if-feature f; type leafref { path '../b'; } } leaf b { if-feature f; type string; }",
+        "leaf a { config false; type leafref { path '../s'; } } leaf s { config false; type string; }",
+    ],
+)
+def test_what_a_leafref_may_refer_to(tmp_path: Path, body: str) -> None:
+    (tmp_path / "m.yang").write_text(f"{HEAD} {body} }}")
+    load.load([tmp_path], ["m"])
+
+
+def test_a_module_may_deviate_from_itself(tmp_path: Path) -> None:
+    (tmp_path / "m.yang").write_text(HEAD + "leaf l { type string; } deviation /l { deviate not-supported; } }")
+    loaded = load.load([tmp_path], ["m"])
+    assert loaded.modules["m"].deviations == ()  # RFC 8525: what deviates from it is another module
+    assert loaded.root.children == ()
 
 
 def test_unique_may_lead_through_a_choice(tmp_path: Path) -> None:

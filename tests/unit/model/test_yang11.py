@@ -35,6 +35,10 @@ def invalid(path: str, app_tag: str = "") -> Verdict:
     return error("invalid-value", path, app_tag)
 
 
+def must(path: str) -> Verdict:
+    return error("operation-failed", path, "must-violation")
+
+
 def missing(path: str) -> Verdict:
     return error("data-missing", path)
 
@@ -248,25 +252,91 @@ CONSTRUCTS = [
         ],
     ),
     Construct(
+        "names in a leafref's values are those of its own module, whatever it refers to (9.9, RFC 7951 section 6.8)",
+        'identity blue { base i:colour; } leaf to { type leafref { path "/n:c"; require-instance false; } default "m:blue"; }'
+        ' leaf is { type string; must ". = ../to"; } leaf u { type leafref { path "/n:u"; require-instance false; } default "m:blue"; }',
+        [
+            ({"m:is": "m:blue"}, VALID),
+            ({"m:is": "m:blue", "m:to": "blue", "m:u": "blue"}, VALID),
+            ({"m:is": "i:red", "m:to": "i:red"}, VALID),
+            ({"m:to": "red"}, invalid("/m:to")),
+        ],
+        head="import i { prefix i; } import n { prefix n; }",
+        others={
+            "i": IDENTITIES,
+            "n": module(
+                "n",
+                "leaf c { type identityref { base q:colour; } } leaf u { type union { type uint8; type identityref { base q:colour; } } }",
+                "import i { prefix q; }",
+            ),
+        },
+        wanted=("m", "n"),
+    ),
+    Construct(
         "a leafref to a union and to an instance-identifier wants its instance too (9.9.3)",
         "leaf u { type union { type uint8; type string; } } leaf to-u { type leafref { path ../u; } }"
-        " leaf i { type instance-identifier { require-instance false; } } leaf to-i { type leafref { path ../i; } }",
+        " leaf i { type instance-identifier { require-instance false; } } leaf to-i { type leafref { path ../i; } }"
+        " leaf loose { type leafref { path ../i; require-instance false; } }",
         [
             ({"m:u": 3, "m:to-u": 3, "m:i": "/m:u", "m:to-i": "/m:u"}, VALID),
+            ({"m:loose": "/m:u"}, VALID),
+            ({"m:loose": "/gone:u"}, invalid("/m:loose")),
             ({"m:to-u": "a"}, error("data-missing", "/m:to-u", "instance-required")),
             ({"m:to-i": "/m:u"}, error("data-missing", "/m:to-i", "instance-required")),
         ],
     ),
+    *(
+        Construct(
+            f"instance-identifiers name one instance {how}(9.13)",
+            'list l { key "k j"; leaf k { type string; } leaf j { type uint8; } leaf v { type uint8; } } leaf-list w { type string; }'
+            f" container s {{ config false; list e {{ leaf v {{ type string; }} }} }} leaf i {{ type instance-identifier {also} }}",
+            [
+                ({"m:l": [{"k": "x", "j": 1, "v": 1}], "m:i": "/m:l[k='x'][j='1']/v"}, VALID),
+                ({"m:l": [{"k": "x", "j": 1}], "m:i": "/m:l[j='1'][k='x']"}, VALID),
+                ({"m:w": ["a"], "m:i": "/m:w[.='a']"}, VALID),
+                *(({"m:i": there}, absent) for there in ("/m:l[k='x'][j='1']/v", "/m:w[.='b']", "/m:s/e[1]/v")),
+                *(
+                    ({"m:l": [{"k": "x", "j": 1}], "m:w": ["a"], "m:i": nowhere}, invalid("/m:i"))
+                    for nowhere in (
+                        "m:l",
+                        "/m:l",
+                        "/m:l/v",
+                        "/m:l[k='x']",
+                        "/m:l[k='x'][j='a']",
+                        "/m:l[1]",
+                        "/m:l[n:k='x'][n:j='1']",
+                        "/m:w",
+                        "/m:s/e",
+                        "/m:gone",
+                        "/gone:l",
+                    )
+                ),
+            ],
+            others={"n": module("n", "leaf other { type string; }")},
+            wanted=("m", "n"),
+        )
+        for how, also, absent in (
+            ("that is there ", ";", error("data-missing", "/m:i", "instance-required")),
+            ("that may be there ", "{ require-instance false; }", VALID),
+        )
+    ),
     Construct(
-        "instance-identifiers (9.13)",
-        f"{LIST} leaf-list w {{ type string; }} leaf i {{ type instance-identifier; }}"
-        " leaf free { type instance-identifier { require-instance false; } }",
+        "an instance-identifier of configuration refers to configuration, one of state to either (9.13)",
+        "leaf i { type instance-identifier; } container s { config false; leaf i { type instance-identifier; } list e { leaf v { type string; } } }",
         [
-            ({"m:l": [{"k": "x", "v": 1}], "m:i": "/m:l[k='x']/v"}, VALID),
-            ({"m:w": ["a"], "m:i": "/m:w[.='a']"}, VALID),
-            ({"m:l": [{"k": "x"}], "m:i": "/m:l[k='x']/v"}, error("data-missing", "/m:i", "instance-required")),
-            ({"m:free": "/m:l[k='nowhere']"}, VALID),
-            ({"m:free": "m:l"}, invalid("/m:free")),
+            ({"m:s": {"e": [{"v": "a"}], "i": "/m:s/e[1]/v"}, "m:i": "/m:i"}, VALID),
+            ({"m:s": {"e": [{"v": "a"}]}, "m:i": "/m:s/e[1]/v"}, error("data-missing", "/m:i", "instance-required")),
+            ({"m:s": {"e": [{"v": "a"}], "i": "/m:s/e[2]"}}, error("data-missing", "/m:s/m:i", "instance-required")),
+        ],
+        whole=True,
+    ),
+    Construct(
+        "an instance-identifier in a union leaves what names no instance to the next member (9.12)",
+        "leaf i { type union { type instance-identifier; type string; } } leaf j { type union { type instance-identifier; type uint8; } }",
+        [
+            ({"m:i": "/m:gone", "m:j": 3}, VALID),
+            ({"m:i": "/m:i", "m:j": "/m:i"}, VALID),
+            ({"m:j": "/m:gone"}, error("data-missing", "/m:j", "instance-required")),
         ],
     ),
     Construct(
@@ -335,6 +405,137 @@ CONSTRUCTS = [
                 {"m:s": [{"k": "1", "a": "x"}, {"k": "2", "a": "x"}]},
                 error("operation-failed", "/m:s[m:k='2']", "data-not-unique"),
             ),
+        ],
+    ),
+    Construct(
+        "deref() follows leafrefs and instance-identifiers (10.3.1)",
+        f'{LIST} leaf to {{ type leafref {{ path "/m:l/m:k"; }} must "deref(.)/../v > 5"; }}'
+        ' leaf i { type instance-identifier { require-instance false; } must "deref(.)"; }'
+        ' leaf loose { type leafref { path "/m:l/m:k"; require-instance false; } must "count(deref(.)) = count(../some)"; } leaf-list some { type uint8; }',
+        [
+            ({"m:l": [{"k": "a", "v": 6}, {"k": "b", "v": 1}], "m:to": "a"}, VALID),
+            ({"m:l": [{"k": "a", "v": 6}, {"k": "b", "v": 1}], "m:to": "b"}, must("/m:to")),
+            ({"m:l": [{"k": "a"}], "m:to": "a"}, must("/m:to")),
+            ({"m:l": [{"k": "a"}], "m:i": "/m:l[k='a']"}, VALID),
+            ({"m:l": [{"k": "a"}], "m:i": "/m:l[k='b']"}, must("/m:i")),
+            ({"m:loose": "gone"}, VALID),
+            ({"m:l": [{"k": "a"}], "m:loose": "a"}, must("/m:loose")),
+            ({"m:l": [{"k": "a"}], "m:loose": "a", "m:some": [1]}, VALID),
+        ],
+    ),
+    Construct(
+        "re-match() takes the whole string, by XML Schema's rules (10.2.1)",
+        'leaf s { type string; must "re-match(., \'[a-z]+\\\\d{1,2}\')" { error-message "a word and a number"; error-app-tag shape; } }',
+        [
+            ({"m:s": "ab12"}, VALID),
+            ({"m:s": "ab123"}, error("operation-failed", "/m:s", "shape")),
+            ({"m:s": " ab1"}, error("operation-failed", "/m:s", "shape")),
+            ({"m:s": "ab\u0663"}, VALID),  # \d is any digit of Unicode
+        ],
+    ),
+    Construct(
+        "derived-from() and derived-from-or-self() (10.4)",
+        "identity blue { base i:colour; } leaf c { type identityref { base i:colour; } } leaf u { type union { type identityref { base i:colour; } type string; } }"
+        " leaf below { type empty; must \"derived-from(../c, 'i:red')\"; } leaf upto { type empty; must \"derived-from-or-self(../c, 'i:red')\"; }"
+        " leaf any { type empty; must \"derived-from(../u, 'i:colour')\"; }",
+        [
+            ({"m:c": "i:ball", "m:below": [None], "m:upto": [None]}, VALID),
+            ({"m:c": "i:red", "m:upto": [None]}, VALID),
+            ({"m:c": "i:red", "m:below": [None]}, must("/m:below")),
+            ({"m:c": "m:blue", "m:upto": [None]}, must("/m:upto")),
+            ({"m:upto": [None]}, must("/m:upto")),
+            ({"m:u": "m:blue", "m:any": [None]}, VALID),
+            ({"m:u": "neither", "m:any": [None]}, must("/m:any")),
+        ],
+        head="import i { prefix i; }",
+        others={"i": IDENTITIES},
+    ),
+    Construct(
+        "when on uses, augment, choice and case looks from the parent (7.21.5)",
+        "leaf on { type string; } grouping g { leaf u { type string; } }"
+        " container p { leaf on { type string; } uses g { when on; } choice c { when on; leaf d { type string; } case e { when \"on = 'e'\"; leaf f { type string; mandatory true; } leaf h { type string; } } } }"
+        " augment /m:p { when \"on = 'a'\"; leaf a { type string; mandatory true; } }",
+        [
+            ({"m:p": {"on": "x", "u": "1", "d": "1"}}, VALID),
+            ({"m:on": "x", "m:p": {"u": "1"}}, unknown("/m:p/m:u")),
+            ({"m:on": "x", "m:p": {"d": "1"}}, unknown("/m:p/m:d")),
+            ({"m:p": {"on": "e", "f": "1"}}, VALID),
+            ({"m:p": {"on": "x", "f": "1"}}, unknown("/m:p/m:f")),
+            ({"m:p": {"on": "e", "h": "1"}}, missing("/m:p/m:f")),
+            ({"m:p": {"on": "a"}}, missing("/m:p/m:a")),
+            ({"m:p": {"on": "a", "a": "1"}}, VALID),
+            ({"m:p": {"a": "1"}}, unknown("/m:p/m:a")),
+        ],
+    ),
+    Construct(
+        "a must on a container without presence counts though nothing is in it (7.5.3)",
+        'leaf off { type empty; } container c { must "x or ../off"; leaf x { type string; } }'
+        " list l { key k; leaf k { type string; } container in { must \"../k != 'bad'\"; } }"
+        ' choice h { container one { must "false()"; leaf y { type string; } } leaf two { type string; } }',
+        [
+            ({"m:off": [None]}, VALID),
+            ({"m:c": {"x": "1"}}, VALID),
+            ({}, must("/m:c")),
+            ({"m:off": [None], "m:l": [{"k": "bad"}]}, must("/m:l[m:k='bad']/m:in")),
+            ({"m:off": [None], "m:two": "1"}, VALID),
+            ({"m:off": [None], "m:one": {"y": "1"}}, must("/m:one")),
+        ],
+    ),
+    Construct(
+        "canonical forms: bits, decimal64, binary, identities (9)",
+        "leaf b { type bits { bit z { position 9; } bit a { position 1; } } } leaf d { type decimal64 { fraction-digits 3; } } leaf x { type binary; }"
+        ' leaf j { type identityref { base i:colour; } } leaf is { type string; must ". = (../b | ../d | ../x | ../j)"; }'
+        " leaf-list w { type decimal64 { fraction-digits 3; } }",
+        [
+            ({"m:b": "z a", "m:is": "a z"}, VALID),
+            ({"m:b": "z a", "m:is": "z a"}, must("/m:is")),
+            *(({"m:d": text, "m:is": is_}, VALID) for text, is_ in (("+01.50", "1.5"), ("7", "7.0"), ("-0", "0.0"))),
+            ({"m:d": "1.50", "m:is": "1.50"}, must("/m:is")),
+            ({"m:x": "AA ==", "m:is": "AA=="}, VALID),
+            ({"m:j": "i:red", "m:is": "i:red"}, VALID),
+            ({"m:w": ["1.0", "1.00"]}, error("operation-failed", "/m:w[.='1.0']", "data-not-unique")),
+            ({"m:w": ["0.0", "-0.000"]}, error("operation-failed", "/m:w[.='0.0']", "data-not-unique")),
+        ],
+        head="import i { prefix i; }",
+        others={"i": IDENTITIES},
+    ),
+    Construct(
+        "unions of leafrefs: one member with an instance is enough (9.9, 9.12)",
+        "leaf a { type string; } leaf n { type uint8; } leaf u { type union { type leafref { path ../a; } type leafref { path ../n; } type enumeration { enum none; } } }"
+        " leaf loose { type union { type leafref { path ../n; require-instance false; } type leafref { path ../a; } } }",
+        [
+            *(({"m:a": "x", "m:n": 5, "m:u": value}, VALID) for value in ("x", 5, "none")),
+            ({"m:a": "x", "m:u": "y"}, error("data-missing", "/m:u", "instance-required")),
+            ({"m:n": 5, "m:u": 6}, error("data-missing", "/m:u", "instance-required")),
+            ({"m:loose": 7}, VALID),
+            ({"m:loose": "x"}, error("data-missing", "/m:loose", "instance-required")),
+            ({"m:a": "x", "m:loose": "x"}, VALID),
+        ],
+    ),
+    Construct(
+        "unique counts values in use by default, and no entry that lacks one (7.8.3)",
+        'list l { key k; unique "a b"; leaf k { type string; } leaf a { type string; } leaf b { when "../k != \'q\'"; type string; default z; } }',
+        [
+            ({"m:l": [{"k": "1"}, {"k": "2"}]}, VALID),
+            (
+                {"m:l": [{"k": "1", "a": "x"}, {"k": "2", "a": "x", "b": "z"}]},
+                error("operation-failed", "/m:l[m:k='2']", "data-not-unique"),
+            ),
+            ({"m:l": [{"k": "1", "a": "x"}, {"k": "2", "a": "x", "b": "y"}]}, VALID),
+            ({"m:l": [{"k": "1", "a": "x"}, {"k": "q", "a": "x"}]}, VALID),
+        ],
+    ),
+    Construct(
+        "min-elements and max-elements wait for their when and their case (7.7.5, 8.1)",
+        'leaf m { type string; } leaf-list w { when "../m"; type string; min-elements 1; max-elements 1; }'
+        " choice c { case a { leaf-list x { type string; min-elements 2; } leaf z { type string; } } leaf b { type string; } }",
+        [
+            ({"m:b": "1"}, VALID),
+            ({"m:m": "1", "m:w": ["a"]}, VALID),
+            ({"m:m": "1"}, error("operation-failed", "/m:w", "too-few-elements")),
+            ({"m:m": "1", "m:w": ["a", "b"]}, error("operation-failed", "/m:w", "too-many-elements")),
+            ({"m:w": ["a"]}, unknown("/m:w")),
+            ({"m:z": "1"}, error("operation-failed", "/m:x", "too-few-elements")),
         ],
     ),
     Construct(

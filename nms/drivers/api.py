@@ -83,6 +83,8 @@ class InstanceSpec:
         port: TCP port on which the application answers; the instance counts as started once it accepts there.
             None: it counts as started once it has stayed alive for a moment.
         environment: variables given to the application besides the ``MEC_*`` ones that the VIM sets.
+        slice: the isolated share of the infrastructure that it belongs to; instances of two slices cannot reach each
+            other where the driver isolates.  Empty: the domain's own.
     """
 
     id: str
@@ -93,6 +95,7 @@ class InstanceSpec:
     zone: str = ""
     port: int | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    slice: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,41 @@
+"""The ground that instances stand on: what a driver of processes adds to their life cycle."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Protocol
+
+from nms.drivers.api import InstanceSpec
+from nms.drivers.process.record import Record
+
+
+class Ground(Protocol):
+    """Gives an instance its address and its surroundings.  Errors are `RpcError`."""
+
+    async def open(self) -> None:
+        """Make what all instances stand on.  Raises `ConfigError` or `RpcError`."""
+
+    async def close(self) -> None:
+        """Let go; instances run on."""
+
+    def address(self, spec: InstanceSpec, placed: Collection[Record]) -> str:
+        """An address for a new instance, given those that are there; without delay.
+
+        Raises `RpcError`: resource-denied.
+        """
+
+    async def prepare(self, record: Record, folder: Path) -> None:
+        """Make what the instance needs before it starts; what is left of an earlier start is replaced.
+
+        Its unpacked image is in ``folder/work``.
+        """
+
+    def command(self, record: Record, folder: Path) -> tuple[str, ...]:
+        """What to run in place of the instance's command: by way of `exec` only, so that the process stays the same."""
+
+    def home(self, record: Record, folder: Path) -> str:
+        """Path of the unpacked image as the instance sees it."""
+
+    async def clear(self, record: Record) -> None:
+        """End what is left of the instance and remove what `prepare` made; where nothing is left this is no error."""

@@ -166,8 +166,10 @@ def test_an_instance_has_no_privileges_and_its_own_files(site: Site) -> None:
         assert found == [" ".join([uid] * 4), "", "0" * 16, "0" * 16, "0" * 16, "1"]
         assert await inside(b, "print(os.getuid())") != uid
         assert await inside(a, "print(os.getcwd() == os.environ['HOME'], os.listdir('.'))") == "True ['app.py']"
-        await inside(a, "open('kept', 'w').write('yes')")
-        assert await inside(b, "print(os.listdir('.'))") == "['app.py']"
+        for folder in (".", "/tmp", "/var/tmp", "/dev/shm"):
+            await inside(a, f"open('{folder}/kept', 'w').write('yes')")
+            assert "kept" not in await inside(b, f"print(os.listdir('{folder}'))")
+            assert folder == "." or "kept" not in os.listdir(folder)
         state = site.folder / "state/instances/b"
         assert await inside(a, f"print(os.access({str(state)!r}, os.R_OK), os.access('/etc/shadow', os.R_OK))") == (
             "False False"

@@ -21,10 +21,20 @@ from nms.drivers.process.record import Record
 
 #: Where an instance sees its unpacked image: a place that every user can reach.
 HOME = system.RUN / "instance"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#: MiB that an instance may keep in each of the folders for what is temporary; they count as its memory.
+SCRATCH = 16
 #: Joins the cgroups named before the "--", and goes on as what follows.
 _ENTER = 'while [ "$1" != -- ]; do echo $$ > "$1" || exit 125; shift; done; shift; exec "$@"'
-#: Shows the first folder in place of the second one, in a mount namespace of its own.
-_SETTLE = 'mount --bind "$1" "$2" && cd "$2" && shift 2 && exec "$@"'
+#: Shows the first folder in place of the second one, in a mount namespace of its own, and hides where everybody writes.
+_SETTLE = f"""
+mount --bind "$1" "$2" && cd "$2" || exit 125
+for each in /tmp /var/tmp /dev/shm; do
+  mount -t tmpfs -o size={SCRATCH}m,mode=1777,nosuid,nodev tmpfs "$each" || exit 125
+done
+shift 2
+exec "$@"
+"""
 _log = logging.getLogger(__name__)
 
 
@@ -115,16 +125,16 @@ class NetnsGround:
         return (
             *("sh", "-c", _ENTER, "sh", *self._limits.entrances(name), "--"),
             *("nsenter", f"--net={system.NAMESPACES / name}"),
-            *("unshare", "--mount", "--propagation=private"),
+            *("unshare", "--mount", "--ipc", "--propagation=private"),
             *("sh", "-c", _SETTLE, "sh", str(folder / "work"), str(HOME)),
             *("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--no-new-privs"),
             *("--bounding-set=-all", "--inh-caps=-all"),
             *record.spec.command,
         )
 
-    def home(self, record: Record, folder: Path) -> str:
-        """The same path for every instance, its own files."""
-        return str(HOME)
+    def environment(self, record: Record, folder: Path) -> dict[str, str]:
+        """The same folder for every instance, its own files; the system's programs, not those of the daemon's user."""
+        return {"HOME": str(HOME), "PATH": PATH}
 
     async def clear(self, record: Record) -> None:
         """End every process in the namespace or the cgroup, whatever it calls itself, and remove both."""

@@ -15,6 +15,8 @@ from nms.drivers.api import ConfigError, RpcError
 NAMESPACES = Path("/run/netns")
 #: Our own folder there: locks, and the place where an instance sees its files.
 RUN = Path("/run/mec-nms")
+#: Some user that instances may run as: in a user namespace, none but root exists.
+PROBED_USER = 10 << 24
 #: program -> its Debian package
 PROGRAMS = {
     "ip": "iproute2", "nft": "nftables", "nsenter": "util-linux", "unshare": "util-linux", "setpriv": "util-linux",
@@ -30,13 +32,22 @@ def missing() -> str:
     if os.geteuid() != 0:
         return "it needs root"
     # The proof is in doing it: containers may hold back any of the privileges.
-    probe = ("unshare", "--net", "--mount", "nft", "add table inet probe")
+    other = f"--reuid={PROBED_USER} --regid={PROBED_USER} --clear-groups"
+    probe = (
+        "unshare",
+        "--net",
+        "--mount",
+        "--ipc",
+        "sh",
+        "-c",
+        f"nft add table inet probe && exec setpriv {other} true",
+    )
     try:
         tried = subprocess.run(probe, capture_output=True, text=True, check=False, timeout=10)
     except subprocess.TimeoutExpired:
         return "making a network namespace does not end"
     if tried.returncode:
-        return f"network namespaces with nftables cannot be made: {' '.join(tried.stderr.split())}"
+        return f"namespaces, nftables or other users are kept from us: {' '.join(tried.stderr.split())}"
     return ""
 
 

@@ -34,8 +34,8 @@ class Ground(Protocol):
     def command(self, record: Record, folder: Path) -> tuple[str, ...]:
         """What to run in place of the instance's command: by way of `exec` only, so that the process stays the same."""
 
-    def home(self, record: Record, folder: Path) -> str:
-        """Path of the unpacked image as the instance sees it."""
+    def environment(self, record: Record, folder: Path) -> dict[str, str]:
+        """HOME, the unpacked image as the instance sees it, and PATH, where it finds programs."""
 
     async def clear(self, record: Record) -> None:
         """End what is left of the instance and remove what `prepare` made; where nothing is left this is no error."""

@@ -15,7 +15,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -293,12 +292,10 @@ class ProcessDriver:
         raise RpcError("operation-failed", f"instance {name} ended at once{watch.how()}: {self._last_words(name)}")
 
     def _environment(self, record: Record) -> dict[str, str]:
-        """Nothing of the daemon's own environment but the search path, which finds this Python first."""
+        """Nothing of the daemon's own environment but what the ground lets through."""
         folder, spec = self._folder(record.spec.id), record.spec
-        path = os.pathsep.join((os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)))
         return {
-            "PATH": path,
-            "HOME": self._ground.home(record, folder),
+            **self._ground.environment(record, folder),
             "LANG": "C.UTF-8",
             "MEC_ADDRESS": record.address,
             "MEC_PORT": str(spec.port or ""),

@@ -6,6 +6,8 @@ the instances, `addresses` their ground.  macOS has 127.0.0.1 alone until others
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -54,9 +56,10 @@ class _Loopback:
         """The instance's own."""
         return record.spec.command
 
-    def home(self, record: Record, folder: Path) -> str:
-        """Where it was unpacked."""
-        return str(folder / "work")
+    def environment(self, record: Record, folder: Path) -> dict[str, str]:
+        """The folder where it was unpacked, and the daemon's programs, this Python first."""
+        path = os.pathsep.join((os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)))
+        return {"HOME": str(folder / "work"), "PATH": path}
 
     async def clear(self, record: Record) -> None:
         """Nothing was made."""

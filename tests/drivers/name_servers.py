@@ -17,7 +17,7 @@ import dns.flags
 import dns.message
 import dns.query
 
-ZONE = "edge.example"
+ZONE = "edge.test"
 KEY, OTHER_KEY = "mep", "stranger"
 SECRET = "bWVjLW5tcyBpcyB0ZXN0ZWQgd2l0aCB0aGlzIGtleSE="
 OTHER_SECRET = "c29tZWJvZHkgZWxzZSBoYXMgdGhpcyBvdGhlciBrZXk="

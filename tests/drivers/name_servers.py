@@ -38,7 +38,7 @@ options {{
 controls {{ }};
 key "{key}" {{ algorithm hmac-sha256; secret "{secret}"; }};
 key "{other_key}" {{ algorithm hmac-sha256; secret "{other_secret}"; }};
-zone "{zone}" {{ type primary; file "{zone}.zone"; update-policy {{ grant {key} zonesub ANY; }}; }};
+zone "{zone}" {{ type primary; file "{zone}.zone"; update-policy {{ grant {key} zonesub A AAAA; }}; }};
 """
 
 KNOT = """

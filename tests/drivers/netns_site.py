@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import ipaddress
 import os
 import random
+import signal
 import subprocess
 import tarfile
 from collections.abc import Awaitable, Callable
@@ -102,6 +104,9 @@ class Site:
     def remove(self) -> None:
         """The end of the machine, for our part of it."""
         for name in self.namespaces():
+            for pid in map(int, output("ip", "netns", "pids", name).split()):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             subprocess.run(["ip", "netns", "delete", name], check=True)
         for lock in system.RUN.glob(f"{self.fabric}*.lock"):
             lock.unlink()

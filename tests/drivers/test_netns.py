@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,29 @@ def test_slices_cannot_reach_each_other(isolated: Site) -> None:
         await server.wait_closed()
 
     isolated.run(story)
+
+
+def test_instances_reach_what_is_made_reachable_and_nothing_beside(isolated: Site) -> None:
+    host = f"{isolated.prefix}.2"
+    with socket.socket() as free:
+        free.bind(("", 0))
+        port = free.getsockname()[1]
+
+    async def story(vim: NetnsVim) -> None:
+        a = await vim.start(isolated.spec("a", "partner"))
+        # The data plane takes up the same fabric, and leaves what may pass as it is.
+        plane = NetnsDataplane({"addresses": isolated.addresses}, isolated.folder)
+        await plane.open()
+        mp1 = await asyncio.start_server(lambda reader, writer: writer.close(), host, port)
+        other = await asyncio.start_server(lambda reader, writer: writer.close(), host, 0)
+        closed = other.sockets[0].getsockname()[1]
+        assert await inside(a, f"print(connects({host!r}, {port}), connects({host!r}, {closed}))") == "True False"
+        for server in (mp1, other):
+            server.close()
+            await server.wait_closed()
+        await plane.close()
+
+    isolated.run(story, reachable=[f"{host}:{port}"])
 
 
 def test_an_instance_has_no_privileges_and_its_own_files(isolated: Site) -> None:

@@ -106,6 +106,9 @@ def test_addresses_and_slices_run_out() -> None:
         {"addresses": "10.0.0.1/16"},
         {"bandwidth": -1},
         {"processes": 0},
+        {"reachable": ["10.81.1.2:80"]},
+        {"reachable": ["10.81.0.2"]},
+        {"reachable": ["platform:80"]},
         {"bridge": "br0"},
     ],
 )

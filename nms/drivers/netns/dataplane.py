@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
@@ -31,7 +30,7 @@ class NetnsDataplane:
         self._layout = Layout(ME, config)
         self._gateway = setting(ME, config, "gateway", str, "")
         try:
-            inside = not self._gateway or self._layout.subnet_of(str(ipaddress.IPv4Address(self._gateway))) == 0
+            inside = not self._gateway or self._layout.on_access(self._gateway)
         except ValueError as error:
             raise ConfigError(f"driver {ME}: 'gateway' is no IPv4 address: {error}") from error
         if not inside:

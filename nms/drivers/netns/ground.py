@@ -43,14 +43,17 @@ class NetnsGround:
 
     Args:
         driver: name of the driver, for messages.
+        reachable: addresses and TCP ports on the access network that instances may connect to.
         bandwidth: Mbit/s that an instance may send and receive; 0: no limit.
         processes: most processes (and threads) of an instance.
     """
 
-    def __init__(self, driver: str, layout: Layout, bandwidth: float, processes: int) -> None:
+    def __init__(
+        self, driver: str, layout: Layout, reachable: Collection[tuple[str, int]], bandwidth: float, processes: int
+    ) -> None:
         self._driver = driver
         self._layout = layout
-        self._fabric = Fabric(layout)
+        self._fabric = Fabric(layout, reachable)
         self._bandwidth = bandwidth
         self._processes = processes
         self._limits: Limits | None = None

@@ -52,6 +52,10 @@ class Layout:
         """Number of the subnet that holds an address of the block."""
         return (int(ipaddress.IPv4Address(address)) - int(self.block.network_address)) >> (32 - SUBNET)
 
+    def on_access(self, address: str) -> bool:
+        """Whether an address is on the access network.  Raises `ValueError`: it is no IPv4 address."""
+        return ipaddress.IPv4Address(address) in self.block and self.subnet_of(address) == 0
+
     def bridge(self, address: str) -> str:
         """The bridge of the slice that has the address, in the fabric."""
         return f"slice{self.subnet_of(address)}"

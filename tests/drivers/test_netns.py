@@ -96,6 +96,21 @@ def test_an_instance_has_no_privileges_and_its_own_files(isolated: Site) -> None
     isolated.run(story)
 
 
+def test_the_environment_reaches_the_application_and_nothing_that_runs_as_root(isolated: Site) -> None:
+    strange = "a 'b' $HOME `id` \"c\"\n$(id)\\"
+    wish = {"GREETING": strange, "LD_PRELOAD": "/no-such.so", "PATH": ".:/usr/local/bin:/usr/bin:/bin", "IFS": "e"}
+
+    async def story(vim: NetnsVim) -> None:
+        a = await vim.start(isolated.spec("a", environment=wish))
+        log = output("cat", str(isolated.folder / "state/instances/a/log"))
+        assert log.count("/no-such.so") == 1  # the loader's complaint, of the application alone
+        code = "print(all(os.environ[name] == value for name, value in %r.items()))" % wish  # noqa: UP031
+        assert await inside(a, code) == "True"
+        assert await inside(a, "print([name for name in os.environ if name.startswith('MEC_SET_')])") == "[]"
+
+    isolated.run(story)
+
+
 def test_the_mount_is_not_seen_outside(isolated: Site) -> None:
     async def story(vim: NetnsVim) -> None:
         await vim.start(isolated.spec("a"))

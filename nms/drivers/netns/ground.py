@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -18,6 +18,7 @@ from nms.drivers.netns.fabric import Fabric
 from nms.drivers.netns.layout import SUBNET, Layout
 from nms.drivers.netns.limits import Limits
 from nms.drivers.process.record import Record
+from nms.drivers.process.vim import MARK
 
 #: Where an instance sees its unpacked image: a place that every user can reach.
 HOME = system.RUN / "instance"
@@ -33,6 +34,14 @@ for each in /tmp /var/tmp /dev/shm; do
   mount -t tmpfs -o size={SCRATCH}m,mode=1777,nosuid,nodev tmpfs "$each" || exit 125
 done
 shift 2
+exec "$@"
+"""
+#: Until the privileges are gone, variables carry this before their names: LD_PRELOAD must not reach root's programs.
+_FOLDED = "MEC_SET_"
+#: Gives the variables named before the "--" their own names, and goes on as what follows.
+_DRESS = f"""
+while [ "$1" != -- ]; do eval "export $1=\\"\\${_FOLDED}$1\\""; unset "{_FOLDED}$1"; shift; done
+shift
 exec "$@"
 """
 _log = logging.getLogger(__name__)
@@ -121,19 +130,24 @@ class NetnsGround:
                 "operation-not-supported", f"bandwidth cannot be limited here: {said}; leave out 'bandwidth'"
             ) from error
 
-    def command(self, record: Record, folder: Path) -> tuple[str, ...]:
-        """From limits to namespaces to a user without privileges, each by `exec`."""
+    def launch(
+        self, record: Record, folder: Path, environment: Mapping[str, str]
+    ) -> tuple[tuple[str, ...], Mapping[str, str]]:
+        """From limits to namespaces to a user without privileges, who is given the environment."""
         name, user = self._layout.namespace(record.address), self._layout.user(record.address)
         assert self._limits is not None
-        return (
+        command = (
             *("sh", "-c", _ENTER, "sh", *self._limits.entrances(name), "--"),
             *("nsenter", f"--net={system.NAMESPACES / name}"),
             *("unshare", "--mount", "--ipc", "--propagation=private"),
             *("sh", "-c", _SETTLE, "sh", str(folder / "work"), str(HOME)),
             *("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--no-new-privs"),
             *("--bounding-set=-all", "--inh-caps=-all"),
+            *("sh", "-c", _DRESS, "sh", *environment, "--"),
             *record.spec.command,
         )
+        folded = {_FOLDED + variable: value for variable, value in environment.items()}
+        return command, {"PATH": PATH, MARK: str(folder), **folded}
 
     def environment(self, record: Record, folder: Path) -> dict[str, str]:
         """The same folder for every instance, its own files; the system's programs, not those of the daemon's user."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -31,8 +31,14 @@ class Ground(Protocol):
         Its unpacked image is in ``folder/work``.
         """
 
-    def command(self, record: Record, folder: Path) -> tuple[str, ...]:
-        """What to run in place of the instance's command: by way of `exec` only, so that the process stays the same."""
+    def launch(
+        self, record: Record, folder: Path, environment: Mapping[str, str]
+    ) -> tuple[tuple[str, ...], Mapping[str, str]]:
+        """What to run, and with which environment, so that the instance's command runs with the one given.
+
+        The way there is by `exec` only, so that the process stays the same.  The environment is partly the
+        application's wish: nothing that runs with privileges may be given it.
+        """
 
     def environment(self, record: Record, folder: Path) -> dict[str, str]:
         """HOME, the unpacked image as the instance sees it, and PATH, where it finds programs."""

@@ -262,7 +262,7 @@ class ProcessDriver:
         record = self._record(name)
         await self._ground.prepare(record, folder)
         # In this thread and watched at once: a cancellation in between would leave a child that nobody reaps.
-        pid = _spawn(folder, self._ground.command(record, folder), self._environment(record))
+        pid = _spawn(folder, *self._ground.launch(record, folder, self._environment(record)))
         self._watch(name, pid)
         self._put(name, pid=pid, born=proc.born(pid))
         await self._answers(name)
@@ -384,7 +384,7 @@ class ProcessDriver:
         return "".join(each if each.isprintable() else "?" for each in line[:200])
 
 
-def _spawn(folder: Path, command: tuple[str, ...], environment: dict[str, str]) -> int:
+def _spawn(folder: Path, command: tuple[str, ...], environment: Mapping[str, str]) -> int:
     try:
         with (folder / "log").open("ab") as log:
             process = subprocess.Popen(

@@ -52,9 +52,11 @@ class _Loopback:
     async def prepare(self, record: Record, folder: Path) -> None:
         """Nothing to make."""
 
-    def command(self, record: Record, folder: Path) -> tuple[str, ...]:
-        """The instance's own."""
-        return record.spec.command
+    def launch(
+        self, record: Record, folder: Path, environment: Mapping[str, str]
+    ) -> tuple[tuple[str, ...], Mapping[str, str]]:
+        """The instance's own command: nothing has privileges here."""
+        return record.spec.command, environment
 
     def environment(self, record: Record, folder: Path) -> dict[str, str]:
         """The folder where it was unpacked, and the daemon's programs, this Python first."""

@@ -3,7 +3,8 @@
 Defines `Vim`, `Dns` and `DataPlane`, the frozen values that they exchange, and `load`, which finds a driver by
 entry point.  Every call is a coroutine: drivers are slow and never run under the writer lock.  Every call is idempotent
 by the caller's own identifier (instance id, record, rule), so that a retry after a lost answer is harmless.  A driver
-imports this module and nothing else of the package; this module knows no driver and no other layer but the errors.
+imports this module, parts that are no drivers (`dns_names`, `process`) and nothing else of the package; this module
+knows no driver and no other layer but the errors.
 """
 
 from __future__ import annotations
@@ -83,6 +84,8 @@ class InstanceSpec:
         port: TCP port on which the application answers; the instance counts as started once it accepts there.
             None: it counts as started once it has stayed alive for a moment.
         environment: variables given to the application besides the ``MEC_*`` ones that the VIM sets.
+        slice: the isolated share of the infrastructure that it belongs to; instances of two slices cannot reach each
+            other where the driver isolates.  Empty: the domain's own.
     """
 
     id: str
@@ -93,6 +96,7 @@ class InstanceSpec:
     zone: str = ""
     port: int | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    slice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +261,8 @@ def load(group: Literal["mec_nms.drivers.vim"], name: str) -> VimFactory: ...
 def load(group: Literal["mec_nms.drivers.dns"], name: str) -> DnsFactory: ...
 @overload
 def load(group: Literal["mec_nms.drivers.dataplane"], name: str) -> DataPlaneFactory: ...
+@overload
+def load(group: Literal["mec_nms.drivers.available"], name: str) -> Callable[[], str]: ...
 def load(group: str, name: str) -> Callable[..., Any]:
     """The driver `name` of the entry-point group.
 

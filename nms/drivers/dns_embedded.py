@@ -8,7 +8,6 @@ again after a restart.  No recursion, no transfer, no DNSSEC, no update over the
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ipaddress
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,17 +26,16 @@ import dns.rdatatype
 import dns.rrset
 
 from nms.drivers.api import ConfigError, DnsRecord, RecordType, RpcError, setting, strict
+from nms.drivers.dns_names import Name, canonical, check_ttl, enclosing, parse_address, parse_name
 
 #: The largest answer over UDP that passes every path unfragmented (DNS flag day 2020).
 UDP_PAYLOAD = 1232
-MAX_TTL = 2**31 - 1
 ZONE_TTL = 300
 #: How long a resolver may remember that a name is absent (RFC 2308); short, since instances come and go.
 NEGATIVE_TTL = 5
 TCP_IDLE_SECONDS = 10.0
 TCP_CONNECTIONS = 64
 
-Name = dns.name.Name
 _Addresses = dict[str, None]
 
 
@@ -62,12 +60,7 @@ class Zones:
 
     def origin_of(self, name: Name) -> Name | None:
         """The deepest zone that encloses the name, None outside all of them."""
-        while True:
-            if name in self._origins:
-                return name
-            if name == dns.name.root:
-                return None
-            name = name.parent()
+        return enclosing(name, self._origins)
 
     def publish(self, name: Name, type: RecordType, address: str, ttl: int) -> None:
         """Add an address to a name; the TTL becomes that of all its addresses of the type."""
@@ -264,18 +257,15 @@ class EmbeddedDns:
 
     async def publish(self, name: str, type: RecordType, address: str, ttl: int) -> None:
         """See `nms.drivers.api.Dns.publish`."""
-        absolute = _name(name)
+        absolute = parse_name(name)
         if self._zones.origin_of(absolute) is None:
             raise RpcError("invalid-value", f"{name} lies in none of the zones of this DNS server")
-        if not 0 <= ttl <= MAX_TTL:
-            raise RpcError("invalid-value", f"TTL {ttl} of {name} is not between 0 and {MAX_TTL} (RFC 2181, section 8)")
-        self._zones.publish(absolute, type, _address(type, address), ttl)
+        check_ttl(name, ttl)
+        self._zones.publish(absolute, type, parse_address(type, address), ttl)
 
     async def withdraw(self, name: str, type: RecordType | None = None, address: str | None = None) -> None:
         """See `nms.drivers.api.Dns.withdraw`."""
-        with contextlib.suppress(ValueError):
-            address = address and str(ipaddress.ip_address(address))
-        self._zones.withdraw(_name(name), type, address)
+        self._zones.withdraw(parse_name(name), type, canonical(address))
 
     async def records(self) -> Sequence[DnsRecord]:
         """Every published record."""
@@ -305,21 +295,3 @@ class EmbeddedDns:
                     return
                 writer.write(len(answer).to_bytes(2) + answer)
                 await writer.drain()
-
-
-def _name(text: str) -> Name:
-    try:
-        return dns.name.from_text(text.lower())
-    except (dns.exception.DNSException, UnicodeError) as error:
-        raise RpcError("invalid-value", f"{text!r} is no domain name: {error}") from error
-
-
-def _address(type: RecordType, text: str) -> str:
-    family: dict[str, int] = {"A": 4, "AAAA": 6}
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError as error:
-        raise RpcError("invalid-value", f"{text!r} is no IP address") from error
-    if address.version != family.get(type):
-        raise RpcError("invalid-value", f"{text} cannot stand in a record of type {type}")
-    return str(address)

@@ -273,6 +273,7 @@ class Vim:
             zone=wanted.get("zone", ""),
             port=ports[0] if ports else None,
             environment={each["name"]: each.get("value", "") for each in wanted.get("environment", ())},
+            slice=wanted.get("slice", ""),
         )
 
     def _ended(self, run: Run) -> None:

@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 
 from nms.drivers.api import Capacity, ConfigError, Instance, InstanceSpec, Resources, RpcError
-from nms.drivers.vim_process import ProcessVim, image, proc
+from nms.drivers.process import image, proc
+from nms.drivers.vim_process import ProcessVim
 from nms.mec import package
 
 SAMPLE = Path(__file__).parents[2] / "nms/mec/sample/hello-edge"

@@ -1,4 +1,4 @@
-"""What the embedded VIM remembers of an instance over its own restarts: one JSON file each, replaced atomically."""
+"""What is remembered of an instance over restarts of the daemon: one JSON file each, replaced atomically."""
 
 from __future__ import annotations
 

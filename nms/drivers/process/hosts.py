@@ -1,6 +1,6 @@
-"""The configured hosts of the embedded VIM and the choice among them; pure.
+"""The configured hosts and the choice among them; pure.
 
-The hosts are names for shares of this one machine: resources are accounted for, not enforced.
+The hosts are names for shares of this one machine: resources are accounted for here, and enforced by a driver that can.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""The driver: allocate, start, watch, stop and delete instances that are processes (`nms.drivers.api.Vim`).
+"""The life of instances that are processes: allocate, start, watch, stop and delete (`nms.drivers.api.Vim`).
 
 Life of an instance: a folder with its record, the unpacked image (``work``) and its output (``log``); a process that
 leads its own session; a watch on the process's pidfd, which works alike for our children and for those adopted after
-a restart.  Instances outlive the daemon: `open` finds them again.  Isolation is none but the address, and resources
-are accounted for, not enforced.  Linux only: macOS has neither /proc nor pidfd, and its loopback has
-127.0.0.1 alone until others are added to lo0.
+a restart.  Instances outlive the daemon: `open` finds them again.  Where they run, at which address and how isolated,
+is the `Ground`'s to say.  Linux only: macOS has neither /proc nor pidfd.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -34,14 +32,14 @@ from nms.drivers.api import (
     InstanceSpec,
     RpcError,
     setting,
-    strict,
 )
-from nms.drivers.vim_process import hosts, image, proc
-from nms.drivers.vim_process.addresses import Addresses
-from nms.drivers.vim_process.record import Record, load, save
-from nms.drivers.vim_process.watch import Watch
+from nms.drivers.process import hosts, image, proc
+from nms.drivers.process.ground import Ground
+from nms.drivers.process.record import Record, load, save
+from nms.drivers.process.watch import Watch
 
-ME = "vim process"
+#: Keys of the configuration that are alike in every driver of processes.
+KEYS = ("hosts", "start-timeout", "stop-timeout")
 #: Carried by every process of an instance and inherited by its children: how strays are found.
 MARK = "MEC_INSTANCE_DIR"
 #: How long an instance without a port must stay alive to count as started.
@@ -51,27 +49,29 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 T = TypeVar("T")
 
 
-class ProcessVim:
-    """The driver.
+class ProcessDriver:
+    """The driver, given its ground.
 
-    Configuration: ``hosts`` (tables of name, zone, cpu, memory, storage; none: no room),
-    ``addresses`` (loopback block of the
-    instances, default ``127.81.0.0/16``; two domains on one machine need two), ``start-timeout`` (seconds until an
-    instance must answer, default 10), ``stop-timeout`` (seconds of grace by default, 5).
+    Configuration besides the ground's: ``hosts`` (tables of name, zone, cpu, memory, storage; none: no room),
+    ``start-timeout`` (seconds until an instance must answer, default 10), ``stop-timeout`` (seconds of grace by
+    default, 5).
+
+    Args:
+        driver: its name, for messages.
     """
 
-    def __init__(self, config: Mapping[str, object], state: Path) -> None:
-        strict(ME, config, ("hosts", "addresses", "start-timeout", "stop-timeout"))
-        self._hosts = hosts.read(ME, setting(ME, config, "hosts", list)) if "hosts" in config else {}
-        self._addresses = Addresses(ME, setting(ME, config, "addresses", str, "127.81.0.0/16"))
-        self._start_timeout = setting(ME, config, "start-timeout", float, 10.0)
-        self._stop_timeout = setting(ME, config, "stop-timeout", float, 5.0)
+    def __init__(self, driver: str, config: Mapping[str, object], state: Path, ground: Ground) -> None:
+        self._driver = driver
+        self._hosts = hosts.read(driver, setting(driver, config, "hosts", list)) if "hosts" in config else {}
+        self._start_timeout = setting(driver, config, "start-timeout", float, 10.0)
+        self._stop_timeout = setting(driver, config, "stop-timeout", float, 5.0)
+        self._ground = ground
         self._state = state.resolve()
         self._instances = self._state / "instances"
         self._records: dict[str, Record] = {}
         self._watches: dict[str, Watch] = {}
         self._turns: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
-        self._sweeps: set[asyncio.Task[list[int]]] = set()
+        self._sweeps: set[asyncio.Task[None]] = set()
         self._changed: Callable[[Instance], None] = lambda instance: None
         self._lock: IO[bytes] | None = None
 
@@ -86,9 +86,10 @@ class ProcessVim:
         except BlockingIOError as error:
             self._lock.close()
             self._lock = None
-            raise ConfigError(f"driver {ME}: {self._state} is in use by another daemon") from error
+            raise ConfigError(f"driver {self._driver}: {self._state} is in use by another daemon") from error
         self._changed = changed
         try:
+            await self._ground.open()
             ended = await self._adopt_all()
         except BaseException:
             await self.close()
@@ -119,6 +120,7 @@ class ProcessVim:
             self._watch(name, record.pid)
             return False
         await _in_thread(proc.sweep, MARK, str(self._folder(name)))
+        await self._ground.clear(record)
         reasons = {
             "starting": "its start was interrupted by the end of the daemon",
             "started": f"it ended while no daemon watched: {self._last_words(name)}",
@@ -134,6 +136,7 @@ class ProcessVim:
             watch.close()
         self._watches.clear()
         await asyncio.gather(*self._sweeps)
+        await self._ground.close()
         self._records.clear()
         if self._lock is not None:
             self._lock.close()
@@ -236,7 +239,7 @@ class ProcessVim:
         if spec.port is not None and not 0 < spec.port < 65536:
             raise RpcError("invalid-value", f"instance {spec.id} asks for port {spec.port}, which does not exist")
         host = hosts.choose(self._occupied(), spec)
-        address = self._addresses.free({record.address for record in self._records.values()}, spec.port)
+        address = self._ground.address(spec, self._records.values())
         record = Record(spec, host.name, host.zone, address)
         self._save(record)
         self._records[spec.id] = record
@@ -256,8 +259,10 @@ class ProcessVim:
         # A start after a stop finds its files again, as a virtual machine finds its disk.
         if not (folder / "work").is_dir():
             await _in_thread(image.unpack, spec.image, folder / "work", spec.resources.storage << 20)
+        record = self._record(name)
+        await self._ground.prepare(record, folder)
         # In this thread and watched at once: a cancellation in between would leave a child that nobody reaps.
-        pid = _spawn(folder, spec.command, self._environment(self._record(name)))
+        pid = _spawn(folder, *self._ground.launch(record, folder, self._environment(record)))
         self._watch(name, pid)
         self._put(name, pid=pid, born=proc.born(pid))
         await self._answers(name)
@@ -287,12 +292,10 @@ class ProcessVim:
         raise RpcError("operation-failed", f"instance {name} ended at once{watch.how()}: {self._last_words(name)}")
 
     def _environment(self, record: Record) -> dict[str, str]:
-        """Nothing of the daemon's own environment but the search path, which finds this Python first."""
+        """Nothing of the daemon's own environment but what the ground lets through."""
         folder, spec = self._folder(record.spec.id), record.spec
-        path = os.pathsep.join((os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)))
         return {
-            "PATH": path,
-            "HOME": str(folder / "work"),
+            **self._ground.environment(record, folder),
             "LANG": "C.UTF-8",
             "MEC_ADDRESS": record.address,
             "MEC_PORT": str(spec.port or ""),
@@ -309,13 +312,22 @@ class ProcessVim:
         record = self._records.get(name)
         if record is None or record.state != "started":
             return  # expected: a start or a stop waits for it
-        sweep = asyncio.create_task(_in_thread(proc.sweep, MARK, str(self._folder(name))))
+        sweep = asyncio.create_task(self._sweep(name))
         self._sweeps.add(sweep)
         sweep.add_done_callback(self._sweeps.discard)
         reason = f"it ended by itself{watch.how()}: {self._last_words(name)}"
         with suppress(RpcError):  # a full disk: we know it all the same, and the next `open` finds no such process
             self._put(name, state="failed", pid=0, born="", reason=reason)
         self._changed(self._records[name].instance())
+
+    async def _sweep(self, name: str) -> None:
+        """Clear up after an instance that ended by itself; what remains is met again by its start or deletion."""
+        async with self._turn(name):
+            record = self._records.get(name)
+            if record is not None and record.state == "failed":
+                await _in_thread(proc.sweep, MARK, str(self._folder(name)))
+                with suppress(RpcError):
+                    await self._ground.clear(record)
 
     async def _end(self, name: str, grace: float) -> None:
         """End every process of the instance: politely, after the grace by force."""
@@ -330,6 +342,7 @@ class ProcessVim:
                 await watch.exit.wait()
         if left := await _in_thread(proc.sweep, MARK, str(self._folder(name))):
             raise RpcError("operation-failed", f"processes {left} of instance {name} cannot be killed")
+        await self._ground.clear(self._record(name))
         self._watches.pop(name, None)
 
     # -- records
@@ -371,7 +384,7 @@ class ProcessVim:
         return "".join(each if each.isprintable() else "?" for each in line[:200])
 
 
-def _spawn(folder: Path, command: tuple[str, ...], environment: dict[str, str]) -> int:
+def _spawn(folder: Path, command: tuple[str, ...], environment: Mapping[str, str]) -> int:
     try:
         with (folder / "log").open("ab") as log:
             process = subprocess.Popen(

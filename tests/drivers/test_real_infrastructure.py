@@ -1,0 +1,65 @@
+"""A whole domain on real infrastructure: namespaces, a real name server, packets that are steered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from nms.drivers.dns_update import UpdateDns
+from nms.drivers.netns import NetnsDataplane, NetnsVim
+from nms.mec import domain
+from tests.drivers import name_servers
+from tests.drivers.netns_site import Site as Isolated
+from tests.drivers.netns_site import output
+from tests.federation.site import DNS_ZONE, Site
+
+
+class RealSite(Site):
+    """The domain of the other tests, on other drivers."""
+
+    def __init__(self, isolated: Isolated, server: name_servers.NameServer) -> None:
+        self.isolated, self.server = isolated, server
+        super().__init__(isolated.folder)
+
+    def drivers(self) -> domain.Drivers:
+        place = {"addresses": self.isolated.addresses}
+        for name in ("vim", "dns", "dataplane"):
+            (self.folder / name).mkdir(exist_ok=True)
+        self.data_plane = NetnsDataplane(place, self.folder / "dataplane")
+        self.dns = UpdateDns(self.server.config, self.folder / "dns")
+        self.vim = NetnsVim({**place, "hosts": self.hosts}, self.folder / "vim")
+        return domain.Drivers(self.vim, self.dns, self.data_plane)
+
+
+@pytest.mark.parametrize("kind", ["bind", "knot"])
+def test_an_order_is_delivered_used_and_withdrawn(
+    isolated: Isolated, kind: str, need: Callable[[str, str], str]
+) -> None:
+    async def story(server: name_servers.NameServer) -> None:
+        async with RealSite(isolated, server).running() as site:
+            await site.onboard()
+            state = await site.order("o1", {"web": {"package": "hello", "acceptable-zone": ["z1", "z2"]}})
+            assert state["state"] == "mec-types:completed", state
+            endpoint = state["item"][0]["endpoint"][0]
+            assert endpoint["address"].startswith(isolated.prefix.rpartition(".")[0])
+            # As a client does it: ask the name server, and go to the address that it gives.
+            (found,) = await site.resolve(f"hello-edge.{DNS_ZONE}") or ()
+            assert b'"application": "hello-edge"' in await site.http(found, endpoint["port"])
+            assert [each.action for each in await site.data_plane.rules()] == ["passthrough"]
+            assert "accept" in output(
+                "ip", "netns", "exec", isolated.fabric, "nft", "list", "chain", "ip", "steering", "choose"
+            )
+
+            await site.edit("/mec-order:orders/order[id='o1']", "remove")
+            await site.until("/mec-resource:infrastructure/vim[id='vim-1']", lambda vim: "compute-instance" not in vim)
+            async with asyncio.timeout(20):
+                while await site.vim.list():  # noqa: ASYNC110 (the driver tells nobody)
+                    await asyncio.sleep(0.02)
+            await site.until("/mec-platform:platforms/platform[id='mep-1']", lambda mep: "application" not in mep)
+            assert await site.resolve(f"hello-edge.{DNS_ZONE}") is None
+            await site.free()
+
+    with name_servers.running(kind, isolated.folder / "server", need) as server:
+        asyncio.run(story(server))

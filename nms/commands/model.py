@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nms.commands import output
+from nms.commands import model_doc, output
 from nms.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def add(commands: Any) -> None:
         _add_sample,
         _add_diff,
         _add_openapi,
+        model_doc.add,
     ):
         adding(topics)
 

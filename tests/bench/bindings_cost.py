@@ -1,7 +1,7 @@
 """What a payload costs a client, by several ways: ``python -m tests.bench.bindings_cost``.
 
 Each way in a process of its own: CPU time and memory of the imports, then CPU time of one order built, checked where
-the way checks, and written as JSON (as XML by hand for the last one).  Nothing is asserted: a machine has its own figures.
+the way checks, and written as JSON (as XML by hand for the last one).  A machine has its own figures.
 """
 
 from __future__ import annotations

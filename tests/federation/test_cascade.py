@@ -26,7 +26,9 @@ def test_a_broker_sells_what_is_not_its_own(play: Play) -> None:
         zone = await until("a sees it", lambda: a.publisher.read("/mec-system:system/zone[id='b.c.zone-1']"))
         assert zone["domain-path"] == ["b", "c"]
         assert a.blocks.mm1 is not None
-        state = await asyncio.wait_for(a.blocks.mm1.instantiate("anas-arcade", {"package": "hello", "zone": "b.c.zone-1"}), 20)
+        state = await asyncio.wait_for(
+            a.blocks.mm1.instantiate("anas-arcade", {"package": "hello", "zone": "b.c.zone-1"}), 20
+        )
         endpoint = state["instance"][0]["endpoint"][0]
         assert endpoint["dns-name"].endswith(".mec.c")
         assert b'"application": "hello-edge"' in await http(endpoint["address"], endpoint["port"])

@@ -49,6 +49,9 @@ def _add_check(topics: Any) -> None:
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="a YANG file, or a folder of them")
     _path(parser)
     parser.add_argument("--all", action="store_true", help="show notes too: the cost class of every XPath")
+    parser.add_argument(
+        "--owners", type=Path, metavar="FILE", help="the schema paths that a server's providers name, one a line"
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="all findings as JSON")
     form.add_argument("--sarif", action="store_true", help="all findings as SARIF 2.1.0")
@@ -58,7 +61,13 @@ def _add_check(topics: Any) -> None:
 def _check(args: argparse.Namespace) -> int:
     from tools.model import check, finding
 
-    findings = check.check(args.paths, args.path)
+    owners = None
+    if args.owners is not None:
+        try:
+            owners = args.owners.read_text("utf-8").split()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"--owners {args.owners}: {getattr(error, 'strerror', '') or 'not UTF-8'}") from None
+    findings = check.check(args.paths, args.path, owners=owners)
     if args.json:
         output.show_json(finding.as_json(findings))
     elif args.sarif:

@@ -1,4 +1,4 @@
-"""Each configuration node of our models has a provider in a running domain, or stands in `unowned.txt` for somebody to see.
+"""Each configuration node of our models has a provider in a running domain, or stands in `unowned.txt`.
 
 A node that is added without an owner fails here, and so does one of the list that has got an owner since.
 """

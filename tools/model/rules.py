@@ -1,8 +1,8 @@
 """The table of what can be found in a module: a stable code, how bad it is, why it matters, the way out.
 
 NMS1xx the module is not valid (RFC 7950), NMS2xx form (RFC 8407), NMS3xx documentation and what is not used, NMS4xx the
-naming rules of this project's own namespace, NMS5xx cost of XPath, NMS6xx example instances, NMS7xx owners in a server.  A code
-never changes its meaning and is never used again.
+naming rules of this project's own namespace, NMS5xx cost of XPath, NMS6xx example instances, NMS7xx owners in a
+server.  A code never changes its meaning and is never used again.
 """
 
 from __future__ import annotations

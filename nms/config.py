@@ -174,6 +174,12 @@ class Store:
     startup: Path | None = setting(
         FILE, "XML or JSON file whose configuration an empty store starts from.", default=None
     )
+    sync: bool = setting(
+        BOOLEAN,
+        "Whether a change is on the disk before it is answered. With false a power cut, or a crash of the operating "
+        "system, can lose the last changes, though they were answered; a crash of the daemon loses none.",
+        default=True,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

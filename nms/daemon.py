@@ -26,7 +26,7 @@ import orjson
 from lxml import etree
 
 from nms import memory
-from nms.config import YANG_DIR, Config, ModuleChoice
+from nms.config import YANG_DIR, Config, ModuleChoice, Store
 from nms.credentials import Credentials
 from nms.datastore.journal import Journal
 from nms.datastore.journal_memory import MemoryJournal
@@ -119,7 +119,7 @@ def _core(config: Config, file: Path) -> Core:
     schema = load.load(path, [*PROTOCOL_MODULES, *chosen])
     try:
         initial = _startup(schema, config.store.startup) if config.store.startup else None
-        return Core.create(schema, _journal(config.store.path), initial=initial)
+        return Core.create(schema, _journal(config.store), initial=initial)
     except (RpcError, RpcErrors) as error:
         first = error.errors[0] if isinstance(error, RpcErrors) else error
         raise ConfigError(f"{file}: [store] startup: {first}") from None
@@ -134,8 +134,8 @@ def own_modules() -> list[str]:
     return [f"{name}:*" for name in sorted({file.name.partition("@")[0] for file in YANG_DIR.glob("*.yang")})]
 
 
-def _journal(path: Path | None) -> Journal:
-    return MemoryJournal() if path is None else SqliteJournal(path)
+def _journal(store: Store) -> Journal:
+    return MemoryJournal() if store.path is None else SqliteJournal(store.path, sync=store.sync)
 
 
 def _startup(schema: Schema, file: Path) -> Value:

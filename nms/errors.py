@@ -7,6 +7,7 @@ Any layer raises `RpcError`; each front end renders it in exactly one place (NET
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 ErrorType = Literal["transport", "rpc", "protocol", "application"]
@@ -40,6 +41,20 @@ HTTP_STATUS: Mapping[str, int] = {
 YANG_INFO: frozenset[str] = frozenset(("non-unique", "missing-choice"))
 
 
+@dataclass(frozen=True, slots=True)
+class ErrorData:
+    """One container of a module's yang-data in error-info (RFC 8040 section 8).
+
+    Attributes:
+        module, name: of the container.
+        leafs: its leafs in order; an identity is written ``module:name``.
+    """
+
+    module: str
+    name: str
+    leafs: Mapping[str, str | int]
+
+
 class RpcError(Exception):
     """An error of RFC 6241 section 4.3.
 
@@ -53,6 +68,7 @@ class RpcError(Exception):
         info: error-info children by name, for instance ``{"bad-element": "name", "session-id": "7"}``; a name that
             occurs several times has its values on a line each.  `YANG_INFO` are in YANG's namespace, the others in
             NETCONF's.
+        data: what a module has defined for error-info.
         status: HTTP status where RFC 8040 asks for another one than the table's (404, 405, 412, 415 ...).
     """
 
@@ -65,6 +81,7 @@ class RpcError(Exception):
         path: str = "",
         app_tag: str = "",
         info: Mapping[str, str] | None = None,
+        data: ErrorData | None = None,
         status: int | None = None,
     ) -> None:
         super().__init__(tag, message, path)
@@ -74,6 +91,7 @@ class RpcError(Exception):
         self.path = path
         self.app_tag = app_tag
         self.info: Mapping[str, str] = info or {}
+        self.data = data
         #: which edit of a request failed, counted from 0, where each is reported on (RFC 8072)
         self.edit: int | None = None
         self.status = status if status is not None else HTTP_STATUS[tag]

@@ -20,6 +20,7 @@ from nms.model.annotated import Basis
 from nms.model.path import InstancePath, format_path
 from nms.model.schema import Node, Schema
 from nms.model.values import Key, Value
+from nms.notify.prefixes import SUBSCRIPTIONS, qualify_filters
 from restconf.media import Encoding
 
 _DECLARATION: Final = re.compile(
@@ -123,6 +124,8 @@ def decode_input(operation: Node, encoding: Encoding | None, body: bytes) -> Val
         return json.decode(node, member)
     element = read_xml(body)
     expect(str(element.tag), f"{{{operation.namespace}}}input")
+    if operation.module in SUBSCRIPTIONS:
+        qualify_filters(element, operation.names.modules)
     return xml.decode(node, element)
 
 

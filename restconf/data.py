@@ -17,7 +17,7 @@ from werkzeug.routing import BaseConverter
 from nms.errors import RpcError, RpcErrors
 from nms.model import entries, tree
 from nms.model.edit import Edit, Insert, at
-from nms.model.path import InstancePath, format_path
+from nms.model.path import InstancePath, format_path, resource_path
 from nms.model.schema import Node
 from nms.model.values import Value
 from nms.operations.request import Datastore, EditConfig, Get, PathFilter, Precondition, Reply
@@ -303,7 +303,7 @@ class DataResource:
     def _created(self, environ: Environ, target: InstancePath, reply: Reply, encoding: Encoding) -> Response:
         host = environ.get("HTTP_HOST") or f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
         headers = conditions.headers(reply, encoding)
-        headers["Location"] = f"{environ['wsgi.url_scheme']}://{host}{self.root}{uri.format_path(target)}"
+        headers["Location"] = f"{environ['wsgi.url_scheme']}://{host}{self.root}{resource_path(target)}"
         return NoContent(status=201, headers=headers)
 
 

@@ -10,7 +10,7 @@ import orjson
 from flask import Response
 from lxml import etree
 
-from nms.errors import YANG_INFO, RpcError
+from nms.errors import YANG_INFO, ErrorData, RpcError
 from restconf.media import MEDIA_TYPE, Encoding
 
 
@@ -69,8 +69,11 @@ def as_json(errors: Sequence[RpcError]) -> dict[str, Any]:
             item["error-path"] = error.path
         if error.message:
             item["error-message"] = error.message
-        if error.info:
-            item["error-info"] = {f"ietf-netconf:{name}": text for name, text in error.info.items()}
+        info: dict[str, Any] = {f"ietf-netconf:{name}": text for name, text in error.info.items()}
+        if error.data:
+            info[f"{error.data.module}:{error.data.name}"] = dict(error.data.leafs)
+        if info:
+            item["error-info"] = info
         items.append(item)
     # a message may quote what a client sent, lone surrogates included, which no UTF-8 can hold
     cleaned: dict[str, Any] = _clean({"error": items})
@@ -93,14 +96,24 @@ def as_xml(errors: Sequence[RpcError], namespaces: Mapping[str, str], own: str =
             path.text = printable(error.path)
         if error.message:
             _leaf(item, "error-message", error.message)
-        if error.info:
+        if error.info or error.data:
             info = etree.SubElement(item, f"{{{own}}}error-info")
+            if error.data:
+                _data(info, error.data, namespaces)
             for name, texts in error.info.items():
                 namespace = _YANG if name in YANG_INFO else _NETCONF
                 for text in texts.split("\n"):
                     child = etree.SubElement(info, f"{{{namespace}}}{name}", nsmap={None: namespace})
                     child.text = printable(text)
     return root
+
+
+def _data(info: etree._Element, data: ErrorData, namespaces: Mapping[str, str]) -> None:
+    own = namespaces[data.module]
+    container = etree.SubElement(info, f"{{{own}}}{data.name}", nsmap={None: own})
+    for name, value in data.leafs.items():
+        prefixes: dict[str | None, str] = {m: namespaces[m] for m in _PREFIX.findall(str(value)) if m in namespaces}
+        etree.SubElement(container, f"{{{own}}}{name}", nsmap=prefixes).text = printable(str(value))
 
 
 def _leaf(parent: etree._Element, name: str, text: str) -> None:

@@ -23,7 +23,7 @@ from nms.operations.request import CreateSubscription, XPathFilter
 from restconf import media
 from restconf.front import Front
 from restconf.query import parse_query
-from restconf.wsgi import PRINCIPAL, LiveBody
+from restconf.wsgi import PRINCIPAL, Environ, LiveBody
 
 MEDIA: Final = "text/event-stream"
 _STREAMS: Final = 100  # of all clients together
@@ -33,24 +33,48 @@ _NOTIFICATION_NS: Final = "urn:ietf:params:xml:ns:netconf:notification:1.0"
 _HEARTBEAT: Final = b": \n\n"
 
 
-def blueprint(front: Front) -> Blueprint:
-    """The routes of ``{+restconf}/streams``."""
-    routes = Blueprint("streams", __name__)
-    streams: set[EventStream] = set()
+class OpenStreams(set["EventStream"]):
+    """The event streams that are open, of all clients together."""
 
-    def close_all() -> None:
-        for stream in list(streams):
+    def check_room(self) -> None:
+        """Refuse one more than there may be.
+
+        Raises:
+            RpcError: resource-denied with status 503.
+        """
+        if len(self) >= _STREAMS:
+            raise RpcError("resource-denied", f"there are {_STREAMS} event streams already", status=503)
+
+    def close(self) -> None:
+        """End them all."""
+        for stream in list(self):
             stream.end()
 
-    front.on_close(close_all)
+
+def check_accepted(environ: Environ) -> None:
+    """Refuse a client that does not take event streams.
+
+    Raises:
+        RpcError: invalid-value with status 406.
+    """
+    if not media.prefers(environ.get("HTTP_ACCEPT"), MEDIA):
+        raise RpcError("invalid-value", f"an event stream is {MEDIA}", type="protocol", status=406)
+
+
+def answer(stream: EventStream) -> Response:
+    """The response that is `stream`."""
+    return Response(stream, content_type=MEDIA, headers={"Cache-Control": "no-cache"}, direct_passthrough=True)
+
+
+def blueprint(front: Front, streams: OpenStreams) -> Blueprint:
+    """The routes of ``{+restconf}/streams``."""
+    routes = Blueprint("streams", __name__)
 
     def stream(name: str, encoding: str = "xml") -> Response:
         environ = request.environ
         query = parse_query(environ["QUERY_STRING"], "GET", "stream")
-        if not media.prefers(environ.get("HTTP_ACCEPT"), MEDIA):
-            raise RpcError("invalid-value", f"an event stream is {MEDIA}", type="protocol", status=406)
-        if len(streams) >= _STREAMS:
-            raise RpcError("resource-denied", f"there are {_STREAMS} event streams already", status=503)
+        check_accepted(environ)
+        streams.check_room()
         xpath = XPathFilter(query.filter, _prefixes(front)) if query.filter else None
         opened = EventStream(encoding, streams.discard)
         session = front.core.open_session(
@@ -64,12 +88,7 @@ def blueprint(front: Front) -> Blueprint:
             raise
         opened.begin()
         streams.add(opened)
-        return Response(
-            opened,
-            content_type=MEDIA,
-            headers={"Cache-Control": "no-cache"},
-            direct_passthrough=True,
-        )
+        return answer(opened)
 
     routes.add_url_rule("/streams/<name>", "stream", stream, methods=["GET"])
     routes.add_url_rule("/streams/<name>/<any(xml, json):encoding>", "stream", stream, methods=["GET"])
@@ -103,6 +122,11 @@ class EventStream(LiveBody):
                 self._ended = notification.node is NOTIFICATION_COMPLETE
             self._changed.notify()
         self._wake()
+
+    @property
+    def waiting(self) -> int:
+        """Notifications that the client has yet to take."""
+        return len(self._queue)
 
     def begin(self) -> None:
         """The replay is in: from now on the queue is bounded."""

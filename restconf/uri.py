@@ -13,13 +13,12 @@ Errors say the offset in the text as it was sent and what was expected there.  P
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import unquote_to_bytes
 
 from nms.errors import RpcError
 from nms.model.path import InstancePath, Step
 from nms.model.schema import Node, Schema
-from nms.model.types import InvalidValue, module_resolver, text_of
+from nms.model.types import InvalidValue, module_resolver
 from nms.model.values import Key, Scalar
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
@@ -72,20 +71,6 @@ def parse_operation(schema: Schema, text: str) -> Node:
     if node is None:
         raise _unknown(0, f"module {module!r} has no rpc {name!r}")
     return node
-
-
-def format_path(path: Sequence[Step]) -> str:
-    """`path` as the part of a target below ``{+restconf}/data``, with its leading ``/``; reverse of `parse_path`."""
-    parts = []
-    module = ""
-    for node, key in path:
-        part = node.name if node.module == module else f"{node.module}:{node.name}"
-        if key is not None:
-            values: Sequence[Scalar] = node.key_values(key) if node.kind == "list" else (key,)
-            part += "=" + ",".join(quote(text_of(value), safe="") for value in values)
-        parts.append("/" + part)
-        module = node.module
-    return "".join(parts)
 
 
 def _resolve(schema: Schema, parent: Node, text: str, offset: int) -> Node:

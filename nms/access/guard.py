@@ -7,6 +7,7 @@ know the datastores by this module alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import partial
 from typing import Protocol
@@ -14,7 +15,7 @@ from typing import Protocol
 from nms.access.nacm import MODULE, Policy, Principal, View, access_denied, compile_policy
 from nms.datastore import confirm
 from nms.datastore import lock as locks
-from nms.datastore.commit import commit
+from nms.datastore.commit import commit, group, when_settled
 from nms.datastore.journal import Journal
 from nms.datastore.journal_memory import MemoryJournal
 from nms.datastore.store import Store, open_store
@@ -29,6 +30,8 @@ from nms.model.values import Value
 
 __all__ = ["Author", "Guard", "Journal", "MemoryJournal", "Store", "Transaction", "open_store"]
 
+#: Told of a change: the roots before and after, and why it could not be made durable.
+Changed = Callable[[Value, Value, BaseException | None], None]
 #: Is computed state at this route (schema nodes from the top) needed?
 Wanted = Callable[[Sequence[Node]], bool]
 
@@ -163,8 +166,9 @@ class Guard:
         test: bool = False,
         validated: bool = True,
         judged: bool = True,
-    ) -> tuple[Value, Value]:
-        """Change `target` to what `make` gives for its present root, all or nothing; gives the roots before and after.
+        then: Changed = lambda before, after, error: None,
+    ) -> None:
+        """Change `target` to what `make` gives for its present root, all or nothing.
 
         Args:
             source: the operation, for the record.
@@ -172,6 +176,8 @@ class Guard:
             test: only see whether it would be accepted.
             validated: whether a change of candidate or startup must be valid as well; running always is.
             judged: whether NACM must permit each changed node.
+            then: called under the writer lock with the roots before and after, and what the journal said if it failed;
+                at the latest when this returns or, in a `group`, when that ends.
 
         Raises:
             RpcError, RpcErrors: access-denied, in-use, what `make` and `check` raise, violations.
@@ -181,7 +187,7 @@ class Guard:
             raise RpcError("invalid-value", f"{target} cannot be written", type="protocol")
         with store.writer:
             store.locks.check(target, session.id)
-            before = store.root(target)
+            before = store.head if target == "running" else store.root(target)
             if check is not None:
                 check()
             try:
@@ -193,18 +199,28 @@ class Guard:
             if judged:
                 self._check_write(session.principal, changes)
             if not changes:
-                return before, before
+                when_settled(store, partial(then, before, before))
+                return
             if test or (target != "running" and validated):
                 validate(self.schema, after)
-            if test:
-                return before, after
-            if target == "running":
-                commit(store, after, _author(session, source), pending=store.pending)
-            elif target == "candidate":
-                store.set_candidate(after)
-            else:
-                store.set_startup(after)
-            return before, after
+            told = partial(then, before, after)
+            if target == "running" and not test:
+                commit(store, after, changes, _author(session, source), pending=store.pending, then=told)
+                return
+            if not test:
+                set_root = store.set_candidate if target == "candidate" else store.set_startup
+                set_root(after, changes)
+            told(None)
+
+    def group(self) -> AbstractContextManager[None]:
+        """Let the changes of running inside become durable together: one is seen by the next, by others at the end.
+
+        `change` without `check` and `test` is all that may be done inside; what another method does is never grouped.
+
+        Raises:
+            RpcError: the journal failed; `then` of all of them was told.
+        """
+        return group(self.store)
 
     def _check_write(self, principal: Principal, changes: Sequence[Change]) -> None:
         denied = self.view(principal).denied_write(changes)
@@ -251,11 +267,12 @@ class Guard:
                 store.locks.check(target, session.id)
             confirm.check_owner(store.pending, session.id, persist_id)
             new = store.root("candidate")
-            self._check_write(session.principal, diff(self.schema.root, store.running, new))
+            changes = diff(self.schema.root, store.running, new)
+            self._check_write(session.principal, changes)
             pending = None
             if confirmed:
                 pending = confirm.begin(store.pending, store.running, session.id, store.clock(), timeout, persist)
-            commit(store, new, _author(session, "commit"), pending=pending)
+            commit(store, new, changes, _author(session, "commit"), pending=pending)
             store.candidate = None
 
     def cancel_commit(self, session: Session, persist_id: str | None) -> None:
@@ -273,7 +290,8 @@ class Guard:
     def _roll_back(self, author: Author) -> None:
         pending = self.store.pending
         assert pending is not None
-        commit(self.store, pending.saved, author, pending=None, restore=True)
+        changes = diff(self.schema.root, self.store.running, pending.saved)
+        commit(self.store, pending.saved, changes, author, pending=None, restore=True)
 
     def tick(self, now: datetime) -> bool:
         """Undo a confirmed commit whose time is over; True if there was one."""
@@ -289,11 +307,16 @@ class Guard:
         pending = self.store.pending
         return pending.deadline if pending is not None else None
 
+    @property
+    def candidate_changes(self) -> int:
+        """How many changes candidate holds, those counted that undo one another."""
+        return self.store.candidate_changes if self.store.candidate is not None else 0
+
     def discard(self, session: Session) -> None:
         """Make candidate equal running again (section 8.3.4.2)."""
         with self.store.writer:
             self.store.locks.check("candidate", session.id)
-            self.store.set_candidate(self.store.running)
+            self.store.candidate = None
 
     # ------------------------------------------------------------ locks, RFC 6241 section 7.5
 
@@ -322,7 +345,7 @@ class Guard:
         with self.store.writer:
             self.store.locks.release(target, session.id)
             if target == "candidate":
-                self.store.set_candidate(self.store.running)
+                self.store.candidate = None
 
     def end(self, session: Session) -> bool:
         """Release what an ended session holds; True if its pending confirmed commit was rolled back (section 8.4.1)."""

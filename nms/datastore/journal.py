@@ -1,6 +1,6 @@
 """What a store asks of its journal, and the records it is given (see `journal_memory`, `journal_sqlite`).
 
-A record is on stable storage when `append` returns; a crash before that leaves no trace of it.
+Records are on stable storage when `append` returns; a crash before that leaves no trace of any of them.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class Journal(Protocol):
             ConfigError: the journal is corrupt, in use, or does not fit `schema`.
         """
 
-    def append(self, record: Record, image: Callable[[], Image]) -> None:
-        """Make `record` durable; `image` gives the state after it, for when the journal is compacted.
+    def append(self, records: Sequence[Record], image: Callable[[], Image]) -> None:
+        """Make `records` durable, all or none; `image` gives the state after them, for when the journal is compacted.
 
         Raises:
             RpcError: operation-failed or resource-denied; nothing was written.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from nms.datastore.journal import Image, Record
 from nms.model.schema import Schema
@@ -15,7 +15,7 @@ class MemoryJournal:
         """Always a new store."""
         return None
 
-    def append(self, record: Record, image: Callable[[], Image]) -> None:
+    def append(self, records: Sequence[Record], image: Callable[[], Image]) -> None:
         """Nothing outlives the process."""
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The durable journal: SQLite in WAL mode, synchronous=FULL: a record is on stable storage when `append` returns.
+"""The durable journal: SQLite in WAL mode, synchronous=FULL: records are on stable storage when `append` returns.
 
 A snapshot of each tree and the records since; when the records outgrow the snapshot both become one new snapshot, in
 one SQLite transaction.  The file is the daemon's alone (0600, exclusively locked while it runs).
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -39,11 +40,14 @@ class SqliteJournal:
 
     Args:
         least: bytes of records that are kept in any case before they are folded into the snapshot.
+        sync: False: records are only handed to the operating system, whose crash loses the last ones; what is left is
+            whole.
     """
 
-    def __init__(self, path: Path, *, least: int = _LEAST) -> None:
+    def __init__(self, path: Path, *, least: int = _LEAST, sync: bool = True) -> None:
         self._path = path
         self._least = least
+        self._sync = sync
         self._snapshot_size = 0
         self._records_size = 0
         self._schema: Schema | None = None
@@ -101,7 +105,7 @@ class SqliteJournal:
         # EXCLUSIVE before the first access: the lock is held until the process ends, without a shared memory file.
         db.execute("PRAGMA locking_mode=EXCLUSIVE")
         db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=FULL")
+        db.execute(f"PRAGMA synchronous={'FULL' if self._sync else 'NORMAL'}")
         db.execute("BEGIN IMMEDIATE")
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version == 0:
@@ -113,39 +117,42 @@ class SqliteJournal:
             raise ConfigError(f"the store {self._path} has format {version}, this version reads {_FORMAT}")
         return db
 
-    def append(self, record: Record, image: Callable[[], Image]) -> None:
-        """Make `record` durable.
+    def append(self, records: Sequence[Record], image: Callable[[], Image]) -> None:
+        """Make `records` durable, all or none.
 
         Raises:
             RpcError: resource-denied; the disk is full or fails.
         """
+        room = max(self._snapshot_size, self._least) - self._records_size
+        # A snapshot is written without records that it would replace at once.
+        fold = not self._snapshot_size or _CHANGE * sum(map(_changes, records)) > room
+        rows = [] if fold else [(record.txid, _text(record)) for record in records]
+        size = sum(len(data) for _, data in rows)
         try:
-            room = max(self._snapshot_size, self._least) - self._records_size
-            # A snapshot is written without a record that it would replace at once.
-            fold = not self._snapshot_size or _CHANGE * sum(map(len, record.changes.values())) > room
-            data = b"" if fold else _text(record)
-            if fold or len(data) > room:
+            if fold or size > room:
                 self._fold(image)
             else:
-                self._connection().execute("INSERT INTO record VALUES (?, ?)", (record.txid, data))
-                self._records_size += len(data)
+                self._insert(rows)
+                self._records_size += size
         except sqlite3.Error as error:
             raise RpcError("resource-denied", f"the change cannot be stored: {error}") from error
+
+    def _insert(self, rows: Sequence[tuple[int, bytes]]) -> None:
+        db = self._connection()
+        if len(rows) == 1:  # one statement is a transaction of its own
+            db.execute("INSERT INTO record VALUES (?, ?)", rows[0])
+            return
+        with _transaction(db):
+            db.executemany("INSERT INTO record VALUES (?, ?)", rows)
 
     def _fold(self, image: Callable[[], Image]) -> None:
         """Replace snapshot and records by one snapshot: atomic, as it is one SQLite transaction."""
         assert self._schema is not None
         data = _dump(self._schema, image())
         db = self._connection()
-        db.execute("BEGIN IMMEDIATE")
-        try:
+        with _transaction(db):
             db.execute("INSERT OR REPLACE INTO snapshot VALUES (1, ?)", (data,))
             db.execute("DELETE FROM record")
-            db.execute("COMMIT")
-        except sqlite3.Error:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
         self._snapshot_size, self._records_size = len(data), 0
 
     def _connection(self) -> sqlite3.Connection:
@@ -160,14 +167,25 @@ class SqliteJournal:
             self._db = None
 
 
+@contextmanager
+def _transaction(db: sqlite3.Connection) -> Iterator[None]:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def _changes(record: Record) -> int:
+    return sum(map(len, record.changes.values()))
+
+
 def _text(record: Record) -> bytes:
-    return orjson.dumps(
-        {
-            "txid": record.txid,
-            "time": record.time.isoformat(),
-            "changes": {part: changeset.to_json(changes) for part, changes in record.changes.items()},
-        }
-    )
+    changes = {part: changeset.to_json(changes) for part, changes in record.changes.items()}
+    return orjson.dumps({"txid": record.txid, "time": record.time.isoformat(), "changes": changes})
 
 
 def _dump(schema: Schema, image: Image) -> bytes:

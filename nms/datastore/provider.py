@@ -1,6 +1,6 @@
 """Providers: whoever must agree to a change of configuration before it is made, and act on it afterwards.
 
-The order of a commit is in `nms.datastore.transaction`.  A provider never writes configuration from here; what follows
+The order of a commit is in `nms.datastore.commit`.  A provider never writes configuration from here; what follows
 from a change re-enters through dispatch as a system principal.
 """
 

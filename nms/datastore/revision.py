@@ -8,7 +8,7 @@ the restart: a client fetches once more, it never misses a change.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -39,10 +39,15 @@ class _Mark:
 
 
 class Revisions:
-    """The revisions of one datastore's resources.  Written under the writer lock, read without."""
+    """The revisions of one datastore's resources.  Written under the writer lock, read without.
 
-    def __init__(self, start: Revision) -> None:
+    Args:
+        under: those of the datastore that this one lies over: what changes there changes here.
+    """
+
+    def __init__(self, start: Revision, under: Revisions | None = None) -> None:
         self._root = _Mark(start, start)
+        self._under = under
 
     def touch(self, changes: Iterable[Change], revision: Revision) -> None:
         """Remember that `revision` made `changes`."""
@@ -57,10 +62,15 @@ class Revisions:
         above = mark = self._root
         mark.latest = revision
         for step in _steps(change.path):
-            if len(mark.below) >= _MOST and step not in mark.below:
-                mark.whole, mark.below = revision, {}
-            above, mark = mark, mark.below.setdefault(step, _Mark(revision))
-            mark.latest = revision
+            above = mark
+            found = mark.below.get(step)
+            if found is None:
+                if len(mark.below) >= _MOST:
+                    mark.whole, mark.below = revision, {}
+                found = mark.below[step] = _Mark(revision)
+            else:
+                found.latest = revision
+            mark = found
         mark.whole = revision
         mark.below = {}
         if change.new is None:
@@ -78,6 +88,12 @@ class Revisions:
 
     def of(self, path: InstancePath) -> Revision:
         """The revision of the resource at `path`; () is the datastore."""
+        own = self._own(path)
+        if self._under is None:
+            return own
+        return max(own, self._under.of(path), key=lambda revision: revision.txid)
+
+    def _own(self, path: InstancePath) -> Revision:
         mark = self._root
         whole = mark.latest
         if mark.whole is not None:
@@ -91,9 +107,11 @@ class Revisions:
         return mark.latest
 
 
-def _steps(path: InstancePath) -> Iterator[tuple[int, Key]]:
+def _steps(path: InstancePath) -> list[tuple[int, Key]]:
     """A whole list is the parent of its entries: (list, None) stands above (list, key)."""
+    steps: list[tuple[int, Key]] = []
     for node, key in path:
-        yield node.index, None
+        steps.append((node.index, None))
         if key is not None:
-            yield node.index, key
+            steps.append((node.index, key))
+    return steps

@@ -23,7 +23,7 @@ from nms.datastore.confirm import Pending
 from nms.datastore.journal import Image, Journal, Part, Record
 from nms.datastore.lock import Locks
 from nms.datastore.revision import Revision, Revisions
-from nms.datastore.transaction import Transaction
+from nms.datastore.transaction import Accepted, Transaction
 from nms.datastore.validation import Known, validate
 from nms.errors import ConfigError, RpcError, RpcErrors
 from nms.model import edit as edits_of
@@ -47,14 +47,19 @@ class Store:
 
     Attributes:
         writer: held by whoever changes anything; re-entrant, so that `apply` may publish state.
+        candidate_changes: how many were made to candidate since it left running.
         life: names this run of the store in entity-tags: what was not durable has no tag that could come again.
         kept: the durable part of published state, without configuration.
         pending: the confirmed commit that waits for its confirmation.
         providers: asked and told of changes, in this order, each with the schema paths it watches.
-        listeners: called with each transaction after the providers, under `writer`.
+        listeners: called with each transaction after the providers, under `writer`; `running` may be ahead of it.
+        watchers: called with the changes of each publication of state, under `writer`.
         stumbles: called when a provider's `apply` raised: raise an alarm, reconcile.
-        revisions: of running's and operational's resources, and one for each of the others.
+        revisions: of each datastore's resources; operational's lie over running's.
         known: what is kept to validate changes of running; its `fallbacks` say which constraints are slow.
+        accepted: transactions of running that are to become durable, and visible, together.
+        grouping: a group is open: those that can share it do.
+        committing: whoever is told of a change is being told, and must not make another one.
     """
 
     schema: Schema
@@ -68,15 +73,24 @@ class Store:
     kept: Value
     revisions: dict[str, Revisions]
     candidate: Value | None = None
+    candidate_changes: int = 0
     pending: Pending | None = None
     locks: Locks = field(default_factory=Locks)
     writer: threading.RLock = field(default_factory=threading.RLock)
     providers: list[tuple[Provider, tuple[str, ...]]] = field(default_factory=list)
     listeners: list[Callable[[Transaction], None]] = field(default_factory=list)
+    watchers: list[Callable[[Sequence[Change]], None]] = field(default_factory=list)
     stumbles: list[Callable[[Provider, Transaction, Exception], None]] = field(default_factory=list)
     sources: list[tuple[tuple[Node, ...], Source]] = field(default_factory=list)
     committing: bool = False
     known: Known = field(default_factory=Known)
+    accepted: list[Accepted] = field(default_factory=list)
+    grouping: bool = False
+
+    @property
+    def head(self) -> Value:
+        """The root that the next change of running starts from: `running` unless something waits to be durable."""
+        return self.accepted[-1].tx.new if self.accepted else self.running
 
     def add_provider(self, provider: Provider) -> None:
         """Ask and tell `provider` of changes from now on; what is there already it reads from `running`.
@@ -122,28 +136,29 @@ class Store:
             now = self.clock()
             if durable:
                 kept = changeset.apply(self.schema.root, self.kept, made)
-                self.write({"state": made}, now, {"kept": kept})
+                self.write([Record(self.txid + 1, now, {"state": made})], {"kept": kept})
                 self.kept = kept
             else:
                 self.txid += 1
             self.operational = after
             self.revisions["operational"].touch(made, Revision(self.txid, now))
+            for watcher in self.watchers:
+                watcher(made)
             return made
 
-    def write(self, parts: dict[Part, Sequence[Change]], now: datetime, after: dict[str, Value]) -> int:
-        """Journal `parts` as the next transaction and give its txid; `after` are the attributes as they will be."""
-        txid = self.txid + 1
+    def write(self, records: Sequence[Record], after: dict[str, Value]) -> None:
+        """Journal the next transactions; `after` are the attributes as they will be."""
+        last = records[-1]
 
         def image() -> Image:
             pending = after.get("pending", self.pending)
             running = after.get("running", self.running)
             undo = diff(self.schema.root, running, pending.saved) if pending is not None else []
             startup, kept = after.get("startup", self.startup), after.get("kept", self.kept)
-            return Image(txid, now, running, startup, kept, undo)
+            return Image(last.txid, last.time, running, startup, kept, undo)
 
-        self.journal.append(Record(txid, now, parts), image)
-        self.txid = txid
-        return txid
+        self.journal.append(records, image)
+        self.txid = last.txid
 
     def root(self, datastore: str) -> Value:
         """The present root of a datastore; "intended" is running: nothing is templated or inactive (RFC 8342)."""
@@ -170,24 +185,23 @@ class Store:
             return self.revisions["running"]
         return self.revisions[datastore]
 
-    def set_candidate(self, root: Value | None) -> None:
-        """Point `candidate` to `root`; None or running's root makes it follow running again."""
-        now = self.clock()
-        base = self.root("candidate")
-        self.candidate = None if root is self.running else root
-        if self.candidate is not None:
-            # Not durable, hence no record; the txid moves on so that no entity-tag comes twice.
-            self.txid += 1
-            self.revisions["candidate"].touch(diff(self.schema.root, base, root), Revision(self.txid, now))
+    def set_candidate(self, root: Value, changes: Sequence[Change]) -> None:
+        """Point `candidate` to `root`, to which `changes` lead from where it is; with running's it follows running."""
+        if root is self.running:
+            self.candidate = None
+            return
+        self.candidate_changes = len(changes) + (self.candidate_changes if self.candidate is not None else 0)
+        self.candidate = root
+        # Not durable, hence no record; the txid moves on so that no entity-tag comes twice.
+        self.txid += 1
+        self.revisions["candidate"].touch(changes, Revision(self.txid, self.clock()))
 
-    def set_startup(self, root: Value) -> None:
-        """Make `root` the durable startup."""
-        changes = diff(self.schema.root, self.startup, root)
-        if changes:
-            now = self.clock()
-            txid = self.write({"startup": changes}, now, {"startup": root})
-            self.startup = root
-            self.revisions["startup"].touch(changes, Revision(txid, now))
+    def set_startup(self, root: Value, changes: Sequence[Change]) -> None:
+        """Make `root`, to which `changes` lead, the durable startup."""
+        now = self.clock()
+        self.write([Record(self.txid + 1, now, {"startup": changes})], {"startup": root})
+        self.startup = root
+        self.revisions["startup"].touch(changes, Revision(self.txid, now))
 
     def close(self) -> None:
         """Release the journal."""
@@ -226,6 +240,8 @@ def open_store(schema: Schema, journal: Journal, clock: Callable[[], datetime], 
             first = error.errors[0] if isinstance(error, RpcErrors) else error
             raise ConfigError(f"the stored configuration breaks the present YANG modules: {first}") from None
     begun = Revision(image.txid + 1, now)
+    revisions = {name: Revisions(begun) for name in ("running", "candidate", "startup")}
+    revisions["operational"] = Revisions(begun, under=revisions["running"])
     store = Store(
         schema=schema,
         journal=journal,
@@ -236,8 +252,8 @@ def open_store(schema: Schema, journal: Journal, clock: Callable[[], datetime], 
         startup=image.startup,
         operational=bases.overlay(schema.root, image.state, running),
         kept=image.state,
-        revisions={name: Revisions(begun) for name in ("running", "candidate", "startup", "operational")},
+        revisions=revisions,
     )
     # Also without changes: the start has a txid of its own, so that entity-tags move on with it.
-    store.write(parts, now, {})
+    store.write([Record(begun.txid, now, parts)], {})
     return store

@@ -12,6 +12,7 @@ from xml.sax.saxutils import escape
 import orjson
 from lxml import etree
 
+from nms.model.fault import Fault
 from nms.model.schema import Names
 from nms.model.values import AnyData
 
@@ -25,21 +26,30 @@ def from_xml(element: etree._Element) -> AnyData:
 
 
 def from_json(value: Any) -> AnyData:
-    """Content from a JSON value."""
-    return AnyData(json=orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode())
+    """Content from a JSON value.
+
+    Raises:
+        Fault: invalid-value; it is nested more deeply than can be written again.
+    """
+    try:
+        return AnyData(json=orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode())
+    except orjson.JSONEncodeError:
+        raise Fault("invalid-value", "the content is nested too deeply") from None
 
 
 def to_xml(data: AnyData, names: Names) -> str:
     """Content as XML text."""
-    if data.xml is not None:
-        return data.xml
+    text = data.xml
+    if text is not None:
+        return text
     return _xml(orjson.loads(data.json or "null"), names)
 
 
 def to_json(data: AnyData, names: Names) -> Any:
     """Content as a JSON value."""
-    if data.json is not None:
-        return orjson.loads(data.json)
+    text = data.json
+    if text is not None:
+        return orjson.loads(text)
     root = etree.fromstring(f"<data>{data.xml or ''}</data>", _PARSER)
     return _json(root, names, "")
 

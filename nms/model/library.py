@@ -22,12 +22,12 @@ from nms.errors import ConfigError
 
 
 def standard_path() -> tuple[Path, ...]:
-    """Folders of the IETF and IANA modules that the pyang package installs."""
+    """Folders of the IETF and IANA modules that the pyang package installs, and of those it does not have."""
     roots = [Path(sysconfig.get_path("data")), *Path(pyang.__file__).resolve().parents]
     for root in roots:
         folder = root / "share" / "yang" / "modules"
         if folder.is_dir():
-            return (folder / "ietf", folder / "iana")
+            return (folder / "ietf", folder / "iana", Path(__file__).parent / "standard")
     raise ConfigError("the standard YANG modules are missing: reinstall the package pyang")
 
 

@@ -7,8 +7,9 @@ prefixes need only declarations to make it XML.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TypeAlias
+from urllib.parse import quote as percent_encoded
 
 from nms.errors import RpcError
 from nms.model.schema import Node, Schema
@@ -38,6 +39,20 @@ def _format_step(step: Step) -> str:
         f"[{leaf.module}:{leaf.name}={quote(value)}]"
         for leaf, value in zip(node.keys, node.key_values(key), strict=True)
     )
+
+
+def resource_path(path: Sequence[Step]) -> str:
+    """`path` as a data resource identifier (RFC 8040 section 3.5.3): ``/m:list=key/leaf``."""
+    parts = []
+    module = ""
+    for node, key in path:
+        part = node.name if node.module == module else f"{node.module}:{node.name}"
+        if key is not None:
+            values: Sequence[Scalar] = node.key_values(key) if node.kind == "list" else (key,)
+            part += "=" + ",".join(percent_encoded(text_of(value), safe="") for value in values)
+        parts.append("/" + part)
+        module = node.module
+    return "".join(parts)
 
 
 def quote(value: Scalar) -> str:

@@ -19,6 +19,7 @@ from nms.netconf.messages import NO_ENVELOPE, Envelope, envelope, new_parser, op
 from nms.netconf.replies import error_reply, reply
 from nms.netconf.requests import Context, Sink, translate
 from nms.operations.request import Principal, Reply, Request, Session
+from nms.operations.writer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,9 @@ class Core(Protocol):
 
     def dispatch(self, session: Session, request: Request) -> Reply: ...
 
+    @property
+    def writer(self) -> Writer: ...
+
 
 class Call(NamedTuple):
     """An <rpc> that was read; `request` is the error where it could not be translated."""
@@ -54,12 +58,13 @@ class Exchange:
 
     Args:
         sink: where the notifications of this session's subscriptions go; called in any thread.
+        waiting: how many of them the client has yet to read.
     """
 
-    def __init__(self, core: Core, session: Session, sink: Sink) -> None:
+    def __init__(self, core: Core, session: Session, sink: Sink, waiting: Callable[[], int] = lambda: 0) -> None:
         self._core = core
         self._session = session
-        self._context = Context(core.schema, sink)
+        self._context = Context(core.schema, sink, waiting)
         self._parser = new_parser()
 
     def read(self, message: bytes) -> Call:
@@ -100,18 +105,27 @@ class Exchange:
 
     def execute(self, call: Call) -> Outgoing:
         """The <rpc-reply> to `call`; never raises.  The core counts what reaches it (RFC 6022), this what does not."""
-        session = self._session
+        if isinstance(call.request, Exception):
+            self._count_refused(call)
+            return self.answer(call, call.request)
         try:
-            if isinstance(call.request, Exception):
-                self._count_refused(call)
-                raise call.request
-            return reply(call.envelope, call.operation, self._core.dispatch(session, call.request))
+            outcome: Reply | Exception = self._core.dispatch(self._session, call.request)
+        except Exception as error:  # noqa: BLE001 - `answer` sorts them: refusal or our own fault
+            outcome = error
+        return self.answer(call, outcome)
+
+    def answer(self, call: Call, outcome: Reply | BaseException) -> Outgoing:
+        """The <rpc-reply> that says what became of `call`; never raises."""
+        try:
+            if isinstance(outcome, BaseException):
+                raise outcome
+            return reply(call.envelope, call.operation, outcome)
         except RpcError as error:
             errors = [error]
         except RpcErrors as several:
             errors = several.errors
         except Exception:
-            log.exception("session %d: %s failed", session.id, call.operation or "an rpc")
+            log.exception("session %d: %s failed", self._session.id, call.operation or "an rpc")
             errors = [RpcError("operation-failed", "internal error; the server's log says more")]
         return error_reply(call.envelope, errors, self._core.schema.modules)
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Final
 from xml.sax.saxutils import escape
 
-from nms.errors import YANG_INFO, RpcError
+from nms.errors import YANG_INFO, ErrorData, RpcError
 from nms.model import annotated, tree, xml
 from nms.model.path import InstancePath
 from nms.model.schema import Module, Node
@@ -95,8 +95,10 @@ def _error(error: RpcError, modules: Mapping[str, Module]) -> str:
         parts.append(f"<error-path{_prefixes(error.path, modules)}>{_text(error.path)}</error-path>")
     if error.message:
         parts.append(f'<error-message xml:lang="en">{_text(error.message)}</error-message>')
-    if error.info:
+    if error.info or error.data:
         items = [_info(name, text) for name, texts in error.info.items() for text in texts.split("\n")]
+        if error.data:
+            items.append(_data(error.data, modules))
         parts.append(f"<error-info>{''.join(items)}</error-info>")
     return "".join(parts)
 
@@ -104,6 +106,13 @@ def _error(error: RpcError, modules: Mapping[str, Module]) -> str:
 def _info(name: str, value: str) -> str:
     declared = f' xmlns="{YANG}"' if name in YANG_INFO else ""
     return f"<{name}{declared}>{_text(value)}</{name}>"
+
+
+def _data(data: ErrorData, modules: Mapping[str, Module]) -> str:
+    leafs = "".join(
+        f"<{name}{_prefixes(str(value), modules)}>{_text(str(value))}</{name}>" for name, value in data.leafs.items()
+    )
+    return f'<{data.name} xmlns="{escape(modules[data.module].namespace)}">{leafs}</{data.name}>'
 
 
 def _prefixes(path: str, modules: Mapping[str, Module]) -> str:

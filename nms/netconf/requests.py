@@ -31,6 +31,7 @@ from nms.netconf.parameters import (
     text_of,
     unexpected,
 )
+from nms.notify.prefixes import SUBSCRIPTIONS, qualify_filters
 from nms.operations.request import (
     CancelCommit,
     CloseSession,
@@ -47,6 +48,7 @@ from nms.operations.request import (
     Invoke,
     KillSession,
     Lock,
+    Receiver,
     Request,
     SubtreeFilter,
     Unlock,
@@ -65,11 +67,13 @@ class Context:
     Attributes:
         schema: the models.
         sink: where a subscription's notifications go.
+        waiting: how many of them the client has yet to read.
         placed: entries of a large message that elements of it stand for.
     """
 
     schema: Schema
     sink: Sink
+    waiting: Callable[[], int] = lambda: 0
     placed: Placed = NOTHING_PLACED
 
 
@@ -117,6 +121,10 @@ def translate(context: Context, operation: etree._Element) -> Request:
     node = context.schema.rpcs.get((module or "", qualified.localname))
     if node is None:
         raise unexpected(operation, context.schema.module_of_namespace)
+    if node.module in SUBSCRIPTIONS:
+        qualify_filters(operation, context.schema.module_of_namespace)
+        receiver = Receiver(context.sink, "xml", context.waiting)
+        return Invoke(node, xml.decode(node.children[0], operation), receiver=receiver)
     return Invoke(node, xml.decode(node.children[0], operation))
 
 

@@ -2,8 +2,9 @@
 
 Transport-agnostic: SSH, TLS and Unix sockets feed it bytes and give it a `Transport`.  Rpcs are answered in their order
 (RFC 6241 section 4.5), one per turn of the loop, so that a client that pipelines does not starve the others; what may
-take long (a large message, a whole datastore, a replay, a commit with its fsync) runs in a thread.  A client that does
-not read is not read from; a subscriber that never reads is closed.
+take long (a large message, a whole datastore, a replay) runs in a thread.  Small changes go to the writer's queue, so
+that those of one turn of the loop share an fsync.  A client that does not read is not read from; a subscriber that
+never reads is closed.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import chain
 from typing import Any, Final, Protocol
 
@@ -24,19 +27,23 @@ from nms.netconf.messages import hello, read_hello
 from nms.netconf.replies import notification
 from nms.operations.request import (
     CloseSession,
-    CreateSubscription,
     Get,
     GetSchema,
     Principal,
+    Reply,
     Request,
     SubtreeFilter,
     XPathFilter,
+    announces,
 )
 
 log = logging.getLogger(__name__)
 
 #: A message of more bytes is parsed and executed in a thread.
 LARGE_MESSAGE: Final = 256 * 1024
+
+#: A change in a message of more bytes is executed in a thread.
+SMALL_CHANGE: Final = 16 * 1024
 
 #: Seconds that the event loop may be held by one read.
 SPARE: Final = 0.01
@@ -77,8 +84,9 @@ class NetconfSession:
         self._core = core
         self._transport = transport
         self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
         self._session = core.open_session(principal, protocol, source_host, self._killed)
-        self._exchange = Exchange(core, self._session, self._notify)
+        self._exchange = Exchange(core, self._session, self._notify, lambda: len(self._notifications))
         capabilities = core.hello_capabilities()
         self._connection = Connection("server", hello(capabilities, self._session.id), capabilities, read_hello)
         self._waiting: deque[bytes] = deque()
@@ -160,6 +168,8 @@ class NetconfSession:
         call = self._exchange.read(message)
         if self._is_quick(call.request):
             self._answer(call, self._timed(call))
+        elif len(message) <= SMALL_CHANGE and self._core.writer.is_light(call.request):
+            self._change(call, call.request)
         else:
             self._in_thread(call)
 
@@ -178,10 +188,34 @@ class NetconfSession:
             self._slow = self._loop.time() - started > SPARE
         return reply
 
+    def _change(self, call: Call, request: Request) -> None:
+        self._busy = True
+        if self._core.writer.submit(self._session, request, partial(self._answered, call)):
+            self._loop.call_soon(self._work)
+
+    def _work(self) -> None:
+        """Work off the writer's queue, other sessions' changes too: here, or where the disk or others may be slow."""
+        if not self._core.writer.work(wait=False):
+            self._loop.run_in_executor(None, self._core.writer.work)
+
+    def _answered(self, call: Call, outcome: Reply | BaseException) -> None:
+        """The writer's answer; called in any thread."""
+        if threading.get_ident() == self._thread:
+            self._changed(call, outcome)
+        else:
+            self._from_any_thread(self._changed, call, outcome)
+
+    def _changed(self, call: Call, outcome: Reply | BaseException) -> None:
+        self._busy = False
+        if self._ended:
+            self._release()
+        else:
+            self._answer(call, self._exchange.answer(call, outcome))
+
     def _in_thread(self, work: bytes | Call) -> None:
         def execute() -> tuple[Call, Outgoing]:
             call = self._exchange.read(work) if isinstance(work, bytes) else work
-            self._subscribing = isinstance(call.request, CreateSubscription)
+            self._subscribing = announces(call.request)
             reply = self._timed(call)
             if isinstance(work, bytes):
                 memory.give_back()

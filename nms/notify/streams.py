@@ -22,23 +22,30 @@ from nms.model.values import Value
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Notification:
     """One event.
 
     Attributes:
         node: the schema node of the notification.
         path: of the instance it belongs to (RFC 7950 section 7.16.1), () for a top-level notification.
-        value: positional value of `node`.
+        content: positional value of `node`, or what makes it when somebody looks at it.
         time: eventTime, aware.
         audience: whether it is for the user of that name, where access control lets them have it; None: for all.
     """
 
     node: Node
     path: InstancePath
-    value: Value
+    content: Value | Callable[[], Value]
     time: datetime
     audience: Callable[[str], bool] | None = None
+
+    @property
+    def value(self) -> Value:
+        """Positional value of `node`."""
+        if callable(self.content):
+            self.content = self.content()
+        return self.content
 
 
 Sink = Callable[[object], None]
@@ -91,6 +98,11 @@ class Stream:
         self._subscriptions: list[Subscription] = []
         self._lock = threading.RLock()
 
+    @property
+    def held(self) -> int:
+        """How many events the replay log holds."""
+        return len(self._log)
+
     def publish(self, notification: Notification) -> None:
         """Remember `notification` and hand it to the subscribers it is for."""
         with self._lock:
@@ -104,12 +116,7 @@ class Stream:
     def subscribe(
         self, sink: Sink, accepts: Accepts, start: datetime | None, stop: datetime | None, now: datetime
     ) -> Subscription:
-        """Add a subscriber; the events since `start` come first, then replayComplete, all before this returns.
-
-        Raises:
-            RpcError: bad-element or missing-element; the times make no sense (RFC 5277 section 2.1.1).
-        """
-        _check_times(start, stop, now)
+        """Add a subscriber; the events since `start` come first, then replayComplete, all before this returns."""
         subscription = Subscription(sink, accepts, stop, self)
         with self._lock:
             self._subscriptions.append(subscription)
@@ -127,7 +134,7 @@ class Stream:
             for subscription in list(self._subscriptions):
                 if subscription.stop_time is not None and now >= subscription.stop_time:
                     self._deliver(subscription, Notification(NOTIFICATION_COMPLETE, (), (), now), mark=True)
-                    self._subscriptions.remove(subscription)
+                    self.drop(subscription)
 
     def holds(self, subscription: Subscription) -> bool:
         """Is this one of the present subscribers?"""
@@ -144,10 +151,13 @@ class Stream:
         try:
             if mark or subscription.accepts(notification):
                 subscription.sink(notification)
+        except RpcError as error:  # its filter takes too much: it is told that nothing more comes
+            _log.warning("a subscriber of %s is removed: %s", self.name, error)
+            self.drop(subscription)
+            self._deliver(subscription, Notification(NOTIFICATION_COMPLETE, (), (), notification.time), mark=True)
         except Exception:  # noqa: BLE001 - one broken subscriber must not keep the event from the others
             _log.exception("a subscriber of %s failed and is removed", self.name)
-            if subscription in self._subscriptions:
-                self._subscriptions.remove(subscription)
+            self.drop(subscription)
 
     def deadline(self) -> datetime | None:
         """When `tick` has something to do next."""
@@ -155,7 +165,12 @@ class Stream:
             return min((s.stop_time for s in self._subscriptions if s.stop_time is not None), default=None)
 
 
-def _check_times(start: datetime | None, stop: datetime | None, now: datetime) -> None:
+def check_times(start: datetime | None, stop: datetime | None, now: datetime) -> None:
+    """Refuse times of <create-subscription> that make no sense (RFC 5277 section 2.1.1).
+
+    Raises:
+        RpcError: bad-element, missing-element.
+    """
     if stop is not None and start is None:
         raise RpcError(
             "missing-element", "stopTime needs a startTime", type="protocol", info={"bad-element": "startTime"}

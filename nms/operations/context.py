@@ -13,6 +13,8 @@ from nms.notify.streams import Streams
 from nms.operations.request import Invoke, Reply, Session
 
 Call = Callable[[Session, Invoke], Value | None]
+#: Takes the outcome of a request: the reply, or what refused it.
+Answer = Callable[[Reply | BaseException], None]
 
 
 @dataclass(slots=True)

@@ -7,9 +7,10 @@ its own is known here (`clock` is an argument).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from nms.access.guard import Guard, Journal, MemoryJournal, Transaction, open_store
@@ -18,10 +19,23 @@ from nms.model.path import InstancePath
 from nms.model.schema import Names, Node, Schema, seal
 from nms.model.values import Value
 from nms.notify.streams import Streams
-from nms.operations import commit, edit, events, invoke, lock, monitor, request, retrieve, subscribe
+from nms.operations import (
+    commit,
+    edit,
+    events,
+    invoke,
+    lock,
+    monitor,
+    request,
+    retrieve,
+    subscribe,
+    subscription_state,
+)
 from nms.operations.context import Call, Context
 from nms.operations.files import Files
 from nms.operations.request import Principal, Reply, Request, Session
+from nms.operations.subscriptions import Subscriptions
+from nms.operations.writer import Writer
 
 #: The modules of the protocols themselves, for `nms.model.load.load`: served beside what is configured.
 PROTOCOL_MODULES: Final = (
@@ -35,6 +49,10 @@ PROTOCOL_MODULES: Final = (
     "ietf-origin",
     "ietf-yang-library",
     "ietf-restconf-monitoring",
+    "ietf-subscribed-notifications:encode-json,encode-xml,replay,subtree,xpath",
+    "ietf-yang-push:on-change",
+    "ietf-restconf-subscribed-notifications",
+    "nc-notifications",
 )
 
 Handler = Callable[[Context, Session, Any], Reply]
@@ -66,6 +84,7 @@ class Core:
         guard: access to the data; `guard.store` takes providers, published state and sources.
         store: the same store, for the domain's blocks; front ends have no business with it.
         streams: `streams.publish(notification)`.
+        writer: the queue of changes whose front ends do not wait for one another.
         files: what front ends serve at ``/packages``, None: nothing.
     """
 
@@ -87,8 +106,13 @@ class Core:
             started=clock(),
             end=self._end,
         )
+        self.writer = Writer(self.store.writer, self.dispatch_all, lambda: guard.candidate_changes)
         self.store.listeners.append(self._tell_change)
         monitor.publish_sources(self.context)
+        self._subscriptions: Subscriptions | None = None
+        if ("ietf-yang-push", "push-change-update") in self.schema.notifications:
+            self._subscriptions = Subscriptions(self.context)
+            subscription_state.publish_sources(self.context, self._subscriptions)
 
     @classmethod
     def create(
@@ -118,13 +142,54 @@ class Core:
         Raises:
             RpcError, RpcErrors: refused; counted on the session (RFC 6022).
         """
+        # From inside prepare or apply nothing is queued: it is refused, and not at the expense of what waits.
+        if edit.can_share(wanted) and not self.store.committing:
+            return self.writer.carry_out(session, wanted)
         session.in_rpcs += 1
         try:
-            self.guard.check_execute(session.principal, *self._rpc(session, wanted))
+            self._check_execute(session, wanted)
             return HANDLERS[type(wanted)](self.context, session, wanted)
         except (RpcError, RpcErrors):
             session.out_rpc_errors += 1
             raise
+
+    def dispatch_all(self, wanted: Sequence[tuple[Session, Request]]) -> list[Reply | BaseException]:
+        """Do what several sessions ask, in this order, and give the outcome of each; never raises.
+
+        Edits that follow one another become durable together, where they can (`nms.datastore.commit`).
+        """
+        outcomes: dict[int, Reply | BaseException] = {}
+        for shared, some in itertools.groupby(enumerate(wanted), lambda item: edit.can_share(item[1][1])):
+            if shared:
+                self._dispatch_group(list(some), outcomes)
+                continue
+            for number, (session, asked) in some:
+                try:
+                    outcomes[number] = self.dispatch(session, asked)
+                except Exception as error:  # noqa: BLE001 - whatever becomes of one, the others are answered
+                    outcomes[number] = error
+        return [outcomes[number] for number in range(len(wanted))]
+
+    def _dispatch_group(
+        self, wanted: Sequence[tuple[int, tuple[Session, Any]]], outcomes: dict[int, Reply | BaseException]
+    ) -> None:
+        try:
+            with self.guard.group():
+                for number, (session, asked) in wanted:
+                    session.in_rpcs += 1
+                    try:
+                        self._check_execute(session, asked)
+                        edit.begin(self.context, session, asked, partial(outcomes.__setitem__, number))
+                    except Exception as error:  # noqa: BLE001 - as above
+                        outcomes[number] = error
+        except Exception as error:  # noqa: BLE001 - the journal's: each that was accepted has been told
+            for number, _ in wanted:
+                outcomes.setdefault(number, error)
+        for number, (session, _) in wanted:
+            session.out_rpc_errors += isinstance(outcomes[number], RpcError | RpcErrors)
+
+    def _check_execute(self, session: Session, wanted: Request) -> None:
+        self.guard.check_execute(session.principal, *self._rpc(session, wanted))
 
     def _rpc(self, session: Session, wanted: Request) -> tuple[Node | None, InstancePath]:
         """What NACM judges the execution of; RESTCONF's methods on data are no rpcs (RFC 8341 section 3.2)."""
@@ -191,10 +256,13 @@ class Core:
         """Do what is due: undo a confirmed commit, end subscriptions.  Call at `next_tick` and after each request."""
         commit.tick(self.context, now)
         self.streams.tick(now)
+        if self._subscriptions is not None:
+            self._subscriptions.tick(now)
 
     def next_tick(self) -> datetime | None:
         """When `tick` has something to do, as far as is known now; None for never."""
-        times = (self.guard.deadline(), self.streams.deadline())
+        subscriptions = self._subscriptions.deadline() if self._subscriptions is not None else None
+        times = (self.guard.deadline(), self.streams.deadline(), subscriptions)
         return min((time for time in times if time is not None), default=None)
 
     def close(self) -> None:

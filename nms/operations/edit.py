@@ -14,8 +14,17 @@ from nms.model import tree
 from nms.model.edit import Edit
 from nms.model.path import InstancePath
 from nms.model.values import Value
-from nms.operations.context import OK, Context
-from nms.operations.request import CopyConfig, Datastore, DeleteConfig, EditConfig, Precondition, Reply, Session
+from nms.operations.context import OK, Answer, Context
+from nms.operations.request import (
+    CopyConfig,
+    Datastore,
+    DeleteConfig,
+    EditConfig,
+    Precondition,
+    Reply,
+    Request,
+    Session,
+)
 
 
 def edit_config(context: Context, session: Session, request: EditConfig) -> Reply:
@@ -25,6 +34,34 @@ def edit_config(context: Context, session: Session, request: EditConfig) -> Repl
 
     Raises:
         RpcError, RpcErrors: as RFC 6241 section 7.2; operation-failed with status 412 for a failed precondition.
+    """
+    outcomes: list[Reply | BaseException] = []
+    begin(context, session, request, outcomes.append)
+    (outcome,) = outcomes
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
+
+
+def can_share(request: Request) -> bool:
+    """Can `request` be one of a group, which is judged before the others are in force?"""
+    return (
+        isinstance(request, EditConfig)
+        and request.target == "running"
+        and request.precondition is None
+        and not _only_tests(request)
+    )
+
+
+def _only_tests(request: EditConfig) -> bool:
+    return request.dry_run or request.test_option == "test-only"
+
+
+def begin(context: Context, session: Session, request: EditConfig, answer: Answer) -> None:
+    """`edit_config` whose outcome is given to `answer`, in a group when that ends.
+
+    Raises:
+        RpcError, RpcErrors: refused at once, and `answer` is not called.
     """
     guard, root_node = context.guard, context.schema.root
     target = request.resource if request.resource is not None else _target(request.edits)
@@ -48,20 +85,26 @@ def edit_config(context: Context, session: Session, request: EditConfig) -> Repl
         if request.precondition is not None:
             _check_precondition(context, session, request.target, target, request.precondition)
 
-    before, after = guard.change(
+    def then(before: Value, after: Value, error: BaseException | None) -> None:
+        if error is None and failures:
+            error = failures[0] if len(failures) == 1 else RpcErrors(failures)
+        if error is not None:
+            answer(error)
+            return
+        created = tree.get(before, target) is None and tree.get(after, target) is not None
+        etag, changed = guard.version(request.target, target)
+        answer(Reply(etag=etag, last_modified=changed, created=created))
+
+    guard.change(
         session,
         request.target,
         make,
         "edit-config",
         check=check,
-        test=request.dry_run or request.test_option == "test-only",
+        test=_only_tests(request),
         validated=request.target != "candidate",
+        then=then,
     )
-    if failures:
-        raise failures[0] if len(failures) == 1 else RpcErrors(failures)
-    created = tree.get(before, target) is None and tree.get(after, target) is not None
-    etag, changed = guard.version(request.target, target)
-    return Reply(etag=etag, last_modified=changed, created=created)
 
 
 def _target(edits: Sequence[Edit]) -> InstancePath:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from ipaddress import ip_address
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from nms.access.guard import Author, Transaction
 from nms.model import json
 from nms.model.diff import Change
-from nms.model.path import format_path
+from nms.model.path import InstancePath, format_path
 from nms.notify.streams import Notification
 from nms.operations.context import Context
 from nms.operations.request import Session
@@ -20,10 +20,12 @@ _MODULE = "ietf-netconf-notifications"
 _MOST_EDITS = 1000
 
 
-def _publish(context: Context, name: str, content: Mapping[str, Any]) -> None:
+def _publish(context: Context, name: str, content: Callable[[], Mapping[str, Any]]) -> None:
+    """Publish what `content` is; it is made when somebody wants it, which after most changes nobody ever does."""
     node = context.schema.notifications.get((_MODULE, name))
     if node is not None:
-        context.streams.publish(Notification(node, (), json.decode(node, dict(content)), context.clock()))
+        notification = Notification(node, (), lambda: json.decode(node, dict(content())), context.clock())
+        context.streams.publish(notification)
 
 
 def _who(user: str, session_id: int, host: str) -> dict[str, Any]:
@@ -40,13 +42,19 @@ def _changed_by(author: Author) -> dict[str, Any]:
 
 def config_change(context: Context, tx: Transaction) -> None:
     """netconf-config-change: `running` changed."""
-    edits = [{"target": format_path(c.path), "operation": _operation(c)} for c in tx.changes[:_MOST_EDITS]]
+    author = tx.author
     if len(tx.changes) > _MOST_EDITS:
         tops = sorted({change.path[0][0] for change in tx.changes}, key=lambda node: node.path)
-        edits = [{"target": top.path, "operation": "merge"} for top in tops]
-    _publish(
-        context, "netconf-config-change", {"changed-by": _changed_by(tx.author), "datastore": "running", "edit": edits}
-    )
+        told: list[tuple[InstancePath, str]] = [(((top, None),), "merge") for top in tops]
+    else:
+        # Not the changes themselves: they would keep what was there before in memory.
+        told = [(change.path, _operation(change)) for change in tx.changes]
+
+    def content() -> Mapping[str, Any]:
+        edits = [{"target": format_path(path), "operation": operation} for path, operation in told]
+        return {"changed-by": _changed_by(author), "datastore": "running", "edit": edits}
+
+    _publish(context, "netconf-config-change", content)
 
 
 def _operation(change: Change) -> str:
@@ -62,12 +70,13 @@ def confirmed_commit(context: Context, event: str, session: Session | None, time
         content |= _who(session.principal.name, session.id, session.source_host)
     if timeout is not None:
         content["timeout"] = timeout
-    _publish(context, "netconf-confirmed-commit", content)
+    _publish(context, "netconf-confirmed-commit", lambda: content)
 
 
 def session_start(context: Context, session: Session) -> None:
     """netconf-session-start."""
-    _publish(context, "netconf-session-start", _who(session.principal.name, session.id, session.source_host))
+    who = _who(session.principal.name, session.id, session.source_host)
+    _publish(context, "netconf-session-start", lambda: who)
 
 
 def session_end(context: Context, session: Session, reason: str, killed_by: int) -> None:
@@ -75,4 +84,4 @@ def session_end(context: Context, session: Session, reason: str, killed_by: int)
     content = _who(session.principal.name, session.id, session.source_host) | {"termination-reason": reason}
     if killed_by:
         content["killed-by"] = killed_by
-    _publish(context, "netconf-session-end", content)
+    _publish(context, "netconf-session-end", lambda: content)

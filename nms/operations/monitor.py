@@ -1,5 +1,5 @@
 """What the server says about itself: ietf-netconf-monitoring with get-schema (RFC 6022), the YANG library (RFC 8525,
-and modules-state of RFC 7895), ietf-restconf-monitoring (RFC 8040 section 9).
+and modules-state of RFC 7895), ietf-restconf-monitoring (RFC 8040 section 9), the event streams of RFC 5277.
 
 Each is computed state: `publish_sources` ties it to the place in operational where it is read.
 """
@@ -88,6 +88,7 @@ def publish_sources(context: Context) -> None:
         f"/{_LIBRARY}:yang-library": library,
         f"/{_LIBRARY}:modules-state": modules_state,
         "/ietf-restconf-monitoring:restconf-state": lambda: _restconf_state(context),
+        "/nc-notifications:netconf": lambda: _event_streams(context),
     }
     for path, source in sources.items():
         module = path[1:].partition(":")[0]
@@ -292,3 +293,19 @@ def _restconf_state(context: Context) -> dict[str, Any]:
             entry["replay-log-aged-time"] = _time(stream.aged)
         streams.append(entry)
     return {"capabilities": {"capability": restconf_capabilities()}, "streams": {"stream": streams}}
+
+
+# ---------------------------------------------------------------- nc-notifications, RFC 5277 section 3.2.5
+
+
+def _event_streams(context: Context) -> dict[str, Any]:
+    streams: list[dict[str, Any]] = []
+    for stream in context.streams.streams.values():
+        entry = {
+            "name": stream.name,
+            "description": stream.description,
+            "replaySupport": True,
+            "replayLogCreationTime": _time(stream.created),
+        }
+        streams.append(entry | ({"replayLogAgedTime": _time(stream.aged)} if stream.aged is not None else {}))
+    return {"streams": {"stream": streams}}

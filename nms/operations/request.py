@@ -266,17 +266,38 @@ class CreateSubscription:
 
 
 @dataclass(frozen=True, slots=True)
+class Receiver:
+    """Where the notifications of dynamic subscriptions go (RFC 8639).
+
+    Attributes:
+        sink: receives `nms.notify.streams.Notification`, in the publisher's thread; must not block.
+        encoding: of the request, and so of the notifications unless it asks for another.
+        waiting: how many notifications the client has yet to take.
+        ended: called when a subscription is over and nothing more comes.
+        locate: the URI where the client gets the notifications of the subscription with an id (RFC 8650).
+    """
+
+    sink: Callable[[object], None]
+    encoding: Literal["xml", "json"]
+    waiting: Callable[[], int] = lambda: 0
+    ended: Callable[[], None] = lambda: None
+    locate: Callable[[int], str | None] = lambda number: None
+
+
+@dataclass(frozen=True, slots=True)
 class Invoke:
     """A model-defined rpc (`path` empty) or action (`path` is the data node it hangs on).
 
     Attributes:
         node: the rpc or action node; its `input` and `output` children are nodes.
         input: positional value of the input node, decoded and validated.
+        receiver: takes the notifications of a subscription that the rpc establishes.
     """
 
     node: Node
     input: Value
     path: InstancePath = ()
+    receiver: Receiver | None = field(default=None, compare=False)
 
 
 Request: TypeAlias = (
@@ -296,6 +317,11 @@ Request: TypeAlias = (
     | CreateSubscription
     | Invoke
 )
+
+
+def announces(request: Request | Exception) -> bool:
+    """May notifications that answer `request` come before it returns?  They must not overtake its reply."""
+    return isinstance(request, CreateSubscription) or (isinstance(request, Invoke) and request.receiver is not None)
 
 
 class Reply(NamedTuple):

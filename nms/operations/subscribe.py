@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from nms.errors import RpcError
-from nms.model import select, subtree, tree
+from nms.model import select, subtree, tree, xpath
 from nms.model.schema import Schema
 from nms.model.values import Value
-from nms.notify.streams import Notification
+from nms.notify.selection import BUDGET
+from nms.notify.streams import Notification, check_times
 from nms.operations.context import OK, Context
 from nms.operations.request import CreateSubscription, Reply, Session, SubtreeFilter, XPathFilter
 
@@ -21,6 +22,8 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
     if session.subscription is not None and session.subscription.active:
         message = "this session has a subscription already, and a session has one at a time"
         raise RpcError("operation-failed", message, type="protocol")
+    now = context.clock()
+    check_times(request.start_time, request.stop_time, now)
     stream = context.streams[request.stream]
     wanted = request.filter
     if wanted is not None:
@@ -39,7 +42,7 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
         session.out_notifications += 1
         request.sink(notification)
 
-    subscription = stream.subscribe(sink, accepts, request.start_time, request.stop_time, context.clock())
+    subscription = stream.subscribe(sink, accepts, request.start_time, request.stop_time, now)
     session.subscription = subscription
     session.on_close.append(subscription.cancel)
     return OK
@@ -48,19 +51,24 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
 def _select(schema: Schema, root: Value, wanted: SubtreeFilter | XPathFilter) -> Value:
     if isinstance(wanted, SubtreeFilter):
         return subtree.compile(schema.root, wanted.element).of(root)
-    return select.xpath(schema, root, wanted.select, wanted.namespaces)
+    compiled = xpath.compile_text(schema, wanted.select, wanted.namespaces)
+    return select.paths(schema, root, compiled.nodeset(root, BUDGET))
 
 
 def _passes(context: Context, notification: Notification, wanted: SubtreeFilter | XPathFilter) -> bool:
-    """Does the filter select anything of the notification (RFC 5277 section 3.6)?
+    """Does the filter select anything of the notification (RFC 5277 section 3.6)?"""
+    schema, root = record(context, notification)
+    return bool(_select(schema, root, wanted) != schema.root.blank)
+
+
+def record(context: Context, notification: Notification) -> tuple[Schema, Value]:
+    """The event record that filters look at, as a root of the schema given with it.
 
     One that belongs to an instance is matched by that instance (RFC 7950 section 7.16.1).
     """
     if notification.path:
-        schema = context.schema
-        root = select.path(schema, context.guard.store.root("operational"), notification.path)
-    else:
-        schema = context.events
-        event = schema.root.by_tag[notification.node.tag]
-        root = tree.put(schema.root, schema.root.blank, ((event, None),), notification.value)
-    return bool(_select(schema, root, wanted) != schema.root.blank)
+        root = context.guard.store.root("operational")
+        return context.schema, select.path(context.schema, root, notification.path)
+    schema = context.events
+    event = schema.root.by_tag[notification.node.tag]
+    return schema, tree.put(schema.root, schema.root.blank, ((event, None),), notification.value)

@@ -56,9 +56,9 @@ class FusedJournal(SqliteJournal):
         super().__init__(path, least=least)
         self.fuse = fuse
 
-    def append(self, record: Record, image: Callable[[], Image]) -> None:
+    def append(self, records: Sequence[Record], image: Callable[[], Image]) -> None:
         self.fuse.at("before append")
-        super().append(record, image)
+        super().append(records, image)
         self.fuse.at("after append")
 
 

@@ -196,6 +196,48 @@ def test_notifications_of_changes(connect: Callable[[], Any]) -> None:
     watcher.get_config("running")  # rpcs go on between notifications
 
 
+def test_pushed_changes(connect: Callable[[], Any]) -> None:
+    """RFC 8640 and RFC 8641, of which ncclient knows nothing: rpcs and notifications go through as they are."""
+    push = "urn:ietf:params:xml:ns:yang:ietf-yang-push"
+    watcher, writer = connect(), connect()
+    reply = watcher.dispatch(
+        to_ele(
+            f"""<establish-subscription xmlns="urn:ietf:params:xml:ns:yang:ietf-subscribed-notifications"
+                    xmlns:yp="{push}" xmlns:ds="urn:ietf:params:xml:ns:yang:ietf-datastores">
+                <yp:datastore>ds:running</yp:datastore>
+                <yp:datastore-xpath-filter xmlns:net="{NS}">/net:network/net:name</yp:datastore-xpath-filter>
+                <yp:on-change/>
+            </establish-subscription>"""
+        )
+    )
+    number = to_ele(str(reply)).findtext("{*}id")
+    synchronised = watcher.take_notification(timeout=20).notification_ele
+    assert synchronised.findtext("yp:push-update/yp:id", namespaces={"yp": push}) == number
+    writer.edit_config(config("<name>pushed</name>"), target="running")
+    changed = watcher.take_notification(timeout=20).notification_ele
+    edit = changed.find("yp:push-change-update/yp:datastore-changes/yp:yang-patch/yp:edit", {"yp": push})
+    assert [child.text for child in edit][1:3] == ["create", "/example-network:network/name"]
+    assert edit.findtext("yp:value/n:name", namespaces={"yp": push} | N) == "pushed"
+    with pytest.raises(RPCError) as caught:
+        watcher.dispatch(to_ele(f'<resync-subscription xmlns="{push}"><id>99</id></resync-subscription>'))
+    assert (caught.value.tag, caught.value.app_tag) == ("invalid-value", "ietf-yang-push:no-such-subscription-resync")
+
+
+def test_a_period(connect: Callable[[], Any]) -> None:
+    watcher = connect()
+    watcher.dispatch(
+        to_ele(
+            """<establish-subscription xmlns="urn:ietf:params:xml:ns:yang:ietf-subscribed-notifications"
+                    xmlns:yp="urn:ietf:params:xml:ns:yang:ietf-yang-push">
+                <yp:datastore xmlns:ds="urn:ietf:params:xml:ns:yang:ietf-datastores">ds:operational</yp:datastore>
+                <yp:periodic><yp:period>10</yp:period></yp:periodic>
+            </establish-subscription>"""
+        )
+    )
+    for _ in range(3):
+        assert "push-update" in watcher.take_notification(timeout=20).notification_xml
+
+
 def test_schema_is_the_modules_file(connect: Callable[[], Any]) -> None:
     session = connect()
     assert session.get_schema("example-network").data.startswith("module example-network {")

@@ -64,6 +64,7 @@ def test_the_generic_server(folder: Path) -> None:
             [store]
             path = "store.db"
             startup = "startup.xml"
+            sync = false
             [netconf.ssh]
             listen = "0.0.0.0:830"
             host-key = "host_key"
@@ -99,6 +100,7 @@ def test_the_generic_server(folder: Path) -> None:
         ModuleChoice("whole", ("*",)),
     )
     assert (config.store.path, config.store.startup) == (folder / "store.db", folder / "startup.xml")
+    assert not config.store.sync
     assert config.netconf.ssh is not None
     assert config.netconf.tls is not None
     assert config.netconf.unix is not None

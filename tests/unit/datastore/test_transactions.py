@@ -85,7 +85,7 @@ def test_a_journal_that_fails_aborts(log: list[str]) -> None:
     class Full(MemoryJournal):
         full = False
 
-        def append(self, record: Record, image: Callable[[], Image]) -> None:
+        def append(self, records: Sequence[Record], image: Callable[[], Image]) -> None:
             if self.full:
                 raise RpcError("resource-denied", "the disk is full")
 

@@ -14,6 +14,7 @@ from nms.datastore.store import Store, open_store
 from nms.datastore.transaction import Author
 from nms.errors import RpcError
 from nms.model import json
+from nms.model.diff import diff
 from nms.model.load import load
 
 MODEL = """module m {
@@ -45,7 +46,8 @@ def make(store: Store, *, zones: str = "", apps: dict[str, str] | None = None, *
     members["m:zone"] = [{"name": name} for name in zones]
     members["m:app"] = [{"name": name, "zone": zone} for name, zone in (apps or {}).items()]
     members = {name: value for name, value in members.items() if value}
-    commit(store, json.decode(store.schema.root, members), Author("", "test"), pending=None)
+    new = json.decode(store.schema.root, members)
+    commit(store, new, diff(store.schema.root, store.running, new), Author("", "test"), pending=None)
 
 
 def test_what_a_new_server_holds_is_not_taken_for_valid(store: Store) -> None:

@@ -19,6 +19,7 @@ from nms.netconf.connection import BASE_1_0, BASE_1_1, Connection, Message
 from nms.netconf.framing import Buffer
 from nms.netconf.messages import MONITORING, NETCONF, hello, read_hello
 from nms.netconf.session import NetconfSession
+from nms.operations import writer as writer_module
 from nms.operations.request import CreateSubscription, Get, GetSchema, Lock, Principal, Reply, Request
 from tests.unit.netconf.recording_core import RecordingCore, example_schema
 
@@ -78,6 +79,7 @@ Scenario = Callable[[Client, RecordingCore], Awaitable[None]]
 
 SCHEMA_OF = f'<get-schema xmlns="{MONITORING}"><identifier>a</identifier></get-schema>'
 QUICK = "<get><filter/></get>"
+EDIT = '<edit-config><target><running/></target><config><network xmlns="urn:example:network"/></config></edit-config>'
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +89,9 @@ def schema() -> Schema:
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However loaded the machine is, no read counts as slow."""
+    """However loaded the machine is, nothing counts as slow."""
     monkeypatch.setattr(session_module, "SPARE", 60.0)
+    monkeypatch.setattr(writer_module, "SPARE", 60.0)
 
 
 def play(schema: Schema, scenario: Scenario) -> None:
@@ -134,6 +137,81 @@ def test_reads_that_may_take_long_leave_the_loop(schema: Schema, monkeypatch: py
         client.send(QUICK, QUICK)
         await client.until(lambda: len(client.received) == 7)
         assert in_loop[5:] == [True, False]
+
+    play(schema, scenario)
+
+
+def test_small_changes_of_one_turn_are_made_together_in_the_loop(schema: Schema) -> None:
+    async def scenario(first: Client, core: RecordingCore) -> None:
+        clients = [first, Client(core), Client(core)]
+        for client in clients[1:]:
+            client.start()
+        for client in clients:
+            client.send(EDIT, QUICK, "<commit/>")
+        await first.until(lambda: all(len(client.received) == 3 for client in clients))
+        assert [len(group) for group in core.groups] == [3, 3]
+        assert {thread for group in core.groups for thread in group} == {threading.get_ident()}
+
+    play(schema, scenario)
+
+
+def test_changes_that_may_take_long_leave_the_loop(schema: Schema, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(client: Client, core: RecordingCore) -> None:
+        async def leaves(operation: str) -> bool:
+            before = len(client.received)
+            core.asked.clear()
+            client.send(operation)
+            await client.until(lambda: len(client.received) == before + 1)
+            return core.asked != [threading.get_ident()]
+
+        assert not await leaves(EDIT)
+        assert await leaves(EDIT.replace("<network", f"<!--{'x' * 20_000}--><network"))
+        assert await leaves(EDIT.replace("<network", f'<network xmlns:nc="{NETCONF}" nc:operation="remove"'))
+        monkeypatch.setattr(writer_module, "SPARE", 0.0)  # from now on each change is a slow one
+        assert not await leaves(EDIT)
+        assert await leaves(EDIT)
+
+    play(schema, scenario)
+
+
+def test_while_others_change_something_reads_are_answered_and_changes_gather(schema: Schema) -> None:
+    async def scenario(first: Client, core: RecordingCore) -> None:
+        clients = [first, Client(core), Client(core)]
+        held, go = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with core.exclusive:
+                held.set()
+                assert go.wait(10)
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        assert held.wait(10)
+        for client in clients[1:]:
+            client.start()
+        for client in clients:
+            client.send(EDIT)
+        reader = Client(core)
+        reader.start()
+        reader.send(QUICK)
+        await reader.until(lambda: reader.received)
+        assert core.groups == []
+        go.set()
+        await first.until(lambda: all(client.received for client in clients))
+        thread.join()
+        assert [len(group) for group in core.groups] == [3]
+
+    play(schema, scenario)
+
+
+def test_a_session_that_ends_while_its_change_waits_is_released_after_it(schema: Schema) -> None:
+    async def scenario(client: Client, core: RecordingCore) -> None:
+        client.send(EDIT)
+        client.session.connection_lost()
+        assert core.closed == []
+        await client.until(lambda: core.closed == [1])
+        assert [len(group) for group in core.groups] == [1]
+        assert client.received == []
 
     play(schema, scenario)
 

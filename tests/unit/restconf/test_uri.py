@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nms.errors import RpcError
-from nms.model.path import InstancePath, format_path
+from nms.model.path import InstancePath, format_path, resource_path
 from nms.model.schema import Schema
 from restconf import uri
 
@@ -26,7 +26,7 @@ def test_what_is_built_is_parsed(schema: Schema, name: str, label: str, row: int
         (),
     ]
     for path in paths:
-        assert uri.parse_path(schema, uri.format_path(path)) == path
+        assert uri.parse_path(schema, resource_path(path)) == path
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_nothing_but_an_rpc_error_comes_out(schema: Schema, text: str) -> None:
             path = uri.parse_path(schema, candidate)
         except RpcError:
             continue
-        assert uri.parse_path(schema, uri.format_path(path)) == path
+        assert uri.parse_path(schema, resource_path(path)) == path
 
 
 def test_operations(schema: Schema) -> None:

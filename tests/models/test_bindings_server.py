@@ -39,11 +39,12 @@ def configuration(node: Node, members: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("name", sources())
+@pytest.mark.parametrize("name", [name for name in sources() if name != "mec-types"])  # defines no data
 def test_example_survives_a_server(name: str) -> None:
     compile_yang.ensure()
     loaded = schema()
     tree = configuration(loaded.root, json.loads((EXAMPLES / f"{name}.json").read_text()))
+    assert tree
     modules = sorted({member.partition(":")[0] for member in tree})
     sent = b"".join(bindings.to_xml(bindings.from_json(module, json.dumps(tree))) for module in modules)
     core = Core.create(loaded)

@@ -5,6 +5,7 @@
 #   make check               style, types, import contracts, YANG
 #   make fuzz [ARGS='--cases 100000 --seed 1 --seconds 3600']   random models and data, our verdicts beside libyang's
 #   make bench [ARGS='--sizes 100,1000000 --write docs/performance.md']   what operations cost against size (docs/performance.md)
+#   make coverage-yang [ARGS='-k federation']   which nodes, constraints and operations of the models the tests touch
 #   make bindings | lock | clean
 
 SHELL       := /bin/bash
@@ -12,7 +13,7 @@ SHELL       := /bin/bash
 MAKEFLAGS   += --no-print-directory
 .DEFAULT_GOAL := test
 .DELETE_ON_ERROR:
-.PHONY: run lab test check fuzz bench bindings lock clean
+.PHONY: run lab test check fuzz bench coverage-yang bindings lock clean
 
 PYTHON ?= python3
 ARGS   ?=
@@ -50,6 +51,11 @@ bench: bindings
 	$(SAY) 'measurements'
 	@$(BIN)/python -m tests.bench $(ARGS)
 
+coverage-yang: bindings
+	$(SAY) 'tests, and what of the models they touch'
+	@$(BIN)/python -m pytest -q -n auto --dist=worksteal -p tools.coverage.plugin --yang-coverage .yang-coverage.json $(ARGS)
+	@$(BIN)/python -m tools.coverage.report .yang-coverage.json
+
 # The compiler compares the models' digest with the one stamped into bindings/gen, and does nothing when they agree.
 bindings: $(READY)
 	@$(BIN)/python -m tools.compile_yang
@@ -74,5 +80,5 @@ lock: $(READY)
 
 clean:
 	@rm -rf .venv build dist run lab.html bindings/gen *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis \
-	  .import_linter_cache
+	  .import_linter_cache .yang-coverage.json
 	@find nms restconf bindings tools tests -name __pycache__ -type d -prune -exec rm -rf {} +

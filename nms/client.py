@@ -11,17 +11,28 @@ import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final
-from urllib.parse import quote, urlencode
+from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import quote, urlencode, urlsplit
 
 import orjson
 
-from nms import config as configuration
-from nms.config import Endpoint
 from nms.errors import HTTP_STATUS, ConfigError, RpcError
+
+if TYPE_CHECKING:
+    from nms.config import Endpoint
 
 JSON: Final = "application/yang-data+json"
 _BLOCK: Final = 1 << 18
+
+
+class Address(NamedTuple):
+    """Where a daemon of somebody else listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +44,7 @@ class Client:
         context: TLS settings; None for plain HTTP on a loopback address.
     """
 
-    endpoint: Endpoint
+    endpoint: Endpoint | Address
     context: ssl.SSLContext | None
 
     @classmethod
@@ -43,12 +54,15 @@ class Client:
         Raises:
             ConfigError: the file has no RESTCONF listener, or the certificate is missing.
         """
+        # What listens knows much that a client need not load: `at` does without.
+        from nms import config as configuration
+
         config = configuration.load(file)
         if config.restconf is None:
             raise ConfigError(f"{file}: no [restconf] listener, and the command line needs one")
         endpoint = config.restconf.listen
         if endpoint.host in ("0.0.0.0", "::"):  # noqa: S104 - where it listens, not where we connect
-            endpoint = Endpoint("127.0.0.1" if "." in endpoint.host else "::1", endpoint.port)
+            endpoint = configuration.Endpoint("127.0.0.1" if "." in endpoint.host else "::1", endpoint.port)
         if config.restconf.insecure:
             return cls(endpoint, None)
         cert = cert or file.parent / "admin.pem"
@@ -64,6 +78,27 @@ class Client:
                 "--cert and --key"
             ) from None
         return cls(endpoint, context)
+
+    @classmethod
+    def at(cls, url: str, *, ca: Path | str, cert: Path | str, key: Path | str) -> Client:
+        """The client of the daemon at ``https://host:port``.
+
+        Args:
+            ca: certificate of the authority that has signed the daemon's.
+            cert, key: what we show.
+
+        Raises:
+            ConfigError: the URL is none, or a file cannot be read.
+        """
+        parts = urlsplit(url)
+        if parts.scheme != "https" or parts.hostname is None:
+            raise ConfigError(f"{url}: a URL is wanted as in https://host:8443")
+        try:
+            context = ssl.create_default_context(cafile=str(ca))
+            context.load_cert_chain(cert, key)
+        except OSError as error:
+            raise ConfigError(f"cannot use {ca}, {cert} and {key}: {error.strerror or error}") from None
+        return cls(Address(parts.hostname, parts.port or 443), context)
 
     def get(self, path: str = "", **query: str) -> dict[str, Any] | None:
         """The resource at an api-path (``mec-system:system/deployment=one``), or None when it does not exist.

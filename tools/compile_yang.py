@@ -15,6 +15,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
+from tools import stubs
 from tools.models import ROOT, YANG, digest, search_path, sources
 
 PLUGINS = Path(__file__).with_name("pyang_plugins")
@@ -24,7 +25,7 @@ GENERATED = ROOT / "bindings" / "gen"
 def stamp(folder: Path = YANG) -> str:
     """Digest of all that the classes depend on: the models, this generator, pyangbind's version."""
     models = digest(folder.glob("*.yang"))
-    generator = digest([Path(__file__), *PLUGINS.glob("*.py")])
+    generator = digest([Path(__file__), Path(stubs.__file__), *PLUGINS.glob("*.py")])
     return f"{models}-{generator[:16]}-{version('pyangbind')}"
 
 
@@ -50,6 +51,7 @@ def generate(target: Path = GENERATED, folder: Path = YANG) -> None:
         ]  # fmt: skip
         subprocess.run(command, check=True, capture_output=True, text=True)
         packages = sorted(path.name for path in new.iterdir())
+        stubs.write(new, folder, list(sources(folder)))
         head = '"""Generated from yang/ by tools/compile_yang.py."""'
         text = f'{head}\n\nSTAMP = "{stamp(folder)}"\nPACKAGES = {packages}\n'
         (new / "__init__.py").write_text(text, "utf-8")

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nms.commands import output
+from nms.commands import model_compat, model_doc, output
 from nms.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,12 +27,13 @@ def add(commands: Any) -> None:
     for adding in (
         _add_check,
         _add_explain,
-        _add_compat,
+        model_compat.add,
         _add_validate,
         _add_tree,
         _add_sample,
         _add_diff,
         _add_openapi,
+        model_doc.add,
     ):
         adding(topics)
 
@@ -48,6 +49,9 @@ def _add_check(topics: Any) -> None:
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="a YANG file, or a folder of them")
     _path(parser)
     parser.add_argument("--all", action="store_true", help="show notes too: the cost class of every XPath")
+    parser.add_argument(
+        "--owners", type=Path, metavar="FILE", help="the schema paths that a server's providers name, one a line"
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="all findings as JSON")
     form.add_argument("--sarif", action="store_true", help="all findings as SARIF 2.1.0")
@@ -57,7 +61,13 @@ def _add_check(topics: Any) -> None:
 def _check(args: argparse.Namespace) -> int:
     from tools.model import check, finding
 
-    findings = check.check(args.paths, args.path)
+    owners = None
+    if args.owners is not None:
+        try:
+            owners = args.owners.read_text("utf-8").split()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"--owners {args.owners}: {getattr(error, 'strerror', '') or 'not UTF-8'}") from None
+    findings = check.check(args.paths, args.path, owners=owners)
     if args.json:
         output.show_json(finding.as_json(findings))
     elif args.sarif:
@@ -106,45 +116,6 @@ def _explain(args: argparse.Namespace) -> int:
     return 0
 
 
-def _add_compat(topics: Any) -> None:
-    parser = topics.add_parser(
-        "compat", help="whom a change breaks", description="Compare two editions of modules by RFC 7950 section 11."
-    )
-    for name in ("old", "new"):
-        parser.add_argument(name, metavar=name.upper(), help="a YANG file, a folder, or GITREV:PATH, as in HEAD:yang")
-    _path(parser)
-    parser.add_argument("--json", action="store_true", help="all differences as JSON")
-    parser.set_defaults(run=_compat)
-
-
-def _compat(args: argparse.Namespace) -> int:
-    from tools.model import change, compat, edition
-
-    old, new = (edition.open_edition(spec, args.path) for spec in (args.old, args.new))
-    changes = compat.compare(old, new)
-    kind = change.overall(changes)
-    label = change.LABELS[kind]
-    versions = {name: change.next_version(text, kind) for name, text in compat.version_of(old).items()}
-    if args.json:
-        rows = [
-            {
-                "class": c.kind, "code": c.code, "module": c.module, "file": c.file,
-                "line": c.line, "path": c.path, "times": c.times, "message": c.message, "reason": c.reason,
-            }
-            for c in changes
-        ]  # fmt: skip
-        output.show_json({"class": kind, "label": label, "versions": versions, "changes": rows})
-        return int(kind == "breaking")
-    for c in changes:
-        places = f"{c.path} and {c.times - 1} more" if c.times > 1 else c.path
-        place = f"{c.file or args.new}:{c.line or 1}"
-        output.say(f"{place}: {c.kind} {c.code} {c.message} ({places}); {c.reason}")
-    output.say("nothing differs" if kind == "none" else f"{kind}: the next revision is a {label} one")
-    for name, version_text in versions.items():
-        output.say(f"{name}: {version_text}")
-    return int(kind == "breaking")
-
-
 def _modules(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--module", action="append", default=[], metavar="NAME",
@@ -167,17 +138,23 @@ def _add_validate(topics: Any) -> None:
     parser.add_argument("data", nargs="+", type=Path, metavar="DATA", help="a file of XML or RFC 7951 JSON")
     _path(parser)
     _modules(parser)
-    parser.add_argument("--type", choices=["data", "config", "rpc", "notification"], default="data")
+    parser.add_argument("--type", choices=["data", "config", "rpc", "notification", "edit"], default="data")
+    parser.add_argument("--onto", type=Path, metavar="DATA", help="with --type edit: the configuration it would change")
     parser.add_argument("--json", action="store_true", help="what is wrong as JSON")
     parser.set_defaults(run=_validate)
 
 
 def _validate(args: argparse.Namespace) -> int:
-    from tools.model import instances
+    from tools.model import edits, instances
     from tools.model.finding import shown
 
     schema = _schema(args)
-    faults = [(file, fault) for file in args.data for fault in instances.check_file(schema, file, args.type)]
+    if (args.type == "edit") != (args.onto is not None):
+        raise ConfigError("an edit is judged by what it changes: --type edit and --onto DATA go together")
+    if args.type == "edit":
+        faults = [(file, fault) for file in args.data for fault in edits.check_edit(schema, file, args.onto)]
+    else:
+        faults = [(file, fault) for file in args.data for fault in instances.check_file(schema, file, args.type)]
     if args.json:
         rows = [
             {

@@ -47,7 +47,8 @@ def test_every_code_has_a_broken_module() -> None:
 def test_broken_module(case: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = place(case, tmp_path)
     monkeypatch.chdir(tmp_path)
-    findings = check([file])
+    owners = re.search(r"^// owners: (.+)", case.read_text("utf-8"), re.MULTILINE)
+    findings = check([file], owners=owners[1].split() if owners else None)
     found = "".join(f"{finding}\n" for finding in findings)
     golden = case.with_suffix(".txt")
     if os.environ.get("MEC_NMS_GOLDEN") == "1":

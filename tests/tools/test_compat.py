@@ -155,7 +155,7 @@ def test_command_shows_class_label_and_place(tmp_path: Path, capsys: pytest.Capt
     assert shown.endswith("breaking: the next revision is a major one\n")
     assert cli.main(["model", "compat", str(old), str(old), "--json"]) == 0
     found: dict[str, Any] = json.loads(capsys.readouterr().out)
-    assert found == {"class": "none", "label": "none", "versions": {}, "changes": []}
+    assert found == {"class": "none", "label": "none", "versions": {}, "modules": {"ex": "none"}, "changes": []}
 
 
 def test_against_a_git_revision(

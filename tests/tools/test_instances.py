@@ -234,3 +234,43 @@ def test_diff_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_our_examples_are_valid(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["model", "validate", *map(str, sorted(EXAMPLES.glob("*.json"))), "--path", str(YANG)]) == 0
+
+
+RUNNING = (
+    '<box xmlns="urn:example:ex"><label>a</label><item><id>a</id><side>l</side><low>2</low><high>3</high></item></box>'
+)
+EDIT = """<rpc xmlns="urn:ietf:params:xml:ns:netconf:base:1.0" message-id="1"><edit-config><target><running/></target>
+{default}<config><box xmlns="urn:example:ex" xmlns:nc="urn:ietf:params:xml:ns:netconf:base:1.0">
+{edit}
+</box></config></edit-config></rpc>"""
+
+
+@pytest.mark.parametrize(
+    ("edit", "default", "said"),
+    [
+        ("<label>b</label>", "", "valid"),
+        ("<item nc:operation='delete'><id>a</id><side>l</side></item>", "", "valid"),
+        ("<item nc:operation='create'><id>a</id><side>l</side></item>", "", "data:3: data-exists"),
+        ("<item nc:operation='delete'><id>b</id><side>l</side></item>", "", "data:3: data-missing"),
+        ("<item><id>a</id><side>l</side><low>9</low></item>", "", "operation-failed the condition"),
+        ("<weight>3</weight>", "", "data:3: unknown-element weight is state"),
+        ("<item nc:operation='twist'><id>a</id><side>l</side></item>", "", "bad-attribute"),
+        ("<lid/>", "<default-operation>none</default-operation>", "data:3: data-missing"),
+        ("<lid/>", "<default-operation>some</default-operation>", "default-operation is merge, replace or none"),
+    ],
+)
+def test_an_edit_is_judged_by_what_it_changes(
+    folder: Path, capsys: pytest.CaptureFixture[str], edit: str, default: str, said: str
+) -> None:
+    (folder / "running.xml").write_text(RUNNING)
+    text = EDIT.format(edit=edit, default=default)
+    code = run(folder, text, "--type", "edit", "--onto", str(folder / "running.xml"))
+    assert said in capsys.readouterr().out
+    assert code == (said != "valid")
+
+
+def test_an_edit_wants_a_valid_configuration(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder, "<config/>", "--type", "edit") == 2
+    (folder / "running.xml").write_text('<box xmlns="urn:example:ex"><nothing/></box>')
+    assert run(folder, "<config/>", "--type", "edit", "--onto", str(folder / "running.xml")) == 2
+    assert "running.xml:1: the configuration to edit is not valid" in capsys.readouterr().err

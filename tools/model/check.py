@@ -5,7 +5,7 @@ The schema is loaded once for all modules; only where they do not fit together e
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from nms.errors import ConfigError
@@ -14,22 +14,24 @@ from tools.model.change_cost import wide
 from tools.model.engine import compiled
 from tools.model.finding import Finding, found
 from tools.model.instances import check_file
-from tools.model.parsed import Parsed, Statement, files_of, folders_of, is_error, parse
+from tools.model.owners import unowned
+from tools.model.parsed import Parsed, Statement, files_of, folders_of, is_error, parse, schema_nodes
 from tools.model.rules import code_of_pyang
 from tools.model.statement_rules import is_ours, statement_rules
-from tools.model.xpath_cost import CODES, costs
+from tools.model.xpath_cost import CODES, costs, engine_node
 
 _EXAMPLE = {"read": "NMS602", "shape": "NMS603", "constraint": "NMS604"}
 
 
-def check(paths: Iterable[Path], path: Sequence[Path] = ()) -> list[Finding]:
+def check(paths: Iterable[Path], path: Sequence[Path] = (), *, owners: Collection[str] | None = None) -> list[Finding]:
     """Every finding in the modules that `paths` name, sorted by file and line.
 
     Args:
         path: more folders where imports are looked for.
+        owners: schema paths that the providers of a server name; None: it is not asked who owns what.
 
     Raises:
-        ConfigError: a path does not exist or holds no YANG file.
+        ConfigError: a path does not exist or holds no YANG file, or an owner's path is not in the modules.
     """
     files = files_of(paths)
     parsed = parse(files, path)
@@ -51,6 +53,8 @@ def check(paths: Iterable[Path], path: Sequence[Path] = ()) -> list[Finding]:
         findings |= set(_costs(schema, sound[name]))
         findings |= set(_changes(schema, sound[name]))
         findings |= set(_examples(schema, parsed.files[name], sound[name]))
+        if owners is not None:
+            findings |= set(_unowned(schema, sound[name], owners))
     return sorted(findings)
 
 
@@ -116,6 +120,14 @@ def _changes(schema: Schema, module: Statement) -> Iterator[Finding]:
 
 def _some(paths: Sequence[str]) -> str:
     return ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
+
+
+def _unowned(schema: Schema, module: Statement, owners: Collection[str]) -> Iterator[Finding]:
+    statements = {id(engine_node(schema, statement)): statement for statement in schema_nodes(module)}
+    for node in unowned(schema, owners):
+        if (statement := statements.get(id(node))) is not None:
+            text = f"{node.kind} {node.path} has no owner"
+            yield found("NMS701", Path(statement.pos.ref), statement.pos.line, text, ours=is_ours(module))
 
 
 def _examples(schema: Schema, file: Path, module: Statement) -> Iterator[Finding]:

@@ -63,7 +63,7 @@ def open_edition(spec: str, path: Sequence[Path] = ()) -> Edition:
         else:
             origins = _checkout(spec, folder)
         files = [folder / name for name in origins]
-        return _edition(files, origins, (folder, *path))
+        return edition_of(files, origins, (folder, *path))
 
 
 def _copy(asked: Sequence[Path], others: Sequence[Path], folder: Path) -> None:
@@ -100,7 +100,12 @@ def _git(*arguments: str) -> bytes:
         raise ConfigError(f"git {' '.join(arguments[:1])}: {why}") from None
 
 
-def _edition(files: Sequence[Path], origins: dict[str, str], path: Sequence[Path]) -> Edition:
+def edition_of(files: Sequence[Path], origins: dict[str, str], path: Sequence[Path]) -> Edition:
+    """The edition of `files`; `origins` has, by their names, what they are called in messages.
+
+    Raises:
+        ConfigError: the modules are not valid.
+    """
     parsed = parse(files, path, strict=False)
     for file, line, tag, text in parsed.errors:
         if is_error(tag):

@@ -71,25 +71,33 @@ def read(schema: Schema, file: Path, kind: DataType = "data") -> tuple[Value | N
         return None, [Fault(_line(reader, text, error), "shape", error)]
     if node is schema.root:
         errors = validate(schema, value, config=kind == "config")
-        if kind == "config" and (state := _state(node, value)):
+        if kind == "config" and (state := state_in(node, value)):
             errors = [RpcError("unknown-element", f"{state.name} is state, not configuration", path=state.path)]
     else:
         errors = validate_value(schema, node, value)
     return value, [Fault(_line(reader, text, error), "constraint", error) for error in errors]
 
 
-def _line(reader: type[_Json] | type[_Xml], text: bytes, error: RpcError) -> int:
+def place(root: etree._Element, error: RpcError) -> int:
+    """The line of the element below `root` that an error concerns, as far as its path tells."""
+    return _Xml.below(root, *_steps(error))
+
+
+def _steps(error: RpcError) -> tuple[list[tuple[str, list[str]]], str]:
     steps = [(name, [a or b for a, b in _KEY.findall(keys)]) for name, keys in _STEP.findall(error.path)]
-    bad = (error.info or {}).get("bad-element", "")
-    return reader.line(text, steps, bad)
+    return steps, (error.info or {}).get("bad-element", "")
 
 
-def _state(node: Node, value: Value) -> Node | None:
+def _line(reader: type[_Json] | type[_Xml], text: bytes, error: RpcError) -> int:
+    return reader.line(text, *_steps(error))
+
+
+def state_in(node: Node, value: Value) -> Node | None:
     """A state node that is set at the top of a configuration or in its containers."""
     for child, held in zip(node.children, value, strict=True):
         if held is not None and not child.config:
             return child
-        if held is not None and child.kind == "container" and (inner := _state(child, held)):
+        if held is not None and child.kind == "container" and (inner := state_in(child, held)):
             return inner
     return None
 
@@ -194,7 +202,10 @@ class _Xml:
 
     @staticmethod
     def line(text: bytes, steps: list[tuple[str, list[str]]], bad: str) -> int:
-        root = _Xml.parse(text)
+        return _Xml.below(_Xml.parse(text), steps, bad)
+
+    @staticmethod
+    def below(root: etree._Element, steps: list[tuple[str, list[str]]], bad: str) -> int:
         here = [root]
         at = root
         for name, keys in steps:

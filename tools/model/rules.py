@@ -1,8 +1,8 @@
 """The table of what can be found in a module: a stable code, how bad it is, why it matters, the way out.
 
 NMS1xx the module is not valid (RFC 7950), NMS2xx form (RFC 8407), NMS3xx documentation and what is not used, NMS4xx the
-naming rules of this project's own namespace, NMS5xx cost of XPath, NMS6xx example instances.  A code never changes its
-meaning and is never used again.
+naming rules of this project's own namespace, NMS5xx cost of XPath, NMS6xx example instances, NMS7xx owners in a
+server.  A code never changes its meaning and is never used again.
 """
 
 from __future__ import annotations
@@ -174,6 +174,9 @@ RULES: Final[Mapping[str, Rule]] = {rule.code: rule for rule in (
     Rule("NMS604", _E, _E, "DATA", "the example breaks a constraint",
          "It shows what a server refuses.",
          "Correct the example, or the must, when, leafref or unique that refuses it."),
+    Rule("NMS701", _W, _W, "OWNER", "configuration that no provider owns",
+         "Clients may set it and are told ok, and nothing happens: the server has no code that acts on it.",
+         "Name the node in the paths of the provider that acts on it, take it out of the model, or make it state."),
 )}  # fmt: skip
 
 #: pyang's tags -> our codes; the first pattern that matches counts.

@@ -1,0 +1,1 @@
+"""Schema coverage: what of the models no test touches (`make coverage-yang`)."""

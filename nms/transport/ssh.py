@@ -293,7 +293,8 @@ class _Channel(asyncssh.SSHServerSession[bytes]):
         chan.set_write_buffer_limits(high=WRITE_LIMIT)
 
     def pty_requested(self, term_type: str, term_size: Any, term_modes: Any) -> bool:
-        return False
+        # Nothing is edited or echoed here, and ssh ends when it insists on a terminal (-tt) and gets none.
+        return True
 
     def subsystem_requested(self, subsystem: str) -> bool:
         return subsystem == "netconf"

@@ -8,11 +8,10 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from nms.config import Store
 from tests.bench.channel import Lost
 from tests.bench.measures import MEMORY_AFTER_RESTART, RESTART, measure
 from tests.bench.meter import Effort, Figure, Meter
@@ -23,9 +22,7 @@ from tests.bench.subject import Subject
 Say = Callable[[str], None]
 
 #: Our server, and whether it waits for its disk.
-SERVERS: Final = {OURS: True}
-if any(key.name == "sync" for key in fields(Store)):
-    SERVERS[OURS_UNSYNCED] = False
+SERVERS: Final = {OURS: True, OURS_UNSYNCED: False}
 
 
 @dataclass(frozen=True, slots=True)

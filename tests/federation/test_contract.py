@@ -182,7 +182,7 @@ def test_the_local_point(play: Play, kind: type[ReferencePoint]) -> None:
     play(story)
 
 
-@pytest.mark.parametrize(("number", "kind", "contract"), REMOTE, ids=lambda value: getattr(value, "point", str(value)))
+@pytest.mark.parametrize(("number", "kind", "contract"), REMOTE, ids=[f"{row[0]}-{row[1].point}" for row in REMOTE])
 def test_the_remote_point(play: Play, number: int, kind: type[ReferencePoint], contract: Contract) -> None:
     async def story(a: Domain, b: Domain) -> None:
         await federate(a, b, **{"boundary-option": f"mec-types:{OPTIONS[number - 1].identity}"})

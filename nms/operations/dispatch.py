@@ -53,6 +53,7 @@ PROTOCOL_MODULES: Final = (
     "ietf-yang-push:on-change",
     "ietf-restconf-subscribed-notifications",
     "nc-notifications",
+    "notifications",
 )
 
 Handler = Callable[[Context, Session, Any], Reply]

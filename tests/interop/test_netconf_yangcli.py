@@ -35,7 +35,6 @@ def yangcli(garden: Garden, tmp_path: Path, need: Callable[[str, str], str]) -> 
 
 def test_session(yangcli: Callable[..., str]) -> None:
     said = yangcli(
-        "mgrload notifications",  # RFC 5277 has no module that a server could name: yangcli brings its own
         "create-subscription",
         "get-locks",
         "create /garden/bed[name='roses']/area value=20",

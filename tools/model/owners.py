@@ -18,12 +18,13 @@ def unowned(schema: Schema, owners: Collection[str]) -> list[Node]:
     Args:
         owners: schema paths with every name qualified, as `Store.providers` holds them.
 
-    Owners of modules that are not in the schema are left out: a server has more than the modules under test.
+    Owners of modules that are not implemented here are left out: a server has more than the modules under test.
 
     Raises:
         ConfigError: a path of a module that is here is not.
     """
-    known = {_found(schema, path) for path in owners if path.strip("/").partition(":")[0] in schema.modules}
+    implemented = {name for name, module in schema.modules.items() if module.implemented}
+    known = {_found(schema, path) for path in owners if path.strip("/").partition(":")[0] in implemented}
     leading = {above.path for path in known for above in schema.find(path).ancestors()}
 
     def below(node: Node) -> Iterator[Node]:

@@ -39,7 +39,7 @@ def configuration(node: Node, members: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-NOTHING_TO_SEND = {"mec-types", "mec-nms-validation"}  # no data at all, and state only: nothing that a client could send
+NOTHING_TO_SEND = {"mec-types", "mec-nms-validation"}  # no data; state only
 
 
 @pytest.mark.parametrize("name", [name for name in sources() if name not in NOTHING_TO_SEND])

@@ -196,7 +196,7 @@ class Core:
         self.guard.check_execute(session.principal, *self._rpc(session, wanted))
 
     def _rpc(self, session: Session, wanted: Request) -> tuple[Node | None, InstancePath]:
-        """What NACM judges the execution of; RESTCONF's methods on data and streams are no rpcs (RFC 8341 section 3.2)."""
+        """What NACM judges the execution of; RESTCONF's methods on resources are no rpcs (RFC 8341 3.2)."""
         if isinstance(wanted, request.Invoke):
             return wanted.node, wanted.path
         if isinstance(wanted, _RESOURCES) and not monitor.is_netconf(session):

@@ -29,6 +29,7 @@ from nms.mec.reference_points import Mm3, Mm4
 from nms.mec.relocation import Relocation
 from nms.mec.scope import Duty, Intent, IntentProvider, Scope
 from nms.mec.session import Members
+from nms.mec.slices import Slices
 from nms.mec.zones import OWN, UNDER_AGREEMENT, Zones
 
 DEPLOYMENT, RELOCATION, PACKAGE = "deployment", "relocation", "package"
@@ -41,6 +42,7 @@ class Meo:
         domain: identifier of this domain.
         manager: its platform manager with its reference point; None for a broker.
         vims: its infrastructure managers.
+        slices: of its infrastructure; None for a broker.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Meo:
         manager: tuple[str, Mm3] | None,
         vims: Mapping[str, Mm4],
         partners: Partners,
+        slices: Slices | None,
     ) -> None:
         self._publisher = publisher
         self._onboarding = onboarding
@@ -61,7 +64,7 @@ class Meo:
         self._partners = partners
         self.zones = Zones(publisher, domain, vims, partners)
         carriers = Carriers(self._manager, lambda zone: vims[self.zones.vim_of(zone)], partners)
-        self._parts = Parts(carriers, onboarding.content, partners)
+        self._parts = Parts(carriers, onboarding.content, partners, slices)
         provisioning = Provisioning(publisher, onboarding, self._manager, vims, partners, self._parts)
         self._loop = asyncio.get_running_loop()
         self._timers: dict[tuple[str, str], asyncio.TimerHandle] = {}

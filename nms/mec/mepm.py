@@ -309,6 +309,7 @@ class Mepm:
             "port": ports,
             "zone": zone,
             "reservation": wanted.get("reservation"),
+            "slice": wanted.get("slice"),
             "desired-state": _desired(wanted),
         }
         return {name: value for name, value in compute.items() if value}

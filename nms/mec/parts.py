@@ -21,6 +21,7 @@ from nms.mec.partners import Partners
 from nms.mec.reference_points import Mm3, ReferencePoint
 from nms.mec.scope import Scope
 from nms.mec.session import Members
+from nms.mec.slices import Slices
 
 #: What a partner is told of a failure inside; the rest is for the operator.
 SAID: Mapping[str, str] = {
@@ -63,9 +64,13 @@ class Parts:
 
     Args:
         content: packages and images by digest.
+        slices: those of the domain's own infrastructure.
     """
 
-    def __init__(self, carriers: Carriers, content: PackageStore, partners: Partners) -> None:
+    def __init__(
+        self, carriers: Carriers, content: PackageStore, partners: Partners, slices: Slices | None = None
+    ) -> None:
+        self._slices = slices
         self._carriers = carriers
         self._content = content
         self._partners = partners
@@ -254,6 +259,8 @@ class Parts:
             instance["vim"] = next((each["id"] for each in vims if carrier.zone in each.get("zone", ())), None)
             if instance["vim"] is None:
                 raise RpcError("resource-denied", f"{part.partner} shows no infrastructure in zone {carrier.zone}")
+        if self._slices is not None and not part.scope.own and not part.partner:
+            instance["slice"] = await self._slices.of(part.scope)
         if "name" in wanted:
             instance["name"] = wanted["name"]
         if "dns-name" in wanted:

@@ -18,6 +18,8 @@ from nms.mec.windows import AGREEMENT
 
 #: Lists of the infrastructure manager whose entries are in a slice.
 _TENANTS: Final = ("compute-instance", "reservation", "network")
+#: Those whose coming and going is for partners.
+_OURS: Final = ("compute-instance", "reservation")
 
 
 class Slices:
@@ -35,7 +37,7 @@ class Slices:
         self._amounts = {leaf.name for leaf in publisher.schema.find(f"{VIMS}/slice/quota").children}
         self._loop = asyncio.get_running_loop()
         self._stale = asyncio.Event()
-        self.provider = Listener(self._wake, (AGREEMENT, *(f"{VIMS}/{name}" for name in _TENANTS)))
+        self.provider = Listener(self._wake, (AGREEMENT, *(f"{VIMS}/{name}" for name in _OURS)))
 
     async def start(self) -> None:
         """Remove what agreements have left that ended while nobody was here, and from now on."""

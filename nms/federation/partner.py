@@ -206,7 +206,7 @@ class Partners:
     def _moved(self, key: tuple[str, str], entry: tuple[Members, Members]) -> bool:
         """Has what the session was made of changed?"""
         (old, agreed), (new, wanted) = self._entries[key], entry
-        return any(old.get(name) != new.get(name) for name in ("endpoint", "local-user")) or any(
+        return any(old.get(name) != new.get(name) for name in ("endpoint", "local-user", "session-protocol")) or any(
             agreed[name] != wanted[name] for name in ("boundary-option", "role")
         )
 

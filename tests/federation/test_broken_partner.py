@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from nms.errors import RpcError
-from nms.federation.netconf_client import Unanswered
+from nms.federation.client import Unanswered
 from nms.mec.occurrence import TEMPORARY
 from nms.mec.session import DataEdit
 from tests.federation.test_remote_session import PACKAGE, SUBTREE, session, system
@@ -123,7 +123,7 @@ def test_an_answer_that_never_comes_says_that_the_outcome_is_unknown(play: Play)
 def test_a_partner_that_is_gone_and_comes_back(play: Play) -> None:
     async def story(a: Domain, b: Domain) -> None:
         await federate(a, b)
-        b.deaf()
+        await b.deaf()
         await until("a shows that b is gone", lambda: a.read("/partner[id='b']")["state"]["reachable"] is False)
         alarms = {each["resource"]: each for each in a.publisher.entries(ALARMS)}
         assert alarms["b"]["alarm-type-id"] == "mec-types:partner-unreachable-alarm"
@@ -144,7 +144,7 @@ def test_a_dead_partner_is_removed_and_what_it_holds_is_listed(play: Play) -> No
         await federate(a, b)
         await system(a).edit([DataEdit("/package[id='p']", "create", PACKAGE)])
         await until("a has seen it", lambda: a.federation.partners.links["b", AGREEMENT].held())
-        b.deaf()
+        await b.deaf()
         await until("a shows that b is gone", lambda: a.read("/partner[id='b']")["state"]["reachable"] is False)
         await a.change("/partner[id='b']", "remove")
         orphans = await until("a lists an orphan", lambda: a.read("").get("orphan"))

@@ -164,7 +164,7 @@ def test_an_orphan_is_asked_for_again_when_the_partner_is_back(play: Play) -> No
         await federate(a, b)
         await onboard(a)
         await deploy(a)
-        b.deaf()
+        await b.deaf()
         await until("a knows that b is gone", lambda: a.read("/partner[id='b']")["state"]["reachable"] is False)
         assert a.blocks.mm1 is not None
         await a.blocks.mm1.terminate("web")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncssh
+import pytest
 
 from nms import config as configuration
 from nms import init
@@ -36,6 +37,8 @@ from restconf import server as restconf
 from restconf.server import Server
 
 T = TypeVar("T")
+#: For tests of what both protocols must do alike (fixture `protocol`).
+OVER_BOTH = pytest.mark.parametrize("protocol", ["netconf-ssh", "restconf"], indirect=True)
 DEADLINE = 20.0
 AGREEMENT = "a-uses-b"
 ROOT = "/mec-federation:federation"

@@ -107,6 +107,8 @@ class Connection(asyncio.Protocol):
             self.live.close()
 
     def eof_received(self) -> bool:
+        if self.base["wsgi.url_scheme"] == "https":
+            return False  # TLS has no half of a connection
         return bool(self.busy or self.waiting) and self.live is None  # finish what was asked, then close
 
     def data_received(self, data: bytes) -> None:

@@ -59,7 +59,7 @@ def partner_entry(card: Members, protocol: str = "") -> Members:
     """The entry of /mec-federation:federation/partner for a card, without agreements.
 
     Args:
-        protocol: that our sessions with it shall use, one of `nms.federation.endpoints.PROTOCOLS`; "": the default.
+        protocol: that our sessions with it shall use, one of `nms.federation.client.PROTOCOLS`; "": the default.
 
     Raises:
         RpcError: missing-element, invalid-value; it is no card.
@@ -73,11 +73,13 @@ def partner_entry(card: Members, protocol: str = "") -> Members:
     entry: Members = {name: card[name] for name in (*_REQUIRED, "client-certificate") if name in card}
     if label := card.get("name") or card.get("operator"):
         entry["name"] = label
+    entry["user-name"] = card["id"]
     if protocol:
         entry["session-protocol"] = f"mec-types:{protocol}"
-        if not any(plain(str(each.get("protocol", ""))) == protocol for each in entry["endpoint"]):
-            raise RpcError("data-missing", f"the card of {card['id']} has no endpoint that speaks {protocol}")
-    return _typed(entry | {"user-name": card["id"]})
+    entry = _typed(entry)
+    if protocol and not any(plain(each["protocol"]) == protocol for each in entry["endpoint"]):
+        raise RpcError("data-missing", f"the card of {entry['id']} has no endpoint that speaks {protocol}")
+    return entry
 
 
 def _typed(entry: Members) -> Members:

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from nms.errors import RpcError
 from nms.mec.occurrence import TEMPORARY
 from nms.mec.session import DataEdit, Members
 from nms.model.schema import Schema
 from nms.operations.request import Content
+
+#: Local names of the identities of the protocols that a session may use; the first one is the default.
+PROTOCOLS: Final = ("netconf-ssh", "netconf-tls", "restconf")
 
 #: Called with each message received, as text: what crossed the boundary (used to prove what did not).
 Recorder: TypeAlias = Callable[[str], None]

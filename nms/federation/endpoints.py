@@ -11,14 +11,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from nms.federation.client import Endpoint
+from nms.federation.client import PROTOCOLS, Endpoint
 from nms.federation.over_netconf import SshEndpoint, TlsEndpoint
 from nms.federation.over_restconf import RestconfEndpoint
 from nms.federation.pinned import ClientCertificate
 from nms.mec.occurrence import plain
 from nms.mec.session import Members
-
-DEFAULT: Final = "netconf-ssh"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ class Proofs:
 
 def protocol_of(partner: Members) -> str:
     """Local name of the protocol that sessions with the partner use."""
-    return plain(partner.get("session-protocol", DEFAULT))
+    return plain(partner.get("session-protocol", PROTOCOLS[0]))
 
 
 def endpoints_of(partner: Members, proofs: Proofs) -> list[Endpoint]:
@@ -77,4 +75,3 @@ def _place(endpoint: Mapping[str, Any]) -> tuple[str, str, int]:
 _MAKERS: Final[Mapping[str, Callable[[Mapping[str, Any], Members, Proofs], Endpoint | None]]] = MappingProxyType(
     {"netconf-ssh": _ssh, "netconf-tls": _over_tls(TlsEndpoint), "restconf": _over_tls(RestconfEndpoint)}
 )
-PROTOCOLS: Final = tuple(_MAKERS)

@@ -31,7 +31,7 @@ from nms.mec.session import DataEdit, LocalSession, Members
 from nms.model import load
 from nms.notify.streams import Notification
 from nms.operations.dispatch import PROTOCOL_MODULES, Core
-from nms.transport import ssh
+from nms.transport import ssh, tls
 from nms.transport.listener import Listener
 from restconf import server as restconf
 from restconf.server import Server
@@ -104,6 +104,7 @@ class Domain:
     protocol: str = ""
     port: int = 0
     server: Server | None = None
+    tls: Listener | None = None
     sessions: list[LocalSession] = field(default_factory=list)
 
     @property
@@ -115,6 +116,9 @@ class Domain:
             for endpoint in made["endpoint"]:
                 if endpoint["id"] in ("packages", "restconf"):
                     endpoint["port"] = self.server.addresses[0][1]
+                if endpoint["id"] == "tls" and self.tls is not None:
+                    endpoint["port"] = self.tls.addresses[0][1]
+        made["endpoint"] = [endpoint for endpoint in made["endpoint"] if endpoint["port"]]
         return made
 
     def session(self, base: str = ROOT) -> LocalSession:
@@ -149,7 +153,7 @@ class Domain:
         return self.publisher.read(ROOT + path) or {}
 
     async def listen(self) -> None:
-        """Serve NETCONF over SSH, and RESTCONF."""
+        """Serve NETCONF over SSH, RESTCONF, and where sessions use it NETCONF over TLS."""
         credentials = self.credentials
         if self.server is None:
             assert self.config.restconf is not None
@@ -160,6 +164,13 @@ class Domain:
                 authenticate_certificate=credentials.authenticate_certificate,
             )
             credentials.believe(self.server.trust)
+        if self.protocol == "netconf-tls":
+            assert self.config.netconf.tls is not None
+            files = self.config.netconf.tls
+            context = tls.server_context(files.cert, files.key, files.client_ca)
+            serving = tls.TlsServer(self.core, context, principal=credentials.authenticate_certificate)
+            self.tls = await serving.listen([("127.0.0.1", 0)])
+            credentials.believe(lambda certificate: context.load_verify_locations(cadata=certificate))
         self.listener = await ssh.listen(
             self.core,
             [("127.0.0.1", self.port)],
@@ -183,6 +194,9 @@ class Domain:
             for connection in list(self.listener.connections):
                 connection.abort()  # type: ignore[attr-defined]
             self.listener = None
+        if self.tls is not None:
+            await self.tls.stop()
+            self.tls = None
 
     async def close(self) -> None:
         """End the domain, and what runs in it."""

@@ -18,7 +18,7 @@ from nms.mec.scope import Scope
 from nms.mec.session import Members
 from nms.mec.zones import OWN
 from tests.federation.test_across_the_boundary import deploy, http, onboard, resolve
-from tests.federation.two_domains import AGREEMENT, Domain, federate, until
+from tests.federation.two_domains import AGREEMENT, OVER_BOTH, Domain, federate, until
 
 Play = Callable[..., None]
 
@@ -45,6 +45,7 @@ def hosted(a: Domain, b: Domain) -> dict[str, str]:
     }
 
 
+@OVER_BOTH
 @pytest.mark.parametrize("number", HOSTED)
 def test_the_same_order_under_each_option(play: Play, number: int) -> None:
     identity, where = HOSTED[number]
@@ -104,6 +105,7 @@ def test_what_runs_for_a_partner_runs_in_the_slice_of_its_agreement(play: Play, 
     play(story)
 
 
+@OVER_BOTH
 @pytest.mark.parametrize("number", HOSTED)
 def test_inner_names_do_not_cross(play: Play, number: int) -> None:
     identity, _ = HOSTED[number]
@@ -159,6 +161,7 @@ def crossed(a: Domain, b: Domain) -> Counter[tuple[str, str, str, str]]:
     return found
 
 
+@OVER_BOTH
 @pytest.mark.parametrize("number", WRITTEN)
 def test_what_crosses_in_each_phase_is_what_table_4_says(play: Play, number: int) -> None:
     option = OPTIONS[number - 1]

@@ -208,9 +208,10 @@ class Mepm:
 
     async def _take_back(self, run: Run) -> None:
         """No infrastructure holds the image of a package that is gone, unless another package has the same one."""
-        descriptor = run.held.get("state", {}).get("descriptor", {})
-        digest = descriptor.get("sw-image", {}).get("checksum", {}).get("value", "")
-        for place in self._places.all() if digest else ():
+        digest = _image_digest(run.held)
+        others = (each for each in self._publisher.entries(f"{self.scope.base}/package") if each["id"] != run.subject)
+        kept = not digest or any(_image_digest(each) == digest for each in others)
+        for place in () if kept else self._places.all():
             try:
                 await place.mm6.remove_image(digest)
             except RpcError as error:
@@ -424,6 +425,12 @@ class Mepm:
 def _left(zone: Members) -> Members:
     """What a zone has left: beside its attributes where a partner shows it, in its state where it is one's own."""
     return zone.get("available") or zone.get("state", {}).get("available", {})  # type: ignore[no-any-return]
+
+
+def _image_digest(package: Members) -> str:
+    """Digest of the image in a package with its state; "" while it is not known."""
+    descriptor = package.get("state", {}).get("descriptor", {})
+    return str(descriptor.get("sw-image", {}).get("checksum", {}).get("value", ""))
 
 
 def _compute_id(instance: str) -> str:

@@ -109,16 +109,16 @@ class Parts:
     def _source(self, part: Part, digest: str) -> Members:
         return {"source": self._partners.source(part.partner, part.agreement, digest)}
 
-    async def take_back(self, partner: str, agreement: str, package: Mapping[str, Any]) -> None:
-        """Have a partner forget a package of one's own that it was handed.  Raises `RpcError`."""
+    async def take_back(self, partner: str, agreement: str, package: Mapping[str, Any], *, image: bool) -> None:
+        """Have a partner forget a package of one's own that it was handed, and its image too.  Raises `RpcError`."""
         carrier = self._carriers.at(partner, agreement)
         if carrier.system is not None and await carrier.system.package(package["id"]) is not None:
             await carrier.system.offboard(package["id"])
         if carrier.takes_package and carrier.manager is not None:
             await carrier.manager.offboard(package["digest"])
-        image = package.get("state", {}).get("descriptor", {}).get("sw-image", {}).get("checksum", {}).get("value", "")
-        if carrier.takes_image and carrier.vim is not None and image:
-            await carrier.vim.remove_image(image)
+        digest = package.get("state", {}).get("descriptor", {}).get("sw-image", {}).get("checksum", {}).get("value", "")
+        if image and carrier.takes_image and carrier.vim is not None and digest:
+            await carrier.vim.remove_image(digest)
 
     def package_id(self, part: Part, package: Mapping[str, Any]) -> str:
         """Identifier of a package where the part is: where a partner's orchestrator has it the same, else its digest.

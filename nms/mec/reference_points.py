@@ -219,7 +219,7 @@ class System(_Packages):
     async def instantiate(self, id: str, deployment: Mapping[str, Any], progress: Progress | None = None) -> Members:
         """Deploy an application (members of the list deployment); gives its state."""
         edit = DataEdit(f"/deployment[id='{id}']", "replace", deployment)
-        await self._carry_out(edit, id, ("instantiate", "start", "stop"), progress)
+        await self._carry_out(edit, id, ("instantiate", "start", "stop", "scale", "update"), progress)
         return (await self.deployment(id) or {}).get("state", {})  # type: ignore[no-any-return]
 
     async def confirm(self, id: str, progress: Progress | None = None) -> Members:
@@ -227,6 +227,19 @@ class System(_Packages):
         edit = DataEdit(f"/deployment[id='{id}']", "merge", {"phase": "confirmed"})
         await self._carry_out(edit, id, ("instantiate",), progress)
         return (await self.deployment(id) or {}).get("state", {})  # type: ignore[no-any-return]
+
+    async def scale(self, id: str, instances: int, progress: Progress | None = None) -> None:
+        """Have a deployment of so many instances; with so many already nothing happens."""
+        edit = DataEdit(f"/deployment[id='{id}']", "merge", {"requirement": {"scale": instances}})
+        await self._carry_out(edit, id, ("scale",), progress)
+
+    async def update(self, id: str, package: str, progress: Progress | None = None) -> None:
+        """Have a deployment made of another package, the new instances before the old ones end.
+
+        Raises `RpcError`: they did not come up, the old ones run on.
+        """
+        edit = DataEdit(f"/deployment[id='{id}']", "merge", {"package": package})
+        await self._carry_out(edit, id, ("update",), progress)
 
     async def operate(self, id: str, desired_state: str, progress: Progress | None = None) -> None:
         """Have a deployment "started" or "stopped"."""

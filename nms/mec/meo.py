@@ -249,7 +249,8 @@ class Meo:
 
     async def _terminate(self, run: Run) -> None:
         for part in await self._left(run):
-            await self._parts.terminate(part, run.within if run.operation == "terminate" else None)
+            grace = (run.wanted or run.held).get("graceful-timeout")
+            await self._parts.terminate(part, run.within if run.operation == "terminate" else None, grace)
 
     async def _operate(self, run: Run) -> None:
         for part in self.parts_of(run.scope, run.subject):

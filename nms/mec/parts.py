@@ -158,16 +158,17 @@ class Parts:
         with abstract(part.scope):
             await self._carriers.of(part).follower.operate(part.reference, desired_state, within)
 
-    async def terminate(self, part: Part, within: Within | None = None) -> None:
-        """Withdraw it; at a partner that does not answer it becomes an orphan, and an agreement that is gone has taken
-        it along.
+    async def terminate(self, part: Part, within: Within | None = None, grace: int | None = None) -> None:
+        """Withdraw it, gracefully within so many seconds (None: as its application says).
+
+        At a partner that does not answer it becomes an orphan, and an agreement that is gone has taken it along.
         """
         carrier = self._agreed(part)
         if carrier is None:
             return
         with abstract(part.scope), self._kept(part, carrier.held):
             try:
-                await carrier.follower.terminate(part.reference, within)
+                await carrier.follower.terminate(part.reference, within, grace)
             except RpcError as error:
                 if error.app_tag == TEMPORARY and isinstance(carrier.follower, Mm3) and not carrier.takes_package:
                     # Our own manager waits for a partner: what is left there is the ledger's business from now on.
@@ -228,7 +229,7 @@ class Parts:
 
     def _wish(self, part: Part, wanted: Members, package: Members) -> Members:
         """The deployment that is asked of a partner's orchestrator."""
-        names = ("name", "dns-name", "desired-state", "hold-time")
+        names = ("name", "dns-name", "desired-state", "hold-time", "graceful-timeout")
         requirement = {name: value for name, value in wanted.get("requirement", {}).items() if name not in _SPREAD}
         wish = {
             **{name: wanted[name] for name in names if name in wanted},
@@ -254,8 +255,7 @@ class Parts:
             instance["vim"] = next((each["id"] for each in vims if carrier.zone in each.get("zone", ())), None)
             if instance["vim"] is None:
                 raise RpcError("resource-denied", f"{part.partner} shows no infrastructure in zone {carrier.zone}")
-        if "name" in wanted:
-            instance["name"] = wanted["name"]
+        instance |= {name: wanted[name] for name in ("name", "graceful-timeout") if name in wanted}
         if "dns-name" in wanted:
             rules = descriptor.get("dns-rule", ())[:1]
             instance["dns-rule"] = [{"id": rule["id"], "domain-name": wanted["dns-name"]} for rule in rules]

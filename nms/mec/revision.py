@@ -110,9 +110,7 @@ class Revision:
             self._home,
         )
         run.reasons = [reason for choice in choices[:1] for reason in choice.reasons]
-        joining = [
-            {"zone": each.candidate.zone, "package": package, "reason": list(each.reasons)} for each in choices
-        ]
+        joining = [{"zone": each.candidate.zone, "package": package, "reason": list(each.reasons)} for each in choices]
         return [each["id"] for each in leave], joining
 
     # -- carrying it out
@@ -137,13 +135,14 @@ class Revision:
     async def _end(self, run: Run, change: str) -> None:
         """Withdraw the instances that join, or leave; nothing happens to the others any more."""
         scope, deployment = run.scope, _deployment(run)
+        path = f"{scope.base}/deployment[id='{deployment}']"
+        entry = self._publisher.read(path) or {}
         ending = self._changing(run, change)
         for part in ending:
-            await self._parts.terminate(part)
+            await self._parts.terminate(part, None, entry.get("graceful-timeout"))
             await self._parts.release(part)
         gone = {part.id for part in ending}
-        path = f"{scope.base}/deployment[id='{deployment}']/state"
-        state = self._publisher.read(path)
+        state = self._publisher.read(f"{path}/state")
         if state is None:
             return
         marks = ("change", "occurrence")
@@ -153,7 +152,7 @@ class Revision:
             if each["id"] not in gone
         ]
         parts = [each for each in state.pop("part", ()) if each["id"] not in gone]
-        self._publisher.state(path, {**state, "instance": kept, **({"part": parts} if parts else {})})
+        self._publisher.state(f"{path}/state", {**state, "instance": kept, **({"part": parts} if parts else {})})
         if kept:
             await self._observation.report(scope, deployment)
         else:

@@ -80,7 +80,7 @@ def test_scaled_beyond_the_room_stays_as_it_was(tmp_path: Path) -> None:
         async with Site(tmp_path).running() as site:
             await site.onboard()
             before = await mm1(site).instantiate("d", {"package": "hello"})
-            with pytest.raises(RpcError, match="no room for instance|no room") as caught:
+            with pytest.raises(RpcError, match="no room") as caught:
                 await mm1(site).scale("d", 40)
             assert caught.value.tag == "resource-denied"
             assert [each["endpoint"] for each in await instances(site)] == [before["instance"][0]["endpoint"]]

@@ -23,13 +23,13 @@ def lasting(order: Mapping[str, Any]) -> Members:
 
 def amended(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Members]:
     """The items that a change of an order concerns, each with what its deployment shall be."""
-    before = {item["id"]: _wish(item) for item in old["item"]}
-    after = {item["id"]: _wish(item) for item in new["item"]}
+    before = {item["id"]: wish(item) for item in old["item"]}
+    after = {item["id"]: wish(item) for item in new["item"]}
     changes = {
-        item: {name: value for name, value in wish.items() if before[item].get(name) != value}
-        for item, wish in after.items()
+        item: {name: value for name, value in asked.items() if before[item].get(name) != value}
+        for item, asked in after.items()
     }
-    return {item: wish for item, wish in changes.items() if wish}
+    return {item: change for item, change in changes.items() if change}
 
 
 def reached(state: Mapping[str, Any]) -> Members:
@@ -52,7 +52,8 @@ def _fixed(requirement: Mapping[str, Any]) -> Members:
     return {name: value for name, value in requirement.items() if name != "scale"}
 
 
-def _wish(item: Mapping[str, Any]) -> Members:
-    wish: Members = {name: item[name] for name in _FREE if name in item}
+def wish(item: Mapping[str, Any]) -> Members:
+    """What the deployment of an item shall be, of what can change."""
+    said: Members = {name: item[name] for name in _FREE if name in item}
     # Said nowhere any more, it is one: an absent leaf would ask for nothing.
-    return {**wish, "requirement": {"scale": item.get("requirement", {}).get("scale", 1)}}
+    return {**said, "requirement": {"scale": item.get("requirement", {}).get("scale", 1)}}

@@ -15,7 +15,7 @@ from typing import Any
 
 from nms.datastore.transaction import Transaction
 from nms.errors import RpcError, RpcErrors
-from nms.mec.amendment import amended, lasting, reached
+from nms.mec.amendment import amended, lasting, reached, wish
 from nms.mec.occurrence import Occurrence, plain
 from nms.mec.publisher import Publisher
 from nms.mec.reference_points import Mm1
@@ -53,6 +53,10 @@ class Oss:
                 self._spawn(name, self._cancel(name))
             elif state in ("acknowledged", "in-progress") or (state == "completed" and "requested-end" in order):
                 self._spawn(name, self._deliver(name))
+            elif state == "completed":
+                shown = {each["id"]: plain(each["state"]) for each in order["state"]["item"]}
+                left = {each["id"]: wish(each) for each in order["item"] if shown.get(each["id"]) == "in-progress"}
+                self._spawn(name, self._amend(name, left))
         for deployment in await self._mm1.deployments():
             if "order" in deployment and deployment["order"] not in orders:
                 self._spawn(deployment["order"], self._withdraw([deployment["id"]]))
@@ -101,6 +105,9 @@ class Oss:
         elif intent.new.get("cancelled"):
             self._loop.call_soon_threadsafe(self._replace, order, self._cancel(order))
         elif changes := amended(intent.old, intent.new):
+            if plain(self._state(order).get("state", "")) == "completed":
+                for item in changes:  # what was so before must not be taken for the outcome
+                    self._item(order, item, state="mec-types:in-progress", progress=0, error={})
             self._loop.call_soon_threadsafe(self._spawn, order, self._amend(order, changes))
 
     # -- work, one piece per order
@@ -172,21 +179,20 @@ class Oss:
         """Have what was delivered changed as the order says now; what fails leaves it as it was."""
         if plain(self._state(order).get("state", "")) != "completed":
             return
-        for item, wish in changes.items():
+        for item, change in changes.items():
             deployment = _deployment_id(order, item)
-            self._item(order, item, state="mec-types:in-progress", progress=0, error={})
             said: Members = {}
             try:
                 await self._mm1.revise(
                     deployment,
-                    wish,
+                    change,
                     lambda occurrence: self._item(order, item, progress=occurrence.progress),  # noqa: B023
                 )
             except RpcError as error:
                 said = {"error-tag": error.tag, "detail": error.message}
             now = (await self._mm1.deployment(deployment) or {}).get("state", {})
             self._item(order, item, state="mec-types:completed", progress=100, error=said, **reached(now))
-            detail = f"not changed: {said['detail']}" if said else "changed: " + ", ".join(sorted(wish))
+            detail = f"not changed: {said['detail']}" if said else "changed: " + ", ".join(sorted(change))
             self._trail(order, "deployment", deployment, detail, item)
 
     async def _wish(self, order: str, wanted: Members, item: Members) -> Members:

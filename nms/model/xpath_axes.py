@@ -167,9 +167,7 @@ UPWARD: Final = frozenset(("parent", "ancestor", "ancestor_or_self", "following_
                            "following", "preceding"))  # fmt: skip
 
 
-def reach(
-    axis: str, nodes: Iterable[Node], root: Node, operation: Node | None
-) -> Iterator[Collection[Node]]:
+def reach(axis: str, nodes: Iterable[Node], root: Node, operation: Node | None) -> Iterator[Collection[Node]]:
     """The schema nodes on `axis` from any of `nodes`, before the node test; those from one of them at a time."""
     if axis in ("following", "preceding"):
         yield set(root.walk())

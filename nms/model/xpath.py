@@ -103,13 +103,17 @@ class Compiled:
             evaluation: shared with other expressions over the same tree; a new one with the budget of a client if None.
 
         Raises:
-            RpcError: resource-denied when the budget is spent, invalid-value for a bad pattern or identity.
+            RpcError: resource-denied when the budget is spent or the steps are too many, invalid-value for a bad
+                pattern or identity.
         """
         if evaluation is None:
             evaluation = self.program.expressions.evaluation(BUDGET)
         evaluation.origin, evaluation.literals = cursor, self.literals
         evaluation.position = evaluation.size = 1
-        return self.program.run(cursor, evaluation)
+        try:
+            return self.program.run(cursor, evaluation)
+        except RecursionError:
+            raise RpcError("resource-denied", "the XPath expression has too many steps") from None
 
     def boolean(self, cursor: Cursor, evaluation: Evaluation | None = None) -> bool:
         """The value as boolean() makes it."""

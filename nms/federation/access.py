@@ -77,8 +77,8 @@ def _rules(partner: Mapping[str, Any]) -> Iterator[Members]:
             yield _data(f"{agreement['id']} {term}", f"{base}/mec-federation:{term}", "read")
     for path in _EVERYBODY:
         yield _data(path.rpartition(":")[2], path, "read")
-    for module, rpcs in _RPCS.items():
-        for rpc in rpcs:
+    for module, names in _RPCS.items():
+        for rpc in names:
             yield {
                 "name": rpc,
                 "module-name": module,

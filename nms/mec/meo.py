@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from nms.errors import RpcError
 from nms.mec import capacity
 from nms.mec.admission import Admission, requirement
 from nms.mec.carriers import Carriers, Part
@@ -69,7 +70,8 @@ class Meo:
         self.observation = Observation(publisher, self.parts_of, self._parts, self._manager, self._busy)
         relocation = Relocation(publisher, self._parts, self.parts_of, self.observation)
         reserved = Step("resources are reserved", self._reserve, self._release)
-        carried = Step("instances run", self._instantiate, self._terminate)
+        prepared = Step("every part is prepared", self._prepare, self._terminate)
+        carried = Step("instances run", self._instantiate)
         reported = Step("endpoints are reported", self._report)
         self.lifecycle = LifeCycle(
             publisher,
@@ -89,10 +91,13 @@ class Meo:
                     Step("zones are chosen", self._place),
                     reserved,
                     Step("package is handed over", self._hand_over),
+                    prepared,
                     carried,
                     reported,
                 ],
-                (DEPLOYMENT, "terminate"): reverse([reserved, carried]),
+                (DEPLOYMENT, "terminate"): reverse(
+                    [reserved, Step("instances run", self._instantiate, self._terminate)]
+                ),
                 (DEPLOYMENT, "start"): [Step("instances run", self._operate), reported],
                 (DEPLOYMENT, "stop"): [Step("instances are stopped", self._operate), reported],
                 (RELOCATION, "relocate"): [
@@ -227,7 +232,7 @@ class Meo:
             await self._parts.reserve(part, amount, run.wanted.get("hold-time", 300))
 
     async def _release(self, run: Run) -> None:
-        for part in await self._left(run):
+        for part in reversed(await self._left(run)):
             await self._parts.release(part)
 
     async def _hand_over(self, run: Run) -> None:
@@ -235,18 +240,32 @@ class Meo:
         for part in self.parts_of(run.scope, run.subject):
             await self._parts.hand_over(part, package, run.within)
 
+    async def _prepare(self, run: Run) -> None:
+        """Nobody carries out a part before everybody has said that it can be: several are all or nothing."""
+        parts = self.parts_of(run.scope, run.subject)
+        if _phase(run.wanted) == "prepared" or len(parts) > 1:
+            for part in parts:
+                await self._parts.prepare(part, run.wanted, self._package(run) or {}, run.within)
+
     async def _instantiate(self, run: Run) -> None:
+        if _phase(run.wanted) == "prepared":
+            return
         package = self._package(run) or {}
         descriptor = descriptor_of(package, run.wanted["package"], run.entry)
         for part in self.parts_of(run.scope, run.subject):
-            if _phase(run.wanted) == "prepared":
-                await self._parts.prepare(part, run.wanted, package, run.within)
-            else:
-                await self._parts.instantiate(part, run.wanted, package, descriptor, run.within)
+            await self._parts.instantiate(part, run.wanted, package, descriptor, run.within)
 
     async def _terminate(self, run: Run) -> None:
-        for part in await self._left(run):
-            await self._parts.terminate(part, run.within if run.operation == "terminate" else None)
+        """The last part first; one that resists does not keep the others."""
+        within = run.within if run.operation == "terminate" else None
+        failures: list[RpcError] = []
+        for part in reversed(await self._left(run)):
+            try:
+                await self._parts.terminate(part, within)
+            except RpcError as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
 
     async def _operate(self, run: Run) -> None:
         for part in self.parts_of(run.scope, run.subject):

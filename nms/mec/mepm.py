@@ -335,7 +335,7 @@ class Mepm:
 
     def _told(self, name: str, members: Members) -> None:
         if name == RESOURCE_CHANGED and members.get("resource-type") == "compute-instance":
-            self._observe(members["resource"], members["state"], members.get("error", {}))
+            self._observe(members["resource"], *_seen(members))
         elif name == RESYNC:
             task = self._loop.create_task(self._compare())
             self._tasks.add(task)
@@ -424,6 +424,13 @@ class Mepm:
 def _left(zone: Members) -> Members:
     """What a zone has left: beside its attributes where a partner shows it, in its state where it is one's own."""
     return zone.get("available") or zone.get("state", {}).get("available", {})  # type: ignore[no-any-return]
+
+
+def _seen(told: Members) -> tuple[str, Members]:
+    """The operational state of a compute instance, and its error, as a resource-changed tells them."""
+    if told["state"] == "terminated":
+        return "stopped", {"error-tag": "data-missing", "detail": "it does not exist any more"}
+    return told["state"], told.get("error", {})
 
 
 def _compute_id(instance: str) -> str:

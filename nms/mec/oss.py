@@ -1,7 +1,9 @@
 """OSS, the operations support system (ETSI GS MEC 003 clause 7.1.2; TM Forum TMF641).
 
 It serves Mx1 over ``mec-order:orders``: a third party's order becomes deployments, which it has the orchestrator carry
-out over Mm1, all of them or none.  The customer sees states, names and addresses, and cannot tell who hosts what.
+out over Mm1, all of them or none: where there are several, each is prepared (room is held for it, nothing runs) before
+the first is confirmed, and what fails is compensated in reverse.  The customer sees states, names and addresses, and
+cannot tell who hosts what.
 """
 
 from __future__ import annotations
@@ -131,10 +133,13 @@ class Oss:
         if plain(self._state(order).get("state", "")) != "completed":
             self._enter(order, "in-progress")
             try:
+                if len(wanted["item"]) > 1:
+                    for item in wanted["item"]:
+                        await self._prepare_item(order, wanted, item)
                 for item in wanted["item"]:
                     await self._deliver_item(order, wanted, item)
             except (RpcError, RpcErrors) as error:
-                await self._failed(order, wanted, error if isinstance(error, RpcError) else error.errors[0])
+                await self._failed(order, wanted, _first(error))
                 return
             self._show(order, {"completed-at": self._publisher.now()})
             self._enter(order, "completed")
@@ -143,17 +148,32 @@ class Oss:
             await self._withdraw([_deployment_id(order, item["id"]) for item in wanted["item"]])
             self._trail(order, "order", order, "its time is over: withdrawn")
 
+    async def _prepare_item(self, order: str, wanted: Members, item: Members) -> None:
+        """First half: room is held for the item wherever its parts go.  What was confirmed before a restart is so."""
+        deployment = _deployment_id(order, item["id"])
+        self._item(order, item["id"], state="mec-types:in-progress", deployment=deployment, progress=0)
+        held = await self._mm1.deployment(deployment)
+        if held is None or held.get("phase") == "prepared":
+            wish = await self._wish(order, wanted, item)
+            state = await self._mm1.instantiate(deployment, {**wish, "phase": "prepared"})
+            if "prepared-until" not in state:
+                raise _unmade(deployment, state)
+            self._trail(order, "deployment", deployment, "prepared: room is held for it", item["id"])
+
     async def _deliver_item(self, order: str, wanted: Members, item: Members) -> None:
+        """Second half, or the whole of an order of one item."""
         deployment = _deployment_id(order, item["id"])
         self._item(order, item["id"], state="mec-types:in-progress", deployment=deployment, progress=0)
 
         def progress(occurrence: Occurrence) -> None:
             self._item(order, item["id"], progress=occurrence.progress)
 
-        state = await self._mm1.instantiate(deployment, await self._wish(order, wanted, item), progress)
+        if len(wanted["item"]) > 1:
+            state = await self._mm1.confirm(deployment, progress)
+        else:
+            state = await self._mm1.instantiate(deployment, await self._wish(order, wanted, item), progress)
         if plain(state.get("instantiation-state", "")) != "instantiated":
-            failure = state.get("error", {})
-            raise RpcError("operation-failed", failure.get("detail", f"deployment {deployment} was not made"))
+            raise _unmade(deployment, state)
         instance: Members = next(iter(state.get("instance", ())), {})
         about = {"zone": instance["zone"]} if "zone" in instance else {}
         self._item(
@@ -213,13 +233,13 @@ class Oss:
             _log.error("not withdrawn: %s", said)
 
     async def _withdraw_all(self, deployments: Sequence[str]) -> list[str]:
-        """Terminate deployments; gives what went wrong, by deployment."""
+        """Terminate deployments, the last one first; gives what went wrong, by deployment."""
         left: list[str] = []
-        for deployment in deployments:
+        for deployment in reversed(deployments):
             try:
                 await self._mm1.terminate(deployment)
-            except RpcError as error:
-                left.append(f"{deployment}: {error.message}")
+            except (RpcError, RpcErrors) as error:
+                left.append(f"{deployment}: {_first(error).message}")
         return left
 
     async def _until(self, time: str | None) -> None:
@@ -292,6 +312,15 @@ class Oss:
             **({"domain": domain} if domain else {}),
         }
         self._show(order, {"trail": [*trail, entry]})
+
+
+def _first(error: RpcError | RpcErrors) -> RpcError:
+    return error if isinstance(error, RpcError) else error.errors[0]
+
+
+def _unmade(deployment: str, state: Members) -> RpcError:
+    failure = state.get("error", {})
+    return RpcError("operation-failed", failure.get("detail", f"deployment {deployment} was not made"))
 
 
 def _deployment_id(order: str, item: str) -> str:

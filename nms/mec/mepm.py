@@ -34,6 +34,8 @@ MANAGERS = "/mec-platform-manager:platform-managers/platform-manager"
 CHANGED = "mec-platform-manager:app-instance-changed"
 INSTANCE = "app-instance"
 ALARM = "application-failed-alarm"
+#: Error-tag of an instance that exists no more.
+GONE = "data-missing"
 
 
 class Mepm:
@@ -372,10 +374,19 @@ class Mepm:
                 state["error"] = dict(error)
             self._publisher.state(f"{self.scope.base}/{INSTANCE}[id='{name}']/state", state)
             self._tell(name, state)
+        if error.get("error-tag") == GONE:
+            task = self._loop.create_task(self._unserve(name, entry.get("zone", "")))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         if now == "started":
             self._publisher.alarm(self.scope, name, ALARM, "major", "it runs again", cleared=True)
         elif error:
             self._publisher.alarm(self.scope, name, ALARM, "major", error.get("detail", "it has ended"))
+
+    async def _unserve(self, name: str, zone: str) -> None:
+        """No client is sent to what its owner has removed."""
+        with contextlib.suppress(RpcError):  # the platform is gone, too
+            await self._places.of(zone).mm5.withdraw(name)
 
     def _tell(self, id: str, state: Members) -> None:
         names = ("instantiation-state", "operational-state", "endpoint", "error")
@@ -429,7 +440,7 @@ def _left(zone: Members) -> Members:
 def _seen(told: Members) -> tuple[str, Members]:
     """The operational state of a compute instance, and its error, as a resource-changed tells them."""
     if told["state"] == "terminated":
-        return "stopped", {"error-tag": "data-missing", "detail": "it does not exist any more"}
+        return "stopped", {"error-tag": GONE, "detail": "it does not exist any more"}
     return told["state"], told.get("error", {})
 
 

@@ -128,11 +128,18 @@ def test_what_is_under_way_is_called_off(play: Play, number: int, how: str) -> N
 
 async def ended(a: Domain, b: Domain, number: int, name: str) -> None:
     """An agreement under which something was found by `name` is over: DNS and workloads are withdrawn."""
-    await until("b runs nothing", lambda: _empty(b))
-    for domain in (a, b) if number != 1 else (b,):
-        assert await resolve(domain, name) is None
+    try:
+        await until("b runs nothing", lambda: _empty(b))
+    except AssertionError:
+        raise AssertionError(f"left at b: {await left([b])}") from None
+    server = a if number == 1 else b
+
+    async def unknown() -> bool:
+        return await resolve(server, name) is None
+
+    await until("the name is withdrawn", unknown)
     state = "/mec-system:system/deployment[id='web']/state"
-    await until("a says so", lambda: (a.publisher.read(state) or {}).get("error"))
+    await until("a says so", lambda: "error" in (a.publisher.read(state) or {}))
     shown = a.publisher.read(state) or {}
     assert shown["operational-state"] == "mec-types:stopped", shown
 

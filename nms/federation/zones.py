@@ -63,6 +63,11 @@ class Zones:
         """See `nms.mec.partners.Partners.agreements`."""
         return [key for key, link in list(self._links.items()) if link.role == "consumer"]
 
+    def held(self, partner: str, agreement: str) -> list[tuple[str, str]]:
+        """See `nms.mec.partners.Partners.held`."""
+        link = self._links.get((partner, agreement))
+        return [] if link is None else link.held()
+
     def source(self, partner: str, agreement: str, digest: str) -> str:
         """See `nms.mec.partners.Partners.source`.  Raises `RpcError`: operation-not-supported (nothing is served)."""
         if not self._packages:

@@ -246,7 +246,9 @@ async def _assemble(
         await _run(domain, core, domain.meo, [OWN.base, UNDER_AGREEMENT])
     if "oss" in blocks:
         assert domain.mm1 is not None
-        domain.oss = Oss(publisher, domain.mm1)
+        assert domain.meo is not None
+        domain.oss = Oss(publisher, domain.mm1, domain.meo.planner)
+        core.register("mec-order", "plan-order", domain.oss.plan)
         await _run(domain, core, domain.oss, [])
 
 

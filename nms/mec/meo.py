@@ -20,10 +20,11 @@ from nms.mec.carriers import Carriers, Part
 from nms.mec.lifecycle import LifeCycle, Run, Step, reverse
 from nms.mec.observation import Observation
 from nms.mec.occurrence import plain
-from nms.mec.onboarding import Onboarding, descriptor_of
+from nms.mec.onboarding import Onboarding, descriptor_of, usable
 from nms.mec.partners import Partners
 from nms.mec.parts import Parts, reference
 from nms.mec.placement import Demand, Place, choose
+from nms.mec.plan import Planner
 from nms.mec.provisioning import Provisioning
 from nms.mec.publisher import Publisher, timestamp
 from nms.mec.reference_points import Mm3, Mm4
@@ -106,6 +107,13 @@ class Meo:
                 ],
             },
             self._ended,
+        )
+        self.planner = Planner(
+            domain,
+            lambda: self.zones.candidates(OWN),
+            self._described,
+            lambda descriptor, wish: _demand(descriptor, requirement(descriptor, wish), wish),
+            partners,
         )
         self.admission = Admission(publisher, self.zones, onboarding, self.lifecycle)
         duties = {
@@ -355,6 +363,12 @@ class Meo:
 
     def _package_of(self, scope: Scope, deployment: Members) -> Members | None:
         return self._publisher.read(f"{scope.base}/{PACKAGE}[id='{deployment['package']}']")
+
+    def _described(self, package: str) -> tuple[Members, Members]:
+        """A package of the domain's own, and its descriptor.  Raises `RpcError`: it cannot be used."""
+        path = f"{OWN.base}/{PACKAGE}[id='{package}']"
+        found = self._publisher.read(path)
+        return found or {}, usable(found, package, path)
 
     # -- what is seen
 

@@ -17,10 +17,14 @@ from typing import Any
 from nms.datastore.transaction import Transaction
 from nms.errors import RpcError, RpcErrors
 from nms.mec.occurrence import Occurrence, plain
+from nms.mec.plan import Planner
 from nms.mec.publisher import Publisher
 from nms.mec.reference_points import Mm1
 from nms.mec.scope import Duty, Intent, IntentProvider, Scope
 from nms.mec.session import Members
+from nms.model import json
+from nms.model.values import Value
+from nms.operations.request import Invoke, Session
 
 _log = logging.getLogger(__name__)
 
@@ -32,9 +36,10 @@ DEPLOYMENT_CHANGED = "mec-system:deployment-changed"
 class Oss:
     """The block."""
 
-    def __init__(self, publisher: Publisher, mm1: Mm1) -> None:
+    def __init__(self, publisher: Publisher, mm1: Mm1, planner: Planner) -> None:
         self._publisher = publisher
         self._mm1 = mm1
+        self._planner = planner
         self._loop = asyncio.get_running_loop()
         self._work: dict[str, asyncio.Task[None]] = {}
         duty = Duty(self._check, self._act)
@@ -68,6 +73,11 @@ class Oss:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def plan(self, session: Session, request: Invoke) -> Value:
+        """The rpc plan-order: what an order would have done; nothing of it is."""
+        wanted, output = request.node.children
+        return json.decode(output, self._planner.plan(json.plain(wanted, request.input)))
 
     # -- what a commit may ask
 

@@ -6,7 +6,6 @@ docs/failures.md lists every case with its tests; here are those that no other f
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,11 +15,9 @@ import pytest
 
 from nms.errors import RpcError
 from nms.federation.options import OPTIONS
-from nms.mec import package
 from nms.mec.occurrence import TEMPORARY
 from nms.mec.session import SYSTEM, DataEdit, Members
 from nms.operations.request import Lock, Unlock
-from tests.federation import two_domains
 from tests.federation.site import build
 from tests.federation.test_across_the_boundary import deploy, onboard, resolve
 from tests.federation.test_all_or_nothing import _nothing as nothing
@@ -227,9 +224,7 @@ def test_content_that_is_not_what_was_promised(play: Play, number: int) -> None:
 
 
 @pytest.mark.parametrize("number", [1, 4, 5])
-def test_a_partner_that_says_yes_and_does_nothing(
-    play: Play, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
+def test_a_partner_that_says_yes_and_does_nothing(play: Play, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     async def story(a: Domain, b: Domain) -> None:
         await federate(a, b, **terms(number))
         await onboard(a)

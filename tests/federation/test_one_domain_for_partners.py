@@ -328,6 +328,9 @@ class Elsewhere:
     def agreements(self) -> Sequence[tuple[str, str]]:
         return [("b", "x")]
 
+    def held(self, partner: str, agreement: str) -> Sequence[tuple[str, str]]:
+        return []
+
     def source(self, partner: str, agreement: str, digest: str) -> str:
         return f"test:{digest}"
 

@@ -156,7 +156,7 @@ class Planner:
 
 
 def _is_held(held: Collection[tuple[str, str]], name: str, subject: str) -> bool:
-    return any(path.endswith(f"/{name}") and id == subject for path, id in held)
+    return any((path.rpartition("/")[2], each) == (name, subject) for path, each in held)
 
 
 def _less(candidate: Candidate, taken: Resources | None) -> Candidate:

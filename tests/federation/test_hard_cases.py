@@ -213,7 +213,7 @@ def test_content_that_is_not_what_was_promised(play: Play, number: int) -> None:
             content[-1] ^= 1
             file.chmod(0o600)
             file.write_bytes(content)
-        with pytest.raises(RpcError, match="digest|checksum|accept") as error:
+        with pytest.raises(RpcError, match=r"digest|checksum|accept") as error:
             await deploy(a)
         assert error.value.tag == "invalid-value"
         assert info.digest not in b.store

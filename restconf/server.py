@@ -127,6 +127,7 @@ async def start(
         loop=loop,
         limits=limits,
     )
+    front.dismiss = lambda principal: loop.call_soon_threadsafe(service.dismiss, principal)
     try:
         listener = await loop.create_server(
             lambda: Connection(service),

@@ -15,7 +15,7 @@ import pytest
 
 from nms.errors import RpcError
 from nms.federation.adaptor import RemoteSession
-from nms.federation.netconf_client import Unanswered
+from nms.federation.client import Unanswered
 from nms.federation.options import OPTIONS
 from nms.mec.occurrence import TEMPORARY
 from nms.mec.session import DataEdit, LocalSession, Members

@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 from nms.errors import RpcError
+from nms.federation.client import Unanswered
 from nms.federation.options import OPTIONS
+from nms.federation.over_netconf import NetconfClient
 from nms.mec.occurrence import TEMPORARY
 from nms.mec.session import SYSTEM, DataEdit, Members
 from nms.operations.request import Lock, Unlock
@@ -81,7 +83,7 @@ def test_a_dead_partner_is_removed_and_the_ledger_says_what_it_holds(play: Play,
         await federate(a, b, **terms(number))
         await onboard(a)
         await deploy(a)
-        b.deaf()
+        await b.deaf()
         await until("a shows that b is gone", lambda: a.read("/partner[id='b']")["state"]["reachable"] is False)
         zone = await until("its zone is not ready", lambda: _down(a))
         assert zone["partner"] == "b"
@@ -279,7 +281,7 @@ def test_a_partner_that_is_closed_keeps_nobody_from_others(play: Play) -> None:
         await onboard(a)
         await deploy(a)
         await until("a sees c's zone", lambda: a.publisher.read("/mec-system:system/zone[id='c.zone-1']"))
-        b.deaf()
+        await b.deaf()
         assert a.blocks.mm1 is not None
         wish = {"package": "hello", "acceptable-zone": ["c.zone-1"]}
         state = await asyncio.wait_for(a.blocks.mm1.instantiate("other", wish), 5)
@@ -336,18 +338,16 @@ def test_a_partner_that_answers_slowly(play: Play, monkeypatch: pytest.MonkeyPat
         await federate(a, b, **terms(number))
         await onboard(a)
         await until("a sees b's zone", lambda: a.publisher.read("/mec-system:system/zone[id='b.zone-1']"))
-        from nms.federation.netconf_client import Client, Unanswered
+        edit, late = NetconfClient.edit, 0
 
-        edit, late = Client.edit, 0
-
-        def slow(client: Any, config: Any) -> None:
+        def slow(client: Any, base: str, edits: Any) -> None:
             nonlocal late
-            edit(client, config)
+            edit(client, base, edits)
             late += 1
             if late % 2:
                 raise Unanswered("operation-failed", "no answer in time", type="transport", app_tag=TEMPORARY)
 
-        monkeypatch.setattr(Client, "edit", slow)
+        monkeypatch.setattr(NetconfClient, "edit", slow)
         state = await deploy(a)
         assert state["operational-state"] == "mec-types:started"
         assert late >= 2

@@ -11,7 +11,7 @@ from typing import Any
 
 from nms.errors import RpcError
 from nms.federation.link import Link
-from nms.federation.options import CONTAINERS
+from nms.federation.options import CONTAINERS, INTENTS
 from nms.federation.orphans import Orphans
 from nms.mec.occurrence import plain
 from nms.mec.partners import P
@@ -67,6 +67,20 @@ class Zones:
         """See `nms.mec.partners.Partners.held`."""
         link = self._links.get((partner, agreement))
         return [] if link is None else link.held()
+
+    async def shown(self, partner: str, agreement: str) -> dict[tuple[str, str], Members]:
+        """See `nms.mec.partners.Partners.shown`."""
+        link = self._links.get((partner, agreement))
+        theirs = None if link is None else await link.session.get("", "config")
+        if link is None or theirs is None:
+            raise RpcError("data-missing", f"there is no agreement {agreement} with {partner}")
+        found = (
+            (container, name, entry)
+            for container in link.served
+            for name in INTENTS[container]
+            for entry in theirs.get(container, {}).get(name, ())
+        )
+        return {(f"{container}/{name}", entry["id"]): entry for container, name, entry in found}
 
     def source(self, partner: str, agreement: str, digest: str) -> str:
         """See `nms.mec.partners.Partners.source`.  Raises `RpcError`: operation-not-supported (nothing is served)."""

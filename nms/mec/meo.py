@@ -9,7 +9,7 @@ how a partner is reached.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
 from nms.errors import RpcError
@@ -64,7 +64,7 @@ class Meo:
         self._vims = vims
         self._partners = partners
         self.zones = Zones(publisher, domain, vims, partners)
-        carriers = Carriers(self._manager, lambda zone: vims[self.zones.vim_of(zone)], partners)
+        self.carriers = carriers = Carriers(self._manager, lambda zone: vims[self.zones.vim_of(zone)], partners)
         self._parts = Parts(carriers, onboarding.content, partners, slices)
         provisioning = Provisioning(publisher, onboarding, self._manager, vims, partners, self._parts)
         self._loop = asyncio.get_running_loop()
@@ -105,6 +105,7 @@ class Meo:
                 ),
                 (DEPLOYMENT, "start"): [Step("instances run", self._operate), reported],
                 (DEPLOYMENT, "stop"): [Step("instances are stopped", self._operate), reported],
+                (DEPLOYMENT, "heal"): [Step("what was lost runs again", self._make_again), reported],
                 (DEPLOYMENT, "scale"): revision,
                 (DEPLOYMENT, "update"): revision,
                 (RELOCATION, "relocate"): revision,
@@ -281,6 +282,26 @@ class Meo:
                 failures.append(error)
         if failures:
             raise failures[0]
+
+    def heal(self, scope: Scope, deployment: str, parts: Collection[str]) -> None:
+        """Have parts of a deployment made again that its carriers have lost.  In the event loop."""
+        path = f"{scope.base}/{DEPLOYMENT}[id='{deployment}']"
+        wanted, held = self._publisher.read(path, config=True), self._publisher.read(path)
+        run = self.lifecycle.begin(Intent(scope, DEPLOYMENT, deployment, wanted, wanted, held), "heal")
+        run.memo["lost"] = frozenset(parts)
+
+    async def _make_again(self, run: Run) -> None:
+        """What is left of a lost part goes first: its resources are given back, and asked for anew."""
+        for part in self.parts_of(run.scope, run.subject):
+            lost = run.memo.get("lost")  # gone after a restart: then its state tells
+            if part.id in lost if lost is not None else not await self._parts.state(part):
+                package = self._publisher.read(f"{run.scope.base}/{PACKAGE}[id='{part.package}']") or {}
+                descriptor = descriptor_of(package, part.package, run.entry)
+                await self._parts.terminate(part, None, 0)
+                await self._parts.release(part)
+                await self._parts.reserve(part, capacity.demand(descriptor), run.wanted.get("hold-time", 300))
+                await self._parts.hand_over(part, package, run.within)
+                await self._parts.instantiate(part, run.wanted, package, descriptor, run.within)
 
     async def _operate(self, run: Run) -> None:
         for part in self.parts_of(run.scope, run.subject):

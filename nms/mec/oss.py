@@ -292,7 +292,11 @@ class Oss:
             return
         for order in self._publisher.entries(f"{ORDERS.base}/order"):
             for item in order.get("state", {}).get("item", ()):
-                if item.get("deployment") == members["deployment"] and plain(item["state"]) == "completed":
+                if item.get("deployment") != members["deployment"]:
+                    continue
+                if plain(item["state"]) == "failed" and _runs(members) and "completed-at" in order["state"]:
+                    self._found(order["id"], item["id"], members)
+                elif plain(item["state"]) == "completed":
                     error = members.get("error", {})
                     self._item(order["id"], item["id"], error=error, **reached(members))
                     if error and plain(members.get("instantiation-state", "")) == "not-instantiated":
@@ -304,6 +308,14 @@ class Oss:
         self._trail(order, "deployment", deployment, f"lost: {error.get('detail', '')}", item)
         self._show(order, {"error": error})
         self._enter(order, "failed", error)
+
+    def _found(self, order: str, item: str, deployment: Members) -> None:
+        """What was delivered and lost runs again."""
+        self._item(order, item, state="mec-types:completed", error={}, **reached(deployment))
+        self._trail(order, "deployment", deployment["deployment"], "it runs again", item)
+        if all(plain(each["state"]) == "completed" for each in self._items(order)):
+            self._show(order, {"error": {}})
+            self._enter(order, "completed")
 
     def _state(self, order: str) -> Members:
         return self._publisher.read(f"{ORDERS.base}/order[id='{order}']/state") or {}
@@ -348,6 +360,11 @@ class Oss:
             **({"domain": domain} if domain else {}),
         }
         self._show(order, {"trail": [*trail, entry]})
+
+
+def _runs(deployment: Members) -> bool:
+    states = (plain(deployment.get(name, "")) for name in ("instantiation-state", "operational-state"))
+    return "error" not in deployment and tuple(states) == ("instantiated", "started")
 
 
 def _first(error: RpcError | RpcErrors) -> RpcError:

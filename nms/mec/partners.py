@@ -5,7 +5,7 @@ The federation implements it; a domain without partners has `NoPartners`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from nms.errors import RpcError
@@ -43,6 +43,13 @@ class Partners(Protocol):
 
     def held(self, partner: str, agreement: str) -> Collection[tuple[str, str]]:
         """(list below the agreement, identifier there) of what we have at a partner, as was read last."""
+
+    async def shown(self, partner: str, agreement: str) -> Mapping[tuple[str, str], Members]:
+        """The same with its configuration there, asked for now.
+
+        Raises:
+            RpcError: data-missing; there is no such agreement, here or there.  Or the partner does not answer.
+        """
 
     def source(self, partner: str, agreement: str, digest: str) -> str:
         """URI where that partner can pull a package of ours.  Raises `RpcError`."""
@@ -85,6 +92,10 @@ class NoPartners:
     def held(self, partner: str, agreement: str) -> Collection[tuple[str, str]]:
         """Nothing."""
         return ()
+
+    async def shown(self, partner: str, agreement: str) -> Mapping[tuple[str, str], Members]:
+        """There is none."""
+        raise RpcError("data-missing", f"there is no partner {partner}")
 
     def source(self, partner: str, agreement: str, digest: str) -> str:
         """There is none."""

@@ -35,11 +35,19 @@ class Supervision:
     Args:
         scope: the manager's own; `id` is its identifier.
         busy: whether work about an application instance is under way, which tells of it itself.
+        came_back: told of an application instance that runs again after a fault: its address may be another one.
     """
 
     def __init__(
-        self, publisher: Publisher, scope: Scope, id: str, places: Places, busy: Callable[[str], bool]
+        self,
+        publisher: Publisher,
+        scope: Scope,
+        id: str,
+        places: Places,
+        busy: Callable[[str], bool],
+        came_back: Callable[[str], None],
     ) -> None:
+        self._came_back = came_back
         self._publisher = publisher
         self.scope = scope
         self._id = id
@@ -110,6 +118,8 @@ class Supervision:
         state = entry["state"]
         if plain(state.get("instantiation-state", "")) != "instantiated":
             return
+        if now == "started" and "error" in state:
+            self._came_back(name)
         if plain(state["operational-state"]) != now or dict(state.get("error", {})) != dict(error):
             state = {**state, "operational-state": f"mec-types:{now}"}
             state.pop("error", None)

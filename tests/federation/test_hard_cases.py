@@ -87,9 +87,7 @@ def test_a_dead_partner_is_removed_and_the_ledger_says_what_it_holds(play: Play,
         await until("a shows that b is gone", lambda: a.read("/partner[id='b']")["state"]["reachable"] is False)
         zone = await until("its zone is not ready", lambda: _down(a))
         assert zone["partner"] == "b"
-        begin = asyncio.get_running_loop().time()
         await a.change("/partner[id='b']", "remove")
-        assert asyncio.get_running_loop().time() - begin < 3  # a dead partner keeps nobody from committing
         orphans = await until("a lists orphans", lambda: a.read("").get("orphan"))
         assert {each["path"].split("/")[-1].split("=")[0] for each in orphans} >= HELD[number]
         await until("each has an alarm", lambda: {each["id"] for each in a.read("")["orphan"]} == alarmed(a))

@@ -331,6 +331,9 @@ class Elsewhere:
     def held(self, partner: str, agreement: str) -> Sequence[tuple[str, str]]:
         return []
 
+    async def shown(self, partner: str, agreement: str) -> Members:
+        raise RpcError("data-missing", "this partner is not compared with")
+
     def source(self, partner: str, agreement: str, digest: str) -> str:
         return f"test:{digest}"
 

@@ -24,8 +24,9 @@ from nms.client import Client
 from nms.commands.partner import agree
 from nms.errors import RpcError
 from nms.federation import card
+from nms.federation.client import PROTOCOLS
 from nms.mec import package
-from tests.federation.two_domains import free_port
+from tests.federation.two_domains import OVER_BOTH, free_port
 
 T = TypeVar("T")
 DEADLINE = 40.0
@@ -133,14 +134,15 @@ def _sweep(folder: Path) -> None:
 
 
 @pytest.fixture
-def two(tmp_path: Path) -> Iterator[tuple[Daemon, Daemon]]:
+def two(tmp_path: Path, protocol: str) -> Iterator[tuple[Daemon, Daemon]]:
     """A, and B that offers its zone to A; the package is on-boarded at A."""
     with running(tmp_path / "a", "a") as a, running(tmp_path / "b", "b") as b:
         a.listening()
         b.listening()
         cards = {daemon.id: card.of(daemon.config, daemon.folder) for daemon in (a, b)}
-        agree(b.client, cards["a"], agreement="ab", role="provider", zones=["zone-1"])
-        agree(a.client, cards["b"], agreement="ab", role="consumer", zones=["zone-1"])
+        terms: dict[str, Any] = {"agreement": "ab", "zones": ["zone-1"], "protocol": protocol or PROTOCOLS[0]}
+        agree(b.client, cards["a"], role="provider", **terms)
+        agree(a.client, cards["b"], role="consumer", **terms)
         for daemon, other in ((a, "b"), (b, "a")):
             until(f"{daemon.id} is federated", lambda d=daemon, o=other: d.federation_state(o) == "active")
         file = tmp_path / "hello.csar"
@@ -235,6 +237,7 @@ def test_the_provider_dies_in_the_middle_and_comes_back(two: tuple[Daemon, Daemo
     withdraw(a, b)
 
 
+@OVER_BOTH
 def test_the_provider_dies_while_it_is_used_and_comes_back(two: tuple[Daemon, Daemon]) -> None:
     a, b = two
     deploy(a)
@@ -272,6 +275,7 @@ def test_a_provider_that_never_comes_back_is_removed(two: tuple[Daemon, Daemon])
     until("b's zone is gone", lambda: not a.read("mec-system:system/zone=b.zone-1"))
 
 
+@OVER_BOTH
 def test_a_daemon_ends_at_once_whatever_its_partner_does(two: tuple[Daemon, Daemon]) -> None:
     a, b = two
     assert b.process is not None

@@ -8,7 +8,6 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -116,10 +115,10 @@ Identity = tuple[Certificate, ClientCertificate]
 
 def test_a_connection_that_was_closed_while_idle_is_made_anew(schema: Schema, identity: Identity) -> None:
     ok = b'{"mec-federation:domain": {"id": "b"}}'
-    with server(identity, answer(ok), answer(ok, extra=b"Connection: close\r\n"), answer(ok)) as endpoint:
-        with opened(endpoint, schema) as client:
-            assert [client.get(PATH) for _ in range(3)] == [{"id": "b"}] * 3
-            assert (client.messages_out, client.messages_in) == (3, 3)
+    scripts = (answer(ok), answer(ok, extra=b"Connection: close\r\n"), answer(ok))
+    with server(identity, *scripts) as endpoint, opened(endpoint, schema) as client:
+        assert [client.get(PATH) for _ in range(3)] == [{"id": "b"}] * 3
+        assert (client.messages_out, client.messages_in) == (3, 3)
 
 
 @pytest.mark.parametrize(
@@ -186,17 +185,17 @@ def test_a_server_that_does_not_speak_tls_is_given_up(schema: Schema, identity: 
 
 
 def test_notifications_are_given_as_they_come(schema: Schema, identity: Identity) -> None:
-    with server(identity, raw(HEAD, b": \n\n", CHANGED[:30], CHANGED[30:], b": \n\n")) as endpoint:
-        with opened(endpoint, schema) as client:
-            client.subscribe()
-            event = client.notification(5)
-            assert event is not None
-            assert event.name == "mec-federation:partner-reachability-changed"
-            assert event.members == {"partner": "b", "reachable": True}
-            with pytest.raises(RpcError) as ended:
-                client.notification(5)
-            assert "ended" in ended.value.message
-            assert not client.connected
+    script = raw(HEAD, b": \n\n", CHANGED[:30], CHANGED[30:], b": \n\n")
+    with server(identity, script) as endpoint, opened(endpoint, schema) as client:
+        client.subscribe()
+        event = client.notification(5)
+        assert event is not None
+        assert event.name == "mec-federation:partner-reachability-changed"
+        assert event.members == {"partner": "b", "reachable": True}
+        with pytest.raises(RpcError) as ended:
+            client.notification(5)
+        assert "ended" in ended.value.message
+        assert not client.connected
 
 
 def test_a_stream_without_heartbeats_is_dead(

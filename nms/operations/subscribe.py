@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from nms.errors import RpcError
-from nms.model import select, subtree, tree, xpath
+from nms.model import select, subtree, tree
 from nms.model.schema import Schema
 from nms.model.values import Value
-from nms.notify.selection import BUDGET
 from nms.notify.streams import Notification, check_times
 from nms.operations.context import OK, Context
 from nms.operations.request import CreateSubscription, Reply, Session, SubtreeFilter, XPathFilter
@@ -28,7 +27,7 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
     wanted = request.filter
     if wanted is not None:
         # A malformed filter is refused here, not at the first event.
-        _select(context.events, context.events.root.blank, wanted)
+        _select(context.events, context.events.root.blank, wanted, context.limits.subscriber_xpath_work)
 
     def accepts(notification: Notification) -> bool:
         who = session.principal
@@ -48,17 +47,16 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
     return OK
 
 
-def _select(schema: Schema, root: Value, wanted: SubtreeFilter | XPathFilter) -> Value:
+def _select(schema: Schema, root: Value, wanted: SubtreeFilter | XPathFilter, work: int) -> Value:
     if isinstance(wanted, SubtreeFilter):
         return subtree.compile(schema.root, wanted.element).of(root)
-    compiled = xpath.compile_text(schema, wanted.select, wanted.namespaces)
-    return select.paths(schema, root, compiled.nodeset(root, BUDGET))
+    return select.xpath(schema, root, wanted.select, wanted.namespaces, work)
 
 
 def _passes(context: Context, notification: Notification, wanted: SubtreeFilter | XPathFilter) -> bool:
     """Does the filter select anything of the notification (RFC 5277 section 3.6)?"""
     schema, root = record(context, notification)
-    return bool(_select(schema, root, wanted) != schema.root.blank)
+    return bool(_select(schema, root, wanted, context.limits.subscriber_xpath_work) != schema.root.blank)
 
 
 def record(context: Context, notification: Notification) -> tuple[Schema, Value]:

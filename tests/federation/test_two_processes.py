@@ -145,15 +145,20 @@ def two(tmp_path: Path, protocol: str) -> Iterator[tuple[Daemon, Daemon]]:
         agree(a.client, cards["b"], role="consumer", **terms)
         for daemon, other in ((a, "b"), (b, "a")):
             until(f"{daemon.id} is federated", lambda d=daemon, o=other: d.federation_state(o) == "active")
-        file = tmp_path / "hello.csar"
-        info = package.build(SAMPLE, file)
-        with file.open("rb") as content:
-            a.client.upload(info.digest, content, info.size)
-        wanted = {"id": "hello", "digest": info.digest, "size": str(info.size)}
-        a.client.write("PATCH", "mec-system:system", {"mec-system:system": {"package": [wanted]}})
-        until("a has the package", lambda: _onboarded(a))
-        until("a sees b's zone", lambda: a.read("mec-system:system/zone=b.zone-1"))
+        onboard(a)
         yield a, b
+
+
+def onboard(a: Daemon) -> None:
+    """The package is on-boarded at A, and A sees B's zone."""
+    file = a.folder / "hello.csar"
+    info = package.build(SAMPLE, file)
+    with file.open("rb") as content:
+        a.client.upload(info.digest, content, info.size)
+    wanted = {"id": "hello", "digest": info.digest, "size": str(info.size)}
+    a.client.write("PATCH", "mec-system:system", {"mec-system:system": {"package": [wanted]}})
+    until("a has the package", lambda: _onboarded(a))
+    until("a sees b's zone", lambda: a.read("mec-system:system/zone=b.zone-1"))
 
 
 def _onboarded(a: Daemon) -> bool:

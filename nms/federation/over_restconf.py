@@ -143,10 +143,10 @@ class RestconfClient:
                 with pinned.within(self._endpoint.timeout, self._stream) as late:
                     try:
                         connection.request(method, target, body, headers)
-                        response = connection.getresponse()
-                        content = response.read(_MOST + 1)
-                        if len(content) <= _MOST and response.length:
-                            raise http.client.IncompleteRead(b"", response.length)
+                        with connection.getresponse() as response:
+                            content = response.read(_MOST + 1)
+                            if len(content) <= _MOST and response.length:
+                                raise http.client.IncompleteRead(b"", response.length)
                     except (OSError, ValueError, http.client.HTTPException) as error:
                         why = str(error) or type(error).__name__
                         if late.is_set():
@@ -208,6 +208,7 @@ class RestconfClient:
                 self._closed.set()
                 raise unreachable(f"{self._endpoint}: {error or type(error).__name__}") from error
         if response.status != HTTPStatus.OK:
+            response.close()
             raise self._refused(response.status, response.reason, content)
         name = f"{threading.current_thread().name}-stream"
         threading.Thread(target=self._pump, args=(response,), name=name, daemon=True).start()
@@ -228,7 +229,7 @@ class RestconfClient:
         """In a thread of its own: what comes on the stream, until it ends."""
         ending = unreachable(f"{self._endpoint}: the event stream has ended")
         try:
-            with self._turn:
+            with self._turn, response:
                 for data in _events(response):
                     self._received(data)
                     event = event_of(self._schema, orjson.loads(data))

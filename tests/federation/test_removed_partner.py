@@ -33,7 +33,6 @@ def in_state(a: Domain, wanted: str) -> Members | None:
     return state if state.get("state") == f"mec-types:{wanted}" else None
 
 
-@OVER_BOTH
 @pytest.mark.parametrize("removed", ["/partner[id='b']", f"/partner[id='b']/agreement[id='{AGREEMENT}']"])
 def test_what_ran_at_a_removed_partner_has_failed(play: Play, removed: str) -> None:
     async def story(a: Domain, b: Domain) -> None:
@@ -76,7 +75,6 @@ def ending(a: Domain) -> list[Members]:
     return [each for each in found if each["state"] not in ("mec-types:starting", "mec-types:processing")]
 
 
-@OVER_BOTH
 def test_the_provider_ends_the_agreement_and_the_customer_is_told(play: Play) -> None:
     async def story(a: Domain, b: Domain) -> None:
         await federate(a, b)
@@ -91,7 +89,6 @@ def test_the_provider_ends_the_agreement_and_the_customer_is_told(play: Play) ->
     play(story)
 
 
-@OVER_BOTH
 def test_nothing_is_used_any_more_when_everything_was_given_back(play: Play) -> None:
     async def story(a: Domain, b: Domain) -> None:
         await federate(a, b)
@@ -123,7 +120,6 @@ def test_the_sessions_of_a_removed_partner_are_closed_at_once(play: Play) -> Non
     play(story)
 
 
-@OVER_BOTH
 def test_a_new_key_ends_the_sessions_of_the_old_one(play: Play) -> None:
     async def story(a: Domain, b: Domain) -> None:
         await federate(a, b)
@@ -139,7 +135,6 @@ def sessions_of(domain: Domain, user: str) -> int:
     return sum(session.principal.name == user for session in list(domain.core.context.sessions.values()))
 
 
-@OVER_BOTH
 def test_what_is_permitted_to_everybody_is_not_permitted_to_partners(play: Play) -> None:
     async def story(a: Domain, b: Domain) -> None:
         everything = {"name": "all", "module-name": "*", "access-operations": "*", "action": "permit"}
@@ -161,7 +156,6 @@ def test_what_is_permitted_to_everybody_is_not_permitted_to_partners(play: Play)
     play(story)
 
 
-@OVER_BOTH
 def test_an_orphan_is_asked_for_again_when_the_partner_is_back(play: Play) -> None:
     async def story(a: Domain, b: Domain) -> None:
         await federate(a, b)
@@ -183,7 +177,6 @@ def test_an_orphan_is_asked_for_again_when_the_partner_is_back(play: Play) -> No
     play(story)
 
 
-@OVER_BOTH
 def test_an_orphan_that_is_wanted_again_is_none(play: Play) -> None:
     async def story(a: Domain, b: Domain) -> None:
         await federate(a, b)

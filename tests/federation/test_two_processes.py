@@ -24,8 +24,9 @@ from nms.client import Client
 from nms.commands.partner import agree
 from nms.errors import RpcError
 from nms.federation import card
+from nms.federation.client import PROTOCOLS
 from nms.mec import package
-from tests.federation.two_domains import free_port
+from tests.federation.two_domains import OVER_BOTH, free_port
 
 T = TypeVar("T")
 DEADLINE = 40.0
@@ -133,25 +134,31 @@ def _sweep(folder: Path) -> None:
 
 
 @pytest.fixture
-def two(tmp_path: Path) -> Iterator[tuple[Daemon, Daemon]]:
+def two(tmp_path: Path, protocol: str) -> Iterator[tuple[Daemon, Daemon]]:
     """A, and B that offers its zone to A; the package is on-boarded at A."""
     with running(tmp_path / "a", "a") as a, running(tmp_path / "b", "b") as b:
         a.listening()
         b.listening()
         cards = {daemon.id: card.of(daemon.config, daemon.folder) for daemon in (a, b)}
-        agree(b.client, cards["a"], agreement="ab", role="provider", zones=["zone-1"])
-        agree(a.client, cards["b"], agreement="ab", role="consumer", zones=["zone-1"])
+        terms: dict[str, Any] = {"agreement": "ab", "zones": ["zone-1"], "protocol": protocol or PROTOCOLS[0]}
+        agree(b.client, cards["a"], role="provider", **terms)
+        agree(a.client, cards["b"], role="consumer", **terms)
         for daemon, other in ((a, "b"), (b, "a")):
             until(f"{daemon.id} is federated", lambda d=daemon, o=other: d.federation_state(o) == "active")
-        file = tmp_path / "hello.csar"
-        info = package.build(SAMPLE, file)
-        with file.open("rb") as content:
-            a.client.upload(info.digest, content, info.size)
-        wanted = {"id": "hello", "digest": info.digest, "size": str(info.size)}
-        a.client.write("PATCH", "mec-system:system", {"mec-system:system": {"package": [wanted]}})
-        until("a has the package", lambda: _onboarded(a))
-        until("a sees b's zone", lambda: a.read("mec-system:system/zone=b.zone-1"))
+        onboard(a)
         yield a, b
+
+
+def onboard(a: Daemon) -> None:
+    """The package is on-boarded at A, and A sees B's zone."""
+    file = a.folder / "hello.csar"
+    info = package.build(SAMPLE, file)
+    with file.open("rb") as content:
+        a.client.upload(info.digest, content, info.size)
+    wanted = {"id": "hello", "digest": info.digest, "size": str(info.size)}
+    a.client.write("PATCH", "mec-system:system", {"mec-system:system": {"package": [wanted]}})
+    until("a has the package", lambda: _onboarded(a))
+    until("a sees b's zone", lambda: a.read("mec-system:system/zone=b.zone-1"))
 
 
 def _onboarded(a: Daemon) -> bool:
@@ -235,6 +242,7 @@ def test_the_provider_dies_in_the_middle_and_comes_back(two: tuple[Daemon, Daemo
     withdraw(a, b)
 
 
+@OVER_BOTH
 def test_the_provider_dies_while_it_is_used_and_comes_back(two: tuple[Daemon, Daemon]) -> None:
     a, b = two
     deploy(a)
@@ -296,6 +304,7 @@ def test_a_stopped_provider_is_not_ready_and_nobody_else_waits_for_it(two: tuple
     until("nobody answers there", lambda: not answers(where))
 
 
+@OVER_BOTH
 def test_a_daemon_ends_at_once_whatever_its_partner_does(two: tuple[Daemon, Daemon]) -> None:
     a, b = two
     assert b.process is not None

@@ -16,7 +16,7 @@ from restconf.errors import NoContent, NotAllowed
 from restconf.front import Front
 from restconf.media import MEDIA_TYPE
 from restconf.query import parse_query
-from restconf.wsgi import Environ
+from restconf.wsgi import PRINCIPAL, Environ
 
 _METHODS: Final = ("GET", "HEAD", "OPTIONS", "POST")
 
@@ -26,10 +26,11 @@ def blueprint(front: Front) -> Blueprint:
     routes = Blueprint("operations", __name__)
 
     def listing() -> Response:
-        parse_query(request.environ["QUERY_STRING"], request.environ["REQUEST_METHOD"], "other")
-        encoding = media.accepted(request.environ.get("HTTP_ACCEPT"))
+        environ = request.environ
+        parse_query(environ["QUERY_STRING"], environ["REQUEST_METHOD"], "other")
+        encoding = media.accepted(environ.get("HTTP_ACCEPT"))
         # NETCONF's own operations are not among those that RESTCONF can call (RFC 8040 section 3.3.2)
-        rpcs = [node for _, node in sorted(front.schema.rpcs.items()) if front.core.serves(node)]
+        rpcs = [node for _, node in sorted(front.schema.rpcs.items()) if front.core.serves(node, environ[PRINCIPAL])]
         return Response(_list_json(rpcs) if encoding == "json" else _list_xml(rpcs), content_type=MEDIA_TYPE[encoding])
 
     def operation(name: str) -> Response:

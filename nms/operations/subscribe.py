@@ -28,7 +28,7 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
     wanted = request.filter
     if wanted is not None:
         # A malformed filter is refused here, not at the first event.
-        _select(context.events, context.events.root.blank, wanted)
+        _matches(context.events, context.events.root.blank, wanted)
 
     def accepts(notification: Notification) -> bool:
         who = session.principal
@@ -48,17 +48,19 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
     return OK
 
 
-def _select(schema: Schema, root: Value, wanted: SubtreeFilter | XPathFilter) -> Value:
+def _matches(schema: Schema, root: Value, wanted: SubtreeFilter | XPathFilter) -> bool:
+    """Does a subtree filter select anything of `root`, or is an XPath expression true of it (RFC 8040 section 4.8.4)?"""
     if isinstance(wanted, SubtreeFilter):
-        return subtree.compile(schema.root, wanted.element).of(root)
+        return bool(subtree.compile(schema.root, wanted.element).of(root) != schema.root.blank)
     compiled = xpath.compile_text(schema, wanted.select, wanted.namespaces)
-    return select.paths(schema, root, compiled.nodeset(root, BUDGET))
+    evaluation = xpath.expressions(schema).evaluation(BUDGET)
+    return compiled.boolean(xpath.root_cursor(schema, root), evaluation)
 
 
 def _passes(context: Context, notification: Notification, wanted: SubtreeFilter | XPathFilter) -> bool:
-    """Does the filter select anything of the notification (RFC 5277 section 3.6)?"""
+    """Does the notification pass the filter (RFC 5277 section 3.6)?"""
     schema, root = record(context, notification)
-    return bool(_select(schema, root, wanted) != schema.root.blank)
+    return _matches(schema, root, wanted)
 
 
 def record(context: Context, notification: Notification) -> tuple[Schema, Value]:

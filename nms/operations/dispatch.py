@@ -56,6 +56,9 @@ PROTOCOL_MODULES: Final = (
     "notifications",
 )
 
+#: What RESTCONF does by methods on resources.
+_RESOURCES: Final = (request.Get, request.EditConfig, request.CreateSubscription)
+
 Handler = Callable[[Context, Session, Any], Reply]
 
 HANDLERS: Final[Mapping[type, Handler]] = {
@@ -193,10 +196,10 @@ class Core:
         self.guard.check_execute(session.principal, *self._rpc(session, wanted))
 
     def _rpc(self, session: Session, wanted: Request) -> tuple[Node | None, InstancePath]:
-        """What NACM judges the execution of; RESTCONF's methods on data are no rpcs (RFC 8341 section 3.2)."""
+        """What NACM judges the execution of; RESTCONF's methods on resources are no rpcs (RFC 8341 3.2)."""
         if isinstance(wanted, request.Invoke):
             return wanted.node, wanted.path
-        if isinstance(wanted, (request.Get, request.EditConfig)) and not monitor.is_netconf(session):
+        if isinstance(wanted, _RESOURCES) and not monitor.is_netconf(session):
             return None, ()
         return self.schema.rpcs.get(wanted.rpc), ()
 

@@ -29,6 +29,8 @@ _DECLARATION: Final = re.compile(
 _EMPTY_OBJECT: Final = re.compile(rb"\{\s*\}")
 #: XML tags, or JSON members and items, of one body: each takes some hundred bytes of memory.
 MAX_PARTS: Final = 2_500_000
+#: Namespaces of edit-config's attributes: operation, insert, value, key.
+_EDITING: Final = (b"urn:ietf:params:xml:ns:netconf:base:1.0", b"urn:ietf:params:xml:ns:yang:1")
 RESTCONF_NS: Final = "urn:ietf:params:xml:ns:yang:ietf-restconf"
 
 
@@ -54,6 +56,7 @@ def decode_child(parent: InstancePath, schema: Schema, encoding: Encoding, body:
         return child_of(parent, schema, document)
     wrapper = read_xml(body).getparent()
     assert wrapper is not None
+    _refuse_operations(body, wrapper)
     refuse_empty_state(parent, schema, wrapper)
     return child_of(parent, schema, wrapper)
 
@@ -82,8 +85,26 @@ def decode_datastore(schema: Schema, encoding: Encoding, body: bytes) -> Value:
         return json.decode(schema.root, member)
     element = read_xml(body)
     expect(str(element.tag), f"{{{RESTCONF_NS}}}data")
+    _refuse_operations(body, element)
     refuse_empty_state((), schema, element)
     return xml.decode(schema.root, element)
+
+
+def _refuse_operations(body: bytes, element: etree._Element) -> None:
+    """What to do with a node says the method, or a YANG Patch: NETCONF's attributes that say it would do nothing.
+
+    Raises:
+        RpcError: unknown-attribute.
+    """
+    if not any(namespace in body for namespace in _EDITING):
+        return
+    for inner in element.iter():
+        for name in map(etree.QName, map(str, inner.attrib)):
+            if (name.namespace or "").encode() in _EDITING:
+                text = f"attribute {name.localname} is for NETCONF's edit-config: send a YANG Patch"
+                local = etree.QName(inner).localname
+                info = {"bad-attribute": name.localname, "bad-element": local}
+                raise RpcError("unknown-attribute", text, type="protocol", info=info)
 
 
 def refuse_empty_state(path: InstancePath, schema: Schema, held: Any) -> None:

@@ -139,7 +139,7 @@ class DataResource:
         if not path:
             content = body.encode_datastore(self.schema.root, root, encoding, reply.basis)
         else:
-            content = body.encode_instance(path, self._found(root, path, query), encoding, reply.basis)
+            content = body.encode_instance(path, self._found(root, path), encoding, reply.basis)
         return Response(self.front.bounded(content), headers=headers, content_type=MEDIA_TYPE[encoding])
 
     def _read(self, environ: Environ, path: InstancePath, query: Query) -> Reply:
@@ -161,17 +161,15 @@ class DataResource:
         )
         return self.front.dispatch(environ, wanted)
 
-    def _found(self, root: Value, path: InstancePath, query: Query) -> Value:
-        """The instance in what the core found; a selection may have left nothing of it."""
+    def _found(self, root: Value, path: InstancePath) -> Value:
+        """The instance in what the core found: it exists, but a selection or a page may have left nothing of it."""
         value = tree.get(root, path)
         node = path[-1][0]
-        if value is None and node.kind == "container" and not node.presence:
-            return node.blank
-        if value is None and query.page is not None:  # the page that follows the last one
-            return () if node.kind == "leaf-list" else entries.NONE
-        if value is None:
-            raise _not_found(path)
-        return value
+        if value is not None:
+            return value
+        if node.kind == "list" and path[-1][1] is not None:
+            return tree.blank_entry(*path[-1])
+        return {"leaf-list": (), "list": entries.NONE}.get(node.kind, node.blank)
 
     def _options(self, environ: Environ, path: InstancePath, query: Query) -> Response:
         methods = self._allowed(path)
@@ -193,6 +191,9 @@ class DataResource:
     def _put(self, environ: Environ, path: InstancePath, query: Query) -> Response:
         encoding, content = _body(environ)
         if not path:
+            if query.insert is not None:
+                text = "query parameter 'insert' is for an entry of a list or leaf-list that is ordered-by user"
+                raise RpcError("invalid-value", text, type="protocol")
             root = body.decode_datastore(self.schema, encoding, content)
             edits = [
                 Edit(node, "remove") if value is None else Edit(node, "replace", None, value)
@@ -282,8 +283,9 @@ class DataResource:
             # a failed precondition is the protocol's error, a failed `must` is not
             if error.status == 412 and error.type == "protocol" and must_exist and not given:
                 raise _not_found(target) from None
-            # the target or a parent is not there; a constraint's data-missing has an app-tag
-            if error.tag == "data-missing" and not error.app_tag and format_path(target).startswith(error.path):
+            # the target or a parent is not there; a constraint's data-missing says more (app-tag or info)
+            said_more = error.app_tag or error.info
+            if error.tag == "data-missing" and not said_more and format_path(target).startswith(error.path):
                 raise RpcError("invalid-value", error.message, path=error.path, status=404) from None
             raise
 

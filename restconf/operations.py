@@ -8,7 +8,8 @@ import orjson
 from flask import Blueprint, Response, request
 from lxml import etree
 
-from nms.model.path import InstancePath
+from nms.errors import RpcError, RpcErrors
+from nms.model.path import InstancePath, format_path
 from nms.model.schema import Node
 from nms.operations.request import Invoke
 from restconf import body, media, uri
@@ -18,7 +19,7 @@ from restconf.media import MEDIA_TYPE
 from restconf.query import parse_query
 from restconf.wsgi import PRINCIPAL, Environ
 
-_METHODS: Final = ("GET", "HEAD", "OPTIONS", "POST")
+_METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 
 def blueprint(front: Front) -> Blueprint:
@@ -58,11 +59,28 @@ def invoke(front: Front, environ: Environ, node: Node, path: InstancePath) -> Re
     wanted = media.accepted(environ.get("HTTP_ACCEPT"))
     content: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     encoding = media.sent(environ.get("CONTENT_TYPE")) if content else None
-    reply = front.dispatch(environ, Invoke(node, body.decode_input(node, encoding, content), path))
+    try:
+        given = body.decode_input(node, encoding, content)
+    except RpcError as error:
+        error.path = error.path and _input(node) + error.path
+        raise
+    try:
+        reply = front.dispatch(environ, Invoke(node, given, path))
+    except (RpcError, RpcErrors) as refused:
+        own = format_path((*path, (node, None)))
+        for error in refused.errors if isinstance(refused, RpcErrors) else [refused]:
+            if error.path.startswith(own + "/"):  # a constraint of the input
+                error.path = _input(node) + error.path.removeprefix(own)
+        raise
     if reply.node is None or reply.data is None or reply.data == reply.node.blank:
         return NoContent(status=204)
     output = front.bounded(body.encode_output(node, reply.node, reply.data, wanted))
     return Response(output, content_type=MEDIA_TYPE[wanted])
+
+
+def _input(node: Node) -> str:
+    """Where the error-path of what is wrong in an input starts (RFC 8040 section 3.6.3)."""
+    return f"/{node.module}:input"
 
 
 def _list_json(rpcs: list[Node]) -> bytes:

@@ -51,7 +51,8 @@ def parse_query(text: str, method: str, resource: Resource) -> Query:
         return _NONE
     values: dict[str, Any] = {}
     for part in text.split("&"):
-        name, _, raw = part.partition("=")
+        encoded, _, raw = part.partition("=")
+        name = unquote_to_bytes(encoded).decode(errors="replace")
         parameter = _PARAMETERS.get(name)
         if parameter is None:
             known = ", ".join(sorted(n for n, p in _PARAMETERS.items() if resource in p.resources))

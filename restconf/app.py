@@ -72,6 +72,11 @@ def create_app(core: Core, authenticate: Authenticate, *, most: int = Limits().a
         if not request.environ["PATH_INFO"].startswith("/.well-known/"):
             front.admit(request.environ)
 
+    @app.after_request
+    def say_what_may_be_cached(response: Response) -> Response:
+        response.headers.setdefault("Cache-Control", "no-cache")  # every response says so (section 5.5)
+        return response
+
     _discovery(app, front)
     app.register_blueprint(data.blueprint(front), url_prefix=ROOT)
     app.register_blueprint(operations.blueprint(front), url_prefix=ROOT)
@@ -157,6 +162,9 @@ def _error_handlers(app: Flask, front: Front) -> None:
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:
+        if request.method not in data.METHODS:
+            text = f"RESTCONF has no method {request.method}"
+            return _refuse([RpcError("operation-not-supported", text, type="protocol", status=501)], front)
         if isinstance(error, MethodNotAllowed):
             allow = ", ".join(sorted(error.valid_methods or ()))
             return _refuse([errors.NotAllowed(f"{request.method} is not for {request.path}", allow)], front)

@@ -117,6 +117,8 @@ class DataResource:
         methods = self._allowed(path)
         if method not in methods:
             raise NotAllowed(f"{method} is not for this resource", ", ".join(methods))
+        if method != "OPTIONS":  # section 5.2: no method is carried out whose answer could not be said
+            media.accepted(environ.get("HTTP_ACCEPT"))
         query = parse_query(environ["QUERY_STRING"], method, "data")
         return self._methods[method](environ, path, query)
 

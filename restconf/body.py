@@ -132,8 +132,21 @@ def refuse_empty_state(path: InstancePath, schema: Schema, held: Any) -> None:
             refuse_empty_state(below, schema, inner)
 
 
+def input_path(operation: Node) -> str:
+    """Where the error-path of what is wrong in the input of an rpc or action starts (RFC 8040 section 3.6.3)."""
+    return f"/{operation.module}:input"
+
+
 def decode_input(operation: Node, encoding: Encoding | None, body: bytes) -> Value:
     """The input of an rpc or action (RFC 8040 section 3.6.1); `encoding` None when there is no body."""
+    try:
+        return _decode_input(operation, encoding, body)
+    except RpcError as error:
+        error.path = error.path and input_path(operation) + error.path
+        raise
+
+
+def _decode_input(operation: Node, encoding: Encoding | None, body: bytes) -> Value:
     node = next((child for child in operation.children if child.kind == "input"), None)
     if node is None:
         raise RpcError("operation-not-supported", f"{operation.name} has no input node", status=500)
@@ -231,7 +244,9 @@ def _single(node: Node, value: Value | None, parent: InstancePath) -> Instance:
 
 
 def only_member(document: Any) -> tuple[str, Any]:
-    """The one member of a JSON object, whose name must be qualified."""
+    """The one member of a JSON object, whose name must be qualified; metadata beside it is none (RFC 7952)."""
+    if isinstance(document, dict) and len(document) > 1:
+        document = {name: member for name, member in document.items() if not name.startswith("@")}
     if not isinstance(document, dict) or len(document) != 1:
         raise _malformed("the body must be a JSON object with one member")
     ((name, member),) = document.items()

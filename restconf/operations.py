@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import orjson
@@ -59,28 +61,26 @@ def invoke(front: Front, environ: Environ, node: Node, path: InstancePath) -> Re
     wanted = media.accepted(environ.get("HTTP_ACCEPT"))
     content: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     encoding = media.sent(environ.get("CONTENT_TYPE")) if content else None
-    try:
-        given = body.decode_input(node, encoding, content)
-    except RpcError as error:
-        error.path = error.path and _input(node) + error.path
-        raise
-    try:
+    given = body.decode_input(node, encoding, content)
+    with paths_from_the_input(node, path):
         reply = front.dispatch(environ, Invoke(node, given, path))
-    except (RpcError, RpcErrors) as refused:
-        own = format_path((*path, (node, None)))
-        for error in refused.errors if isinstance(refused, RpcErrors) else [refused]:
-            if error.path.startswith(own + "/"):  # a constraint of the input
-                error.path = _input(node) + error.path.removeprefix(own)
-        raise
     if reply.node is None or reply.data is None or reply.data == reply.node.blank:
         return NoContent(status=204)
     output = front.bounded(body.encode_output(node, reply.node, reply.data, wanted))
     return Response(output, content_type=MEDIA_TYPE[wanted])
 
 
-def _input(node: Node) -> str:
-    """Where the error-path of what is wrong in an input starts (RFC 8040 section 3.6.3)."""
-    return f"/{node.module}:input"
+@contextmanager
+def paths_from_the_input(node: Node, path: InstancePath = ()) -> Iterator[None]:
+    """Let the error-path of a constraint that an input violates start at the input (RFC 8040 section 3.6.3)."""
+    try:
+        yield
+    except (RpcError, RpcErrors) as refused:
+        own = format_path((*path, (node, None)))
+        for error in refused.errors if isinstance(refused, RpcErrors) else [refused]:
+            if error.path.startswith(own + "/"):
+                error.path = body.input_path(node) + error.path.removeprefix(own)
+        raise
 
 
 def _list_json(rpcs: list[Node]) -> bytes:

@@ -168,7 +168,7 @@ def configuration(context: Context, session: Session, source: Datastore | Sequen
 
 
 def delete_config(context: Context, session: Session, request: DeleteConfig) -> Reply:
-    """Empty startup.
+    """Empty startup; the right to delete-config is all that is needed (RFC 8341 section 3.2.7).
 
     Raises:
         RpcError: invalid-value; running cannot be deleted, candidate is discarded instead.
@@ -176,5 +176,5 @@ def delete_config(context: Context, session: Session, request: DeleteConfig) -> 
     if request.target != "startup":
         raise RpcError("invalid-value", f"{request.target} cannot be deleted", type="protocol")
     blank = context.schema.root.blank
-    context.guard.change(session, request.target, lambda root: blank, "delete-config", validated=False)
+    context.guard.change(session, request.target, lambda root: blank, "delete-config", validated=False, judged=False)
     return OK

@@ -225,17 +225,18 @@ class DataResource:
         wanted = media.accepted(environ.get("HTTP_ACCEPT"), encoding)
         patch = yang_patch.decode(encoding, _content(environ))
         condition = conditions.precondition(environ)
-        absent_is_404 = condition is None and bool(path) and _unwritten(path[-1][0]) is None
-        if absent_is_404:
-            condition = conditions.existing(None)
+        if path and _unwritten(path[-1][0]) is None:
+            condition = conditions.existing(condition)
         try:
             edits = yang_patch.edits_of(self.schema, raw_path(environ, self.root), patch)
             try:
                 reply = self._dispatch(environ, [edit for _, edit in edits], condition, path, counted=True)
             except (RpcError, RpcErrors) as error:
                 failures = error.errors if isinstance(error, RpcErrors) else [error]
-                if failures[0].status == 412 and failures[0].type == "protocol":
-                    raise _not_found(path) if absent_is_404 else error from None
+                if failures[0].status == 412 and failures[0].type == "protocol":  # a failed `must` is the application's
+                    raise
+                if failures[0].edit is None and _is_absent(failures[0]):
+                    raise _not_found(path) from None
                 raise yang_patch.refused(patch, [target for target, _ in edits], failures) from None
         except yang_patch.Failed as failed:
             status, code, headers = failed.status, failed.errors[0].status, {"Cache-Control": "no-store"}
@@ -276,18 +277,13 @@ class DataResource:
 
     def _edit(self, environ: Environ, target: InstancePath, edits: list[Edit], *, must_exist: bool = False) -> Reply:
         wanted = conditions.precondition(environ)
-        given = wanted is not None
         if must_exist:
             wanted = conditions.existing(wanted)
         try:
             return self._dispatch(environ, edits, wanted)
         except RpcError as error:
-            # a failed precondition is the protocol's error, a failed `must` is not
-            if error.status == 412 and error.type == "protocol" and must_exist and not given:
-                raise _not_found(target) from None
-            # the target or a parent is not there; a constraint's data-missing says more (app-tag or info)
-            said_more = error.app_tag or error.info
-            if error.tag == "data-missing" and not said_more and format_path(target).startswith(error.path):
+            # the target or a parent is not there
+            if _is_absent(error) and format_path(target).startswith(error.path):
                 raise RpcError("invalid-value", error.message, path=error.path, status=404) from None
             raise
 
@@ -346,6 +342,11 @@ def _changed(reply: Reply, encoding: Encoding) -> Response:
 def _check_writable(node: Node, path: InstancePath) -> None:
     if not node.config:
         raise RpcError("invalid-value", f"{node.name} is state, not configuration", path=format_path(path))
+
+
+def _is_absent(error: RpcError) -> bool:
+    """Is the error that an instance is not there?  A constraint's data-missing says more (app-tag or info)."""
+    return error.tag == "data-missing" and not error.app_tag and not error.info
 
 
 def _not_found(path: InstancePath) -> RpcError:

@@ -13,7 +13,7 @@ from nms.model import edit as edits_of
 from nms.model import tree
 from nms.model.constraint_whens import without_false
 from nms.model.edit import Edit
-from nms.model.path import InstancePath
+from nms.model.path import InstancePath, format_path
 from nms.model.values import Value
 from nms.operations.context import OK, Answer, Context
 from nms.operations.request import (
@@ -136,6 +136,9 @@ def _check_precondition(
         holds = holds and not (exists and ("*" in wanted.if_none_match or etag in map(_opaque, wanted.if_none_match)))
     if not holds:
         raise RpcError("operation-failed", "the resource is not as the request expects it", type="protocol", status=412)
+    if wanted.exists and not context.guard.exists(datastore, path):
+        missing = RpcError("data-missing", "there is no such instance", path=format_path(path))
+        raise context.guard.discreet(session.principal, missing)
 
 
 def _opaque(tag: str) -> str:

@@ -53,18 +53,15 @@ class _Restconf(Flask):
         return errors.NoContent(status=204, headers={"Allow": ", ".join(sorted(allowed))})
 
 
-def create_app(core: Core, authenticate: Authenticate, *, most: int = Limits().answer) -> Flask:
-    """The application over `core`; `authenticate` tells from a WSGI environ who asks, None for nobody known.
-
-    Args:
-        most: bytes of data in one answer.
-    """
+def create_app(core: Core, authenticate: Authenticate, limits: Limits | None = None) -> Flask:
+    """The application over `core`; `authenticate` tells from a WSGI environ who asks, None for nobody known."""
+    limits = limits or Limits()
     app = _Restconf("restconf", static_folder=None)
     app.session_interface = _NoSession()
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # an empty key may stand between two slashes
     app.url_map.converters["rest"] = data.RestOfPath
-    front = Front(core, authenticate, most)
+    front = Front(core, authenticate, limits.answer)
     app.extensions["restconf"] = front
 
     @app.before_request
@@ -80,7 +77,7 @@ def create_app(core: Core, authenticate: Authenticate, *, most: int = Limits().a
     _discovery(app, front)
     app.register_blueprint(data.blueprint(front), url_prefix=ROOT)
     app.register_blueprint(operations.blueprint(front), url_prefix=ROOT)
-    streams = sse.OpenStreams()
+    streams = sse.OpenStreams(limits.streams, limits.backlog)
     front.on_close(streams.close)
     app.register_blueprint(sse.blueprint(front, streams), url_prefix=ROOT)
     app.register_blueprint(subscriptions.blueprint(front, streams), url_prefix=ROOT)

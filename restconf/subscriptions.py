@@ -61,7 +61,7 @@ def blueprint(front: Front, streams: OpenStreams) -> Blueprint:
         forget_the_forgotten()
         streams.check_room()
         coding = encoding(read(node.children[0], given), sent)
-        opened = EventStream(ENCODINGS.get(coding, sent), streams.discard)
+        opened = EventStream(ENCODINGS.get(coding, sent), streams)
         session = front.core.open_session(
             environ[PRINCIPAL], "restconf", environ.get("REMOTE_ADDR", ""), lambda _: opened.end()
         )

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from nms.client import Client
-from nms.commands import connection, output
+from nms.commands import app_change, connection, output
 from nms.commands.output import local_name
 from nms.commands.payload import checked
 from nms.errors import RpcError
@@ -43,8 +43,11 @@ def add(commands: Any) -> None:
 
     terminate = actions.add_parser("terminate", help="terminate an order's applications")
     terminate.add_argument("id", help="order")
+    terminate.add_argument("--grace", type=int, metavar="SECONDS", help="time to end (default: the application's)")
+    terminate.add_argument("--force", action="store_const", const=0, dest="grace", help="end at once")
     connection.add(terminate)
     terminate.set_defaults(run=_terminate)
+    app_change.add(actions)
 
 
 def _deploy(args: argparse.Namespace) -> int:
@@ -145,12 +148,12 @@ def _show(orders: list[dict[str, Any]]) -> None:
         for item in state.get("item") or [{}]:
             ends = item.get("endpoint", ())
             where = ", ".join(f"{e.get('dns-name') or e.get('address', '')}:{e.get('port', '')}" for e in ends)
-            rows.append(
-                (entry["id"], local_name(state.get("state", "")), item.get("zone", ""), where, _why_or_blank(state))
-            )
-    output.table(
-        ("ORDER", "STATE", "ZONE", "REACHED AT", "NOTE"), rows, empty="no orders: nms app deploy PACKAGE --id ID"
-    )
+            made = item.get("instance", ())
+            runs = f"{len(made)} x {', '.join(sorted({e.get('software-version', '?') for e in made}))}" if made else ""
+            zones = ", ".join(sorted({e["zone"] for e in made})) or item.get("zone", "")
+            rows.append((entry["id"], local_name(state.get("state", "")), runs, zones, where, _why_or_blank(state)))
+    headers = ("ORDER", "STATE", "RUNS", "ZONE", "REACHED AT", "NOTE")
+    output.table(headers, rows, empty="no orders: nms app deploy PACKAGE --id ID")
 
 
 def _why_or_blank(state: dict[str, Any]) -> str:
@@ -162,6 +165,9 @@ def _terminate(args: argparse.Namespace) -> int:
     client = connection.client(args)
     entry = read(client, args.id)
     deployments = [item["deployment"] for item in entry.get("state", {}).get("item", []) if "deployment" in item]
+    if args.grace is not None:
+        items = [{"id": item["id"], "graceful-timeout": args.grace} for item in entry["item"]]
+        client.write("PATCH", _ORDERS, checked("mec-order", {_ORDERS: {"order": [{"id": args.id, "item": items}]}}))
     terminate(client, args.id, deployments)
     if args.json:
         output.show_json({"id": args.id, "terminated": deployments})

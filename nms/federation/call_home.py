@@ -10,23 +10,18 @@ from __future__ import annotations
 import contextlib
 import logging
 import queue
-import select
 import socket
-import ssl
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import paramiko
-from ncclient import manager
-from ncclient.operations.rpc import RaiseMode
 from ncclient.transport.errors import TransportError
-from ncclient.transport.unixSocket import UnixSocketSession
 
-from nms.credentials import fingerprint
 from nms.errors import RpcError
+from nms.federation import pinned
 from nms.federation.netconf_client import Client, Peer
 
 log = logging.getLogger(__name__)
@@ -113,52 +108,23 @@ class CallHomes:
 
     def _hear(self, caller: socket.socket, host: str) -> None:
         # Whatever a step waits for, the socket is gone when the patience is at its end.
-        alarm = threading.Timer(self._patience, _hang_up, [caller])
-        alarm.daemon = True
-        alarm.start()
         try:
-            caller.settimeout(self._patience)
-            expected = list(self._expected())
-            over_tls = [each for each in expected if isinstance(each, TlsPeer)]
-            over_ssh = [each for each in expected if isinstance(each, Peer)]
-            known, stream = _secured(caller, over_tls) if over_tls else _authenticated(caller, over_ssh)
-            self._taken.put((known, _session(known, stream)))
+            with pinned.within(self._patience, caller):
+                caller.settimeout(self._patience)
+                expected = list(self._expected())
+                over_tls = [each for each in expected if isinstance(each, TlsPeer)]
+                over_ssh = [each for each in expected if isinstance(each, Peer)]
+                known, stream = _secured(caller, over_tls) if over_tls else _authenticated(caller, over_ssh)
+                self._taken.put((known, Client.over(stream, _name_of(known), known.timeout)))
         except (RpcError, TransportError, paramiko.SSHException, OSError, EOFError) as error:
             log.warning("a call from %s was refused: %s", host, error)
             caller.close()
         finally:
-            alarm.cancel()
             self._places.release()
-
-
-def _hang_up(caller: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        caller.shutdown(socket.SHUT_RDWR)
 
 
 def _refused(why: str) -> RpcError:
     return RpcError("operation-failed", why, type="transport")
-
-
-class _Stream(UnixSocketSession):  # type: ignore[misc]  # ncclient is untyped
-    """ncclient's session over whatever can be read, written and selected; it says <hello> when it connects."""
-
-    def connect(self, stream: Any, timeout: float) -> None:
-        self._socket = stream
-        self._connected = True
-        self._post_connect(timeout)
-
-
-def _session(peer: Caller, stream: Any) -> Client:
-    handler = manager.make_device_handler(None)
-    session = _Stream(handler)
-    try:
-        session.connect(stream, peer.timeout)
-    except BaseException:
-        stream.close()
-        raise
-    opened = manager.Manager(session, handler, timeout=peer.timeout, raise_mode=RaiseMode.NONE)
-    return Client.over(opened, _name_of(peer), peer.timeout)
 
 
 def _name_of(peer: Caller) -> str:
@@ -221,52 +187,9 @@ def _secured(caller: socket.socket, expected: list[TlsPeer]) -> tuple[TlsPeer, s
     mine = {(peer.cert, peer.key) for peer in expected}
     if len(mine) != 1:
         raise _refused("one client certificate is shown to everybody who calls at this port")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # The certificate is pinned: who has issued it and for which name says nothing more.
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    context.load_cert_chain(*mine.pop())
-    secured = context.wrap_socket(caller)
-    try:
-        shown = fingerprint(secured.getpeercert(binary_form=True) or b"")
-        known = next((peer for peer in expected if peer.fingerprint == shown), None)
-        if known is None:
-            raise _refused(f"the certificate {shown} is nobody's who is expected")
-    except BaseException:
+    secured, shown = pinned.handshake(caller, pinned.ClientCertificate(*mine.pop()), _left(caller))
+    known = next((peer for peer in expected if peer.fingerprint == f"sha256:{shown}"), None)
+    if known is None:
         secured.close()
-        raise
-    ours, theirs = socket.socketpair()
-    threading.Thread(target=_carry, args=(secured, theirs), name="call-home-tls", daemon=True).start()
-    return known, ours
-
-
-def _carry(secured: ssl.SSLSocket, plain: socket.socket) -> None:
-    """Carry bytes both ways until one side ends; each side is read only while the other one has taken what it got."""
-    inward = outward = b""
-    poll = select.poll()
-    with secured, plain:
-        secured.setblocking(False)
-        plain.setblocking(False)
-        while True:
-            poll.register(secured, (0 if inward else select.POLLIN) | (select.POLLOUT if outward else 0))
-            poll.register(plain, (0 if outward else select.POLLIN) | (select.POLLOUT if inward else 0))
-            # what is decrypted already does not make the socket readable
-            poll.poll(0 if not inward and secured.pending() else None)
-            try:
-                inward = _moved(inward, secured, plain)
-                outward = _moved(outward, plain, secured)
-            except (OSError, EOFError):
-                return
-
-
-def _moved(waiting: bytes, source: socket.socket, sink: socket.socket) -> bytes:
-    """What still waits for `sink` after one step.  Raises `EOFError`: `source` has ended."""
-    try:
-        if waiting:
-            return waiting[sink.send(waiting) :]
-        data = source.recv(65536)
-    except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-        return waiting
-    if not data:
-        raise EOFError
-    return data
+        raise _refused(f"the certificate sha256:{shown} is nobody's who is expected")
+    return known, pinned.in_clear(secured)

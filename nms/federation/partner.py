@@ -190,8 +190,7 @@ class Partners:
         for key in gone:
             self._part(self.links.pop(key))
             self._standing.forget(*key, last=all(other[0] != key[0] for other in entries))
-        for key in moved:
-            await self._end(self.links.pop(key))
+        leaving = [self.links.pop(key) for key in moved]
         self._entries = entries
         came = [key for key in entries if key not in self.links]
         for key, entry in entries.items():
@@ -199,6 +198,8 @@ class Partners:
                 self._join(key, *entry)
             else:
                 self.links[key].wake.set()
+        for link in leaving:  # only now: an agreement without a link is one that is gone
+            await self._end(link)
         if gone or came:
             self.zones.changed()
         self.zones.look()
@@ -206,7 +207,7 @@ class Partners:
     def _moved(self, key: tuple[str, str], entry: tuple[Members, Members]) -> bool:
         """Has what the session was made of changed?"""
         (old, agreed), (new, wanted) = self._entries[key], entry
-        return any(old.get(name) != new.get(name) for name in ("endpoint", "local-user")) or any(
+        return any(old.get(name) != new.get(name) for name in ("endpoint", "local-user", "session-protocol")) or any(
             agreed[name] != wanted[name] for name in ("boundary-option", "role")
         )
 

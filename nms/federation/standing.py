@@ -99,7 +99,6 @@ class Standing:
         counters = link.session.counters
         carried: dict[str, Any] = {
             "state": f"mec-types:{counters.state}",
-            "transport": "mec-types:netconf-ssh",
             "messages-in": str(counters.messages_in),
             "messages-out": str(counters.messages_out),
             "notifications-in": str(counters.notifications),
@@ -109,6 +108,9 @@ class Standing:
         }
         if counters.established_at is not None:
             carried["established-at"] = timestamp(counters.established_at)
+            carried["endpoint"] = counters.endpoint
+        if counters.protocol:
+            carried["transport"] = f"mec-types:{counters.protocol}"
         if counters.last_error_time is not None:
             carried |= {"last-error": counters.last_error, "last-error-time": timestamp(counters.last_error_time)}
         for name in link.points:

@@ -19,7 +19,7 @@ from nms.datastore.transaction import Transaction
 from nms.drivers import api
 from nms.errors import ConfigError
 from nms.mec import exposure, mep, mepm, vim, windows
-from nms.mec.agreed import Agreements
+from nms.mec.agreed import Listener
 from nms.mec.lifecycle import LifeCycle
 from nms.mec.meo import Meo
 from nms.mec.mep import Mep
@@ -37,6 +37,7 @@ from nms.mec.reference_points import Mm1, Mm2, Mm3, Mm4, Mm5, Mm6
 from nms.mec.scope import scope_of
 from nms.mec.session import SYSTEM, DataEdit, LocalSession, to_edit
 from nms.mec.session import Core as Dispatcher
+from nms.mec.slices import Slices
 from nms.mec.steering import Steering
 from nms.mec.tenancy import Tenancy
 from nms.mec.transfer import PackageSource, Transfers
@@ -204,11 +205,12 @@ async def _assemble(
     transfers = Transfers(domain.content, source)
     vim_base, platform_base = f"{vim.VIMS}[id='{VIM}']", f"{mep.PLATFORMS}[id='{PLATFORM}']"
     manager_base = f"{mepm.MANAGERS}[id='{MANAGER}']"
+    slices: Slices | None = None
 
     async def open_window(window: windows.Window, base: str, show: exposure.Show) -> Tenancy:
         """Let partners see, and write in, what they are shown of a block."""
-        tenancy = Tenancy(publisher, window, base, local(base), transfers, show)
-        core.store.add_provider(Agreements(tenancy.wake))
+        tenancy = Tenancy(publisher, window, base, local(base), transfers, show, slices)
+        core.store.add_provider(Listener(tenancy.wake))
         await _run(domain, core, tenancy, [window.path] if window.followed else [])
         return tenancy
 
@@ -217,6 +219,8 @@ async def _assemble(
         assert drivers is not None
         domain.vim = Vim(publisher, drivers.vim, transfers, VIM, local(vim_base), measure_interval)
         await _run(domain, core, domain.vim, [vim.VIMS])
+        slices = Slices(publisher, VIM, local(vim_base))
+        await _run(domain, core, slices, [])
         await open_window(windows.RESOURCES, vim_base, exposure.resources(publisher, VIM))
         await _run(domain, core, Steering(publisher, drivers.data_plane), [])
     infrastructure = (VIM, Mm6(local(vim_base))) if "vim" in blocks else None
@@ -240,8 +244,8 @@ async def _assemble(
         onboarding = Onboarding(publisher, transfers, keys, signed, notify=True)
         manager = (MANAGER, Mm3(local(manager_base))) if "mepm" in blocks else None
         vims = {VIM: Mm4(local(vim_base))} if "vim" in blocks else {}
-        domain.meo = Meo(publisher, onboarding, config.domain.id, manager, vims, partners)
-        core.store.add_provider(Agreements(domain.meo.wake))
+        domain.meo = Meo(publisher, onboarding, config.domain.id, manager, vims, partners, slices)
+        core.store.add_provider(Listener(domain.meo.wake))
         domain.mm1 = Mm1(local(OWN.base))
         await _run(domain, core, domain.meo, [OWN.base, UNDER_AGREEMENT])
     if "oss" in blocks:

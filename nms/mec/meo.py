@@ -11,10 +11,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from decimal import Decimal
 
 from nms.mec import capacity
-from nms.mec.admission import Admission, requirement
+from nms.mec.admission import Admission, demand, revised
 from nms.mec.carriers import Carriers, Part
 from nms.mec.lifecycle import LifeCycle, Run, Step, reverse
 from nms.mec.observation import Observation
@@ -22,13 +21,14 @@ from nms.mec.occurrence import plain
 from nms.mec.onboarding import Onboarding, descriptor_of
 from nms.mec.partners import Partners
 from nms.mec.parts import Parts, reference
-from nms.mec.placement import Demand, Place, choose
+from nms.mec.placement import choose
 from nms.mec.provisioning import Provisioning
 from nms.mec.publisher import Publisher, timestamp
 from nms.mec.reference_points import Mm3, Mm4
-from nms.mec.relocation import Relocation
+from nms.mec.revision import Revision
 from nms.mec.scope import Duty, Intent, IntentProvider, Scope
 from nms.mec.session import Members
+from nms.mec.slices import Slices
 from nms.mec.zones import OWN, UNDER_AGREEMENT, Zones
 
 DEPLOYMENT, RELOCATION, PACKAGE = "deployment", "relocation", "package"
@@ -41,6 +41,7 @@ class Meo:
         domain: identifier of this domain.
         manager: its platform manager with its reference point; None for a broker.
         vims: its infrastructure managers.
+        slices: of its infrastructure; None for a broker.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Meo:
         manager: tuple[str, Mm3] | None,
         vims: Mapping[str, Mm4],
         partners: Partners,
+        slices: Slices | None,
     ) -> None:
         self._publisher = publisher
         self._onboarding = onboarding
@@ -61,13 +63,15 @@ class Meo:
         self._partners = partners
         self.zones = Zones(publisher, domain, vims, partners)
         carriers = Carriers(self._manager, lambda zone: vims[self.zones.vim_of(zone)], partners)
-        self._parts = Parts(carriers, onboarding.content, partners)
+        self._parts = Parts(carriers, onboarding.content, partners, slices)
         provisioning = Provisioning(publisher, onboarding, self._manager, vims, partners, self._parts)
         self._loop = asyncio.get_running_loop()
         self._timers: dict[tuple[str, str], asyncio.TimerHandle] = {}
         self._refreshing: asyncio.Task[None] | None = None
         self.observation = Observation(publisher, self.parts_of, self._parts, self._manager, self._busy)
-        relocation = Relocation(publisher, self._parts, self.parts_of, self.observation)
+        revision = Revision(
+            publisher, self.zones, self._parts, self.parts_of, self._shown, self.observation, domain
+        ).steps()
         reserved = Step("resources are reserved", self._reserve, self._release)
         carried = Step("instances run", self._instantiate, self._terminate)
         reported = Step("endpoints are reported", self._report)
@@ -95,12 +99,12 @@ class Meo:
                 (DEPLOYMENT, "terminate"): reverse([reserved, carried]),
                 (DEPLOYMENT, "start"): [Step("instances run", self._operate), reported],
                 (DEPLOYMENT, "stop"): [Step("instances are stopped", self._operate), reported],
-                (RELOCATION, "relocate"): [
-                    Step("instance runs in the target zone", relocation.move_in, relocation.move_back),
-                    Step("instance is withdrawn from the old zone", relocation.move_out),
-                ],
+                (DEPLOYMENT, "scale"): revision,
+                (DEPLOYMENT, "update"): revision,
+                (RELOCATION, "relocate"): revision,
             },
             self._ended,
+            about={RELOCATION: DEPLOYMENT},
         )
         self.admission = Admission(publisher, self.zones, onboarding, self.lifecycle)
         duties = {
@@ -182,8 +186,11 @@ class Meo:
             self.lifecycle.begin(intent, "terminate")
         elif old is None or (_phase(old), _phase(new)) == ("prepared", "confirmed"):
             self.lifecycle.begin(intent, "instantiate")
-        elif _desired(old) != _desired(new):
-            self.lifecycle.begin(intent, "start" if _desired(new) == "started" else "stop")
+        else:
+            if (operation := revised(old, new)) is not None:
+                self.lifecycle.begin(intent, operation)
+            if _desired(old) != _desired(new):
+                self.lifecycle.begin(intent, "start" if _desired(new) == "started" else "stop")
         self.wake()
 
     def _act_relocation(self, intent: Intent) -> None:
@@ -198,15 +205,14 @@ class Meo:
             return  # chosen before a restart, or when it was prepared
         package = self._package(run)
         descriptor = descriptor_of(package, run.wanted["package"], run.entry)
-        wish = requirement(descriptor, run.wanted)
-        demand = _demand(descriptor, wish, run.wanted)
-        choices = choose(self.zones.candidates(run.scope), demand, self._domain)
+        choices = choose(self.zones.candidates(run.scope), demand(descriptor, run.wanted), self._domain)
         run.reasons = list(choices[0].reasons)
         instances = [
             {
                 "id": str(number),
                 "zone": choice.candidate.zone,
                 "operational-state": "mec-types:stopped",
+                "package": run.wanted["package"],
                 "reason": list(choice.reasons),
             }
             for number, choice in enumerate(choices, 1)
@@ -246,7 +252,8 @@ class Meo:
 
     async def _terminate(self, run: Run) -> None:
         for part in await self._left(run):
-            await self._parts.terminate(part, run.within if run.operation == "terminate" else None)
+            grace = (run.wanted or run.held).get("graceful-timeout")
+            await self._parts.terminate(part, run.within if run.operation == "terminate" else None, grace)
 
     async def _operate(self, run: Run) -> None:
         for part in self.parts_of(run.scope, run.subject):
@@ -260,7 +267,7 @@ class Meo:
             self._arm(run.scope, run.subject, until)
             return
         await self.observation.report(run.scope, run.subject)
-        self._use(run.scope, run.wanted["package"])
+        self._use(run.scope)
 
     def _arm(self, scope: Scope, deployment: str, until: str) -> None:
         """Withdraw a prepared deployment when its time is over."""
@@ -298,7 +305,7 @@ class Meo:
             if held.get("domain", self._domain) != self._domain:
                 at = (held["domain"], held["agreement"], at[2])
             name = reference(scope, deployment, each["id"], at[0])
-            parts.append(Part(scope, deployment, each["id"], each["zone"], name, *at))
+            parts.append(Part(scope, deployment, each["id"], each["zone"], name, *at, each.get("package", "")))
         return parts
 
     async def _left(self, run: Run) -> list[Part]:
@@ -354,42 +361,26 @@ class Meo:
                 self.observation.gone(run.scope, run.subject, run.error)
             elif run.operation == "terminate" and run.state == "completed":
                 self.observation.gone(run.scope, run.subject, {})
-            if run.held or run.wanted:
-                self._use(run.scope, (run.wanted or run.held)["package"])
+            self._use(run.scope)
         if not run.scope.own:
             self._publisher.state(
                 f"{run.scope.agreement_path}/state/used", self.admission.used(run.scope), durable=False
             )
             self.wake()
 
-    def _use(self, scope: Scope, package: str) -> None:
-        """Show whether a package has instances."""
-        deployments = self._publisher.entries(f"{scope.base}/{DEPLOYMENT}")
-        used = any(
-            each["package"] == package and plain(each.get("state", {}).get("instantiation-state", "")) == "instantiated"
-            for each in deployments
-        )
-        path = f"{scope.base}/{PACKAGE}[id='{package}']/state"
-        if self._publisher.read(path) is not None:
-            self._publisher.state(f"{path}/usage-state", f"mec-types:{'in-use' if used else 'not-in-use'}")
+    def _use(self, scope: Scope) -> None:
+        """Show which packages have instances."""
+        used = {
+            each.get("package", deployment["package"])
+            for deployment in self._publisher.entries(f"{scope.base}/{DEPLOYMENT}")
+            if plain(deployment.get("state", {}).get("instantiation-state", "")) == "instantiated"
+            for each in deployment["state"].get("instance", ())
+        }
+        for package in self._publisher.entries(f"{scope.base}/{PACKAGE}"):
+            usage = f"mec-types:{'in-use' if package['id'] in used else 'not-in-use'}"
+            if package.get("state", {}).get("usage-state", usage) != usage:
+                self._publisher.state(f"{scope.base}/{PACKAGE}[id='{package['id']}']/state/usage-state", usage)
         self.wake()
-
-
-def _demand(descriptor: Members, wish: Members, wanted: Members) -> Demand:
-    acceptable = [wanted["zone"]] if "zone" in wanted else wanted.get("acceptable-zone")
-    location = wish.get("location", {})
-    latitude, longitude = location.get("latitude"), location.get("longitude")
-    return Demand(
-        each=capacity.demand(descriptor),
-        count=wish.get("scale", 1),
-        acceptable=frozenset(acceptable) if acceptable else None,
-        architecture=plain(descriptor.get("virtual-compute", {}).get("architecture", "")),
-        country=location.get("country", ""),
-        domain=wanted.get("domain", ""),
-        max_latency=Decimal(wish["max-latency"]) if "max-latency" in wish else None,
-        place=Place(float(latitude), float(longitude)) if latitude is not None and longitude is not None else None,
-        affinity=wish.get("affinity", "none"),
-    )
 
 
 def _phase(entry: Members) -> str:

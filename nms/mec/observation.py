@@ -147,12 +147,10 @@ class Observation:
             self._attend(part)
             state = await self._parts.state(part)
             known = next(each for each in held["instance"] if each["id"] == part.id)
-            instance = {
-                "id": part.id,
-                "zone": part.zone,
-                "operational-state": state.get("operational-state", "mec-types:stopped"),
-                "reason": known.get("reason", []),
-            }
+            now = {"zone": part.zone, "operational-state": state.get("operational-state", "mec-types:stopped")}
+            instance = {name: value for name, value in known.items() if name != "endpoint"} | now
+            if (version := self._version(scope, known.get("package", ""))) is not None:
+                instance["software-version"] = version
             if "endpoint" in state:
                 instance["endpoint"] = state["endpoint"]
             instances.append(instance)
@@ -197,9 +195,14 @@ class Observation:
     def _tell(self, scope: Scope, deployment: str, state: Members) -> None:
         names = ("instantiation-state", "operational-state", "error")
         told = {name: state[name] for name in names if name in state}
-        keep = ("id", "zone", "operational-state", "endpoint")
+        keep = ("id", "zone", "operational-state", "package", "software-version", "endpoint")
         instances = [{name: each[name] for name in keep if name in each} for each in state.get("instance", ())]
         self._publisher.notify(scope, CHANGED, {"deployment": deployment, **told, "instance": instances})
+
+    def _version(self, scope: Scope, package: str) -> str | None:
+        """Version of the software in a package."""
+        path = f"{scope.base}/package[id='{package}']/state/descriptor"
+        return (self._publisher.read(path) or {}).get("software-version") if package else None
 
     def _state(self, scope: Scope, deployment: str) -> Members:
         return self._publisher.read(f"{scope.base}/deployment[id='{deployment}']/state") or {}

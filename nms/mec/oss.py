@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from nms.datastore.transaction import Transaction
 from nms.errors import RpcError, RpcErrors
+from nms.mec.amendment import amended, lasting, reached, wish
 from nms.mec.occurrence import Occurrence, plain
 from nms.mec.publisher import Publisher
 from nms.mec.reference_points import Mm1
@@ -23,6 +25,9 @@ from nms.mec.session import Members
 _log = logging.getLogger(__name__)
 
 ORDERS = Scope("/mec-order:orders")
+#: Nothing is said beside what stands in the deployments.
+_NO_GRACE: Mapping[str, int | None] = MappingProxyType({})
+_PASSED_ON = ("dns-name", "requirement", "acceptable-zone", "graceful-timeout")
 CHANGED = "mec-order:order-state-changed"
 DEPLOYMENT_CHANGED = "mec-system:deployment-changed"
 
@@ -48,6 +53,10 @@ class Oss:
                 self._spawn(name, self._cancel(name))
             elif state in ("acknowledged", "in-progress") or (state == "completed" and "requested-end" in order):
                 self._spawn(name, self._deliver(name))
+            elif state == "completed":
+                shown = {each["id"]: plain(each["state"]) for each in order["state"]["item"]}
+                left = {each["id"]: wish(each) for each in order["item"] if shown.get(each["id"]) == "in-progress"}
+                self._spawn(name, self._amend(name, left))
         for deployment in await self._mm1.deployments():
             if "order" in deployment and deployment["order"] not in orders:
                 self._spawn(deployment["order"], self._withdraw([deployment["id"]]))
@@ -72,19 +81,20 @@ class Oss:
     def _check(self, wanted: Sequence[Intent], tx: Transaction) -> None:
         for intent in wanted:
             if intent.old is not None and intent.new is not None:
-                old, new = _fixed(intent.old), _fixed(intent.new)
+                old, new = lasting(intent.old), lasting(intent.new)
                 if old != new or (intent.old.get("cancelled") and not intent.new.get("cancelled")):
                     raise RpcError(
                         "operation-not-supported",
-                        f"order {intent.id} can only be cancelled; place another order for something else",
+                        f"order {intent.id} can only be cancelled, scaled or updated; place another for something else",
                         path=intent.scope.base + intent.path,
                     )
 
     def _act(self, intent: Intent) -> None:
         order = intent.id
         if intent.new is None:
-            deployments = [_deployment_id(order, item["id"]) for item in (intent.old or {})["item"]]
-            self._loop.call_soon_threadsafe(self._replace, order, self._withdraw(deployments))
+            items = (intent.old or {})["item"]
+            grace = {_deployment_id(order, item["id"]): item.get("graceful-timeout") for item in items}
+            self._loop.call_soon_threadsafe(self._replace, order, self._withdraw(list(grace), grace))
         elif intent.old is None:
             now = self._publisher.now()
             items = [{"id": item["id"], "state": "mec-types:acknowledged"} for item in intent.new["item"]]
@@ -94,6 +104,11 @@ class Oss:
             self._loop.call_soon_threadsafe(self._spawn, order, self._deliver(order))
         elif intent.new.get("cancelled"):
             self._loop.call_soon_threadsafe(self._replace, order, self._cancel(order))
+        elif changes := amended(intent.old, intent.new):
+            if plain(self._state(order).get("state", "")) == "completed":
+                for item in changes:  # what was so before must not be taken for the outcome
+                    self._item(order, item, state="mec-types:in-progress", progress=0, error={})
+            self._loop.call_soon_threadsafe(self._spawn, order, self._amend(order, changes))
 
     # -- work, one piece per order
 
@@ -155,22 +170,34 @@ class Oss:
             failure = state.get("error", {})
             raise RpcError("operation-failed", failure.get("detail", f"deployment {deployment} was not made"))
         instance: Members = next(iter(state.get("instance", ())), {})
-        about = {"zone": instance["zone"]} if "zone" in instance else {}
-        self._item(
-            order,
-            item["id"],
-            state="mec-types:completed",
-            progress=100,
-            endpoint=instance.get("endpoint", []),
-            **about,
-        )
+        self._item(order, item["id"], state="mec-types:completed", progress=100, **reached(state))
         domains = [part.get("domain", "") for part in state.get("part", ())]
         reasons = "; ".join(instance.get("reason", ()))
         self._trail(order, "deployment", deployment, reasons, item["id"], next(iter(domains), ""))
 
+    async def _amend(self, order: str, changes: Mapping[str, Members]) -> None:
+        """Have what was delivered changed as the order says now; what fails leaves it as it was."""
+        if plain(self._state(order).get("state", "")) != "completed":
+            return
+        for item, change in changes.items():
+            deployment = _deployment_id(order, item)
+            said: Members = {}
+            try:
+                await self._mm1.revise(
+                    deployment,
+                    change,
+                    lambda occurrence: self._item(order, item, progress=occurrence.progress),  # noqa: B023
+                )
+            except RpcError as error:
+                said = {"error-tag": error.tag, "detail": error.message}
+            now = (await self._mm1.deployment(deployment) or {}).get("state", {})
+            self._item(order, item, state="mec-types:completed", progress=100, error=said, **reached(now))
+            detail = f"not changed: {said['detail']}" if said else "changed: " + ", ".join(sorted(change))
+            self._trail(order, "deployment", deployment, detail, item)
+
     async def _wish(self, order: str, wanted: Members, item: Members) -> Members:
         wish: Members = {"package": item["package"], "customer": wanted["customer"], "order": order}
-        wish |= {name: item[name] for name in ("dns-name", "requirement", "acceptable-zone") if name in item}
+        wish |= {name: item[name] for name in _PASSED_ON if name in item}
         if "acceptable-country" in item:
             zones = await self._mm1.zones()
             there = [
@@ -208,16 +235,16 @@ class Oss:
         self._enter(order, "cancelled")
         self._trail(order, "order", order, "cancelled by the customer")
 
-    async def _withdraw(self, deployments: Sequence[str]) -> None:
-        for said in await self._withdraw_all(deployments):
+    async def _withdraw(self, deployments: Sequence[str], grace: Mapping[str, int | None] = _NO_GRACE) -> None:
+        for said in await self._withdraw_all(deployments, grace):
             _log.error("not withdrawn: %s", said)
 
-    async def _withdraw_all(self, deployments: Sequence[str]) -> list[str]:
+    async def _withdraw_all(self, deployments: Sequence[str], grace: Mapping[str, int | None] = _NO_GRACE) -> list[str]:
         """Terminate deployments; gives what went wrong, by deployment."""
         left: list[str] = []
         for deployment in deployments:
             try:
-                await self._mm1.terminate(deployment)
+                await self._mm1.terminate(deployment, grace=grace.get(deployment))
             except RpcError as error:
                 left.append(f"{deployment}: {error.message}")
         return left
@@ -236,9 +263,8 @@ class Oss:
         for order in self._publisher.entries(f"{ORDERS.base}/order"):
             for item in order.get("state", {}).get("item", ()):
                 if item.get("deployment") == members["deployment"] and plain(item["state"]) == "completed":
-                    instance: Members = next(iter(members.get("instance", ())), {})
                     error = members.get("error", {})
-                    self._item(order["id"], item["id"], endpoint=instance.get("endpoint", []), error=error)
+                    self._item(order["id"], item["id"], error=error, **reached(members))
                     if error and plain(members.get("instantiation-state", "")) == "not-instantiated":
                         self._lost(order["id"], item["id"], members["deployment"], error)
 
@@ -296,7 +322,3 @@ class Oss:
 
 def _deployment_id(order: str, item: str) -> str:
     return f"{order}.{item}"
-
-
-def _fixed(order: Members) -> Members:
-    return {name: value for name, value in order.items() if name not in ("cancelled", "description")}

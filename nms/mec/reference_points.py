@@ -165,6 +165,14 @@ class ReferencePoint:
             await self.retry(found.id)
         return await self.follow(found.id, progress)
 
+    async def _end(self, path: str, subject: str, progress: Progress | None, grace: int | None) -> None:
+        """Remove the entry at `path` once it says how long its application gets to end."""
+        if grace is not None:
+            held = await self.session.get(path, "config")
+            if held is not None and held.get("graceful-timeout") != grace:
+                await self.session.edit([DataEdit(path, "merge", {"graceful-timeout": grace})])
+        await self._carry_out(DataEdit(path, "remove"), subject, ("terminate",), progress)
+
     async def _settle(self, path: str, settled: Callable[[Members], bool]) -> Members:
         """Wait until the state of the entry at `path` is as wished; for what has no operation occurrences."""
         async with self._events() as events:
@@ -219,7 +227,7 @@ class System(_Packages):
     async def instantiate(self, id: str, deployment: Mapping[str, Any], progress: Progress | None = None) -> Members:
         """Deploy an application (members of the list deployment); gives its state."""
         edit = DataEdit(f"/deployment[id='{id}']", "replace", deployment)
-        await self._carry_out(edit, id, ("instantiate", "start", "stop"), progress)
+        await self._carry_out(edit, id, ("instantiate", "start", "stop", "scale", "update"), progress)
         return (await self.deployment(id) or {}).get("state", {})  # type: ignore[no-any-return]
 
     async def confirm(self, id: str, progress: Progress | None = None) -> Members:
@@ -228,14 +236,31 @@ class System(_Packages):
         await self._carry_out(edit, id, ("instantiate",), progress)
         return (await self.deployment(id) or {}).get("state", {})  # type: ignore[no-any-return]
 
+    async def scale(self, id: str, instances: int, progress: Progress | None = None) -> None:
+        """Have a deployment of so many instances; with so many already nothing happens."""
+        await self.revise(id, {"requirement": {"scale": instances}}, progress)
+
+    async def update(self, id: str, package: str, progress: Progress | None = None) -> None:
+        """Have a deployment made of another package, the new instances before the old ones end.
+
+        Raises `RpcError`: they did not come up, the old ones run on.
+        """
+        await self.revise(id, {"package": package}, progress)
+
+    async def revise(self, id: str, changes: Mapping[str, Any], progress: Progress | None = None) -> Members:
+        """Change what a deployment is made of (members of the list deployment); gives its state."""
+        edit = DataEdit(f"/deployment[id='{id}']", "merge", changes)
+        await self._carry_out(edit, id, ("scale", "update"), progress)
+        return (await self.deployment(id) or {}).get("state", {})  # type: ignore[no-any-return]
+
     async def operate(self, id: str, desired_state: str, progress: Progress | None = None) -> None:
         """Have a deployment "started" or "stopped"."""
         edit = DataEdit(f"/deployment[id='{id}']", "merge", {"desired-state": desired_state})
         await self._carry_out(edit, id, ("start", "stop", "instantiate"), progress)
 
-    async def terminate(self, id: str, progress: Progress | None = None) -> None:
-        """Withdraw a deployment; an unknown one is no error."""
-        await self._carry_out(DataEdit(f"/deployment[id='{id}']", "remove"), id, ("terminate",), progress)
+    async def terminate(self, id: str, progress: Progress | None = None, grace: int | None = None) -> None:
+        """Withdraw a deployment, gracefully within so many seconds (None: as it says); an unknown one is no error."""
+        await self._end(f"/deployment[id='{id}']", id, progress, grace)
 
     async def relocate(
         self, id: str, deployment: str, target_zone: str, reason: str = "", progress: Progress | None = None
@@ -299,9 +324,9 @@ class Mm3(_Packages):
         edit = DataEdit(f"/app-instance[id='{id}']", "merge", {"desired-state": desired_state})
         await self._carry_out(edit, id, ("start", "stop", "instantiate"), progress)
 
-    async def terminate(self, id: str, progress: Progress | None = None) -> None:
-        """Withdraw an application instance; an unknown one is no error."""
-        await self._carry_out(DataEdit(f"/app-instance[id='{id}']", "remove"), id, ("terminate",), progress)
+    async def terminate(self, id: str, progress: Progress | None = None, grace: int | None = None) -> None:
+        """Withdraw an application instance, as `System.terminate` does a deployment; an unknown one is no error."""
+        await self._end(f"/app-instance[id='{id}']", id, progress, grace)
 
 
 class _Images(ReferencePoint):

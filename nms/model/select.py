@@ -86,13 +86,18 @@ def _along(node: Node, value: Value, rest: InstancePath) -> Value | None:
     return tuple(slots)
 
 
-def xpath(schema: Schema, root: Value, expression: str, namespaces: Mapping[str, str]) -> Value:
+def xpath(
+    schema: Schema, root: Value, expression: str, namespaces: Mapping[str, str], work: int = xpaths.BUDGET
+) -> Value:
     """What an XPath filter selects from `root` (RFC 6241 section 8.9).
 
+    Args:
+        work: what it may spend.
+
     Raises:
-        RpcError: invalid-value; the expression is malformed or gives no node set.
+        RpcError: invalid-value; the expression is malformed or gives no node set.  resource-denied; it takes too much.
     """
-    return paths(schema, root, xpaths.compile_text(schema, expression, namespaces).nodeset(root))
+    return paths(schema, root, xpaths.compile_text(schema, expression, namespaces).nodeset(root, work))
 
 
 # ---------------------------------------------------------------- fields, RFC 8040 section 4.8.3

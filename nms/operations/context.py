@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from nms.access.guard import Guard
+from nms.limits import Limits
 from nms.model.schema import Node, Schema
 from nms.model.values import Value
 from nms.notify.streams import Streams
@@ -50,6 +51,7 @@ class Context:
     clock: Callable[[], datetime]
     started: datetime
     end: Callable[[Session, str, int], None]
+    limits: Limits
     sessions: dict[int, Session] = field(default_factory=dict)
     calls: dict[Node, Call] = field(default_factory=dict)
     counters: Counters = field(default_factory=Counters)

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from nms.access.guard import Guard, Journal, MemoryJournal, Transaction, open_store
 from nms.errors import RpcError, RpcErrors
+from nms.limits import Limits
 from nms.model.path import InstancePath
 from nms.model.schema import Names, Node, Schema, seal
 from nms.model.values import Value
@@ -92,7 +93,7 @@ class Core:
         files: what front ends serve at ``/packages``, None: nothing.
     """
 
-    def __init__(self, guard: Guard, streams: Streams) -> None:
+    def __init__(self, guard: Guard, streams: Streams, limits: Limits) -> None:
         self.guard = guard
         self.store = guard.store
         self.schema = guard.schema
@@ -109,6 +110,7 @@ class Core:
             clock=clock,
             started=clock(),
             end=self._end,
+            limits=limits,
         )
         self.writer = Writer(self.store.writer, self.dispatch_all, lambda: guard.candidate_changes)
         self.store.listeners.append(self._tell_change)
@@ -126,19 +128,21 @@ class Core:
         *,
         initial: Value | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        limits: Limits | None = None,
     ) -> Core:
         """A server of `schema` with the data of `journal` (None: in memory).
 
         Args:
             initial: root of the configuration a new store starts from.
             clock: gives aware times.
+            limits: what clients may ask for.
 
         Raises:
             ConfigError: the journal is corrupt, in use or does not fit the schema.
             RpcError, RpcErrors: the configuration in force is not valid.
         """
         store = open_store(schema, journal if journal is not None else MemoryJournal(), clock, initial)
-        return cls(Guard(store), Streams(clock()))
+        return cls(Guard(store), Streams(clock()), limits or Limits())
 
     def dispatch(self, session: Session, wanted: Request) -> Reply:
         """Do what a session asks.  Any thread.

@@ -124,7 +124,7 @@ def _check_precondition(
 ) -> None:
     """RFC 9110 section 13.2.2, in its order; what is hidden from the session does not exist for it."""
     etag, changed = context.guard.version(datastore, path)
-    exists = context.guard.exists(datastore, path) and context.guard.may_read(session.principal, path)
+    exists = context.guard.sees(session.principal, datastore, path)
     if wanted.if_match:
         holds = exists and ("*" in wanted.if_match or etag in map(_opaque, wanted.if_match))
     elif wanted.if_unmodified_since is not None:

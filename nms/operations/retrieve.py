@@ -99,7 +99,8 @@ def _selection(context: Context, wanted: Filter | None, levels: int | None) -> t
         case XPathFilter(path=way) if way is not None:
             return (lambda root: select.path(schema, root, way),) * 2
         case XPathFilter(expression, namespaces):
-            return _all, lambda root: select.xpath(schema, root, expression, namespaces)
+            work = context.limits.xpath_work
+            return _all, lambda root: select.xpath(schema, root, expression, namespaces, work)
         case PathFilter(path, fields) if fields:
             return (
                 lambda root: select.path(schema, root, path),

@@ -6,7 +6,6 @@ from nms.errors import RpcError
 from nms.model import select, subtree, tree, xpath
 from nms.model.schema import Schema
 from nms.model.values import Value
-from nms.notify.selection import BUDGET
 from nms.notify.streams import Notification, check_times
 from nms.operations.context import OK, Context
 from nms.operations.request import CreateSubscription, Reply, Session, SubtreeFilter, XPathFilter
@@ -28,7 +27,7 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
     wanted = request.filter
     if wanted is not None:
         # A malformed filter is refused here, not at the first event.
-        _matches(context.events, context.events.root.blank, wanted)
+        _matches(context.events, context.events.root.blank, wanted, context.limits.subscriber_xpath_work)
 
     def accepts(notification: Notification) -> bool:
         who = session.principal
@@ -48,19 +47,19 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
     return OK
 
 
-def _matches(schema: Schema, root: Value, wanted: SubtreeFilter | XPathFilter) -> bool:
+def _matches(schema: Schema, root: Value, wanted: SubtreeFilter | XPathFilter, work: int) -> bool:
     """Does a subtree filter select anything of `root`, or is an XPath expression true of it (RFC 8040 section 4.8.4)?"""
     if isinstance(wanted, SubtreeFilter):
         return bool(subtree.compile(schema.root, wanted.element).of(root) != schema.root.blank)
     compiled = xpath.compile_text(schema, wanted.select, wanted.namespaces)
-    evaluation = xpath.expressions(schema).evaluation(BUDGET)
+    evaluation = xpath.expressions(schema).evaluation(work)
     return compiled.boolean(xpath.root_cursor(schema, root), evaluation)
 
 
 def _passes(context: Context, notification: Notification, wanted: SubtreeFilter | XPathFilter) -> bool:
     """Does the notification pass the filter (RFC 5277 section 3.6)?"""
     schema, root = record(context, notification)
-    return _matches(schema, root, wanted)
+    return _matches(schema, root, wanted, context.limits.subscriber_xpath_work)
 
 
 def record(context: Context, notification: Notification) -> tuple[Schema, Value]:

@@ -17,7 +17,7 @@ from nms.model.schema import Node
 from nms.model.values import AnyData, Value
 from nms.notify import selection
 from nms.notify.refusal import NOTIFICATIONS, PUSH, Operation, refusal
-from nms.notify.selection import BUDGET, Selection
+from nms.notify.selection import Selection
 from nms.notify.streams import Notification
 from nms.notify.terms import Terms, read
 from nms.operations.context import Context
@@ -64,7 +64,9 @@ class Filters:
         if name.endswith("subtree-filter"):
             return selection.subtree(self._schema, self._element(value))
         if name.endswith("xpath-filter"):
-            return selection.by_xpath(self._schema, value, self._namespaces)
+            limits = self._context.limits
+            work, plain_work = limits.subscriber_xpath_work, limits.xpath_work
+            return selection.by_xpath(self._schema, value, self._namespaces, work, plain_work)
         return selection.everything()
 
     def events(self, principal: Principal, terms: Terms, operation: Operation) -> Matches:
@@ -100,11 +102,8 @@ class Filters:
 
             def by_xpath(notification: Notification) -> bool:
                 schema, root = record(context, notification)
-                evaluation = xpath.expressions(schema).evaluation(BUDGET)
-                try:
-                    return tests[id(schema)].boolean(xpath.root_cursor(schema, root), evaluation)
-                except RecursionError:
-                    raise RpcError("resource-denied", "the XPath expression has too many steps") from None
+                evaluation = xpath.expressions(schema).evaluation(context.limits.subscriber_xpath_work)
+                return tests[id(schema)].boolean(xpath.root_cursor(schema, root), evaluation)
 
             return by_xpath
         return lambda notification: True

@@ -11,7 +11,7 @@ from nms.mec.scope import Scope
 from nms.mec.session import DataEdit, Members
 from tests.federation.test_across_the_boundary import deploy, onboard
 from tests.federation.test_remote_session import PACKAGE, SUBTREE, session, system
-from tests.federation.two_domains import AGREEMENT, Domain, federate, until
+from tests.federation.two_domains import AGREEMENT, OVER_BOTH, Domain, federate, until
 
 Play = Callable[..., None]
 ORDER = "/mec-order:orders/order[id='o1']"
@@ -33,6 +33,7 @@ def in_state(a: Domain, wanted: str) -> Members | None:
     return state if state.get("state") == f"mec-types:{wanted}" else None
 
 
+@OVER_BOTH
 @pytest.mark.parametrize("removed", ["/partner[id='b']", f"/partner[id='b']/agreement[id='{AGREEMENT}']"])
 def test_what_ran_at_a_removed_partner_has_failed(play: Play, removed: str) -> None:
     async def story(a: Domain, b: Domain) -> None:
@@ -75,6 +76,7 @@ def ending(a: Domain) -> list[Members]:
     return [each for each in found if each["state"] not in ("mec-types:starting", "mec-types:processing")]
 
 
+@OVER_BOTH
 def test_the_provider_ends_the_agreement_and_the_customer_is_told(play: Play) -> None:
     async def story(a: Domain, b: Domain) -> None:
         await federate(a, b)
@@ -93,6 +95,7 @@ def test_the_provider_ends_the_agreement_and_the_customer_is_told(play: Play) ->
     play(story)
 
 
+@OVER_BOTH
 def test_nothing_is_used_any_more_when_everything_was_given_back(play: Play) -> None:
     async def story(a: Domain, b: Domain) -> None:
         await federate(a, b)
@@ -110,6 +113,7 @@ def used(b: Domain) -> tuple[int, int]:
     return int(state.get("packages", -1)), int(state.get("deployments", -1))
 
 
+@OVER_BOTH
 def test_the_sessions_of_a_removed_partner_are_closed_at_once(play: Play) -> None:
     async def story(a: Domain, b: Domain) -> None:
         await federate(a, b)
@@ -123,6 +127,7 @@ def test_the_sessions_of_a_removed_partner_are_closed_at_once(play: Play) -> Non
     play(story)
 
 
+@OVER_BOTH
 def test_a_new_key_ends_the_sessions_of_the_old_one(play: Play) -> None:
     async def story(a: Domain, b: Domain) -> None:
         await federate(a, b)
@@ -138,6 +143,7 @@ def sessions_of(domain: Domain, user: str) -> int:
     return sum(session.principal.name == user for session in list(domain.core.context.sessions.values()))
 
 
+@OVER_BOTH
 def test_what_is_permitted_to_everybody_is_not_permitted_to_partners(play: Play) -> None:
     async def story(a: Domain, b: Domain) -> None:
         everything = {"name": "all", "module-name": "*", "access-operations": "*", "action": "permit"}
@@ -159,12 +165,13 @@ def test_what_is_permitted_to_everybody_is_not_permitted_to_partners(play: Play)
     play(story)
 
 
+@OVER_BOTH
 def test_an_orphan_is_asked_for_again_when_the_partner_is_back(play: Play) -> None:
     async def story(a: Domain, b: Domain) -> None:
         await federate(a, b)
         await onboard(a)
         await deploy(a)
-        b.deaf()
+        await b.deaf()
         await until("a knows that b is gone", lambda: a.read("/partner[id='b']")["state"]["reachable"] is False)
         assert a.blocks.mm1 is not None
         await a.blocks.mm1.terminate("web")
@@ -180,6 +187,7 @@ def test_an_orphan_is_asked_for_again_when_the_partner_is_back(play: Play) -> No
     play(story)
 
 
+@OVER_BOTH
 def test_an_orphan_that_is_wanted_again_is_none(play: Play) -> None:
     async def story(a: Domain, b: Domain) -> None:
         await federate(a, b)
@@ -195,12 +203,14 @@ def test_an_orphan_that_is_wanted_again_is_none(play: Play) -> None:
     play(story)
 
 
+@OVER_BOTH
 def test_a_partner_without_an_endpoint_is_removed(play: Play) -> None:
     async def story(a: Domain, b: Domain) -> None:
         await federate(a, b)
         await onboard(a)
         await deploy(a)
-        await a.change("/partner[id='b']/endpoint[id='ssh']", "remove")
+        for endpoint in b.card["endpoint"]:
+            await a.change(f"/partner[id='b']/endpoint[id='{endpoint['id']}']", "remove")
         await until("a shows why", lambda: "endpoint" in a.read("/partner[id='b']")["state"].get("last-error", ""))
         assert "error" not in (a.publisher.read("/mec-system:system/deployment[id='web']") or {})["state"]
         await a.change("/partner[id='b']", "remove")

@@ -69,9 +69,7 @@ def collect(tables: Iterable[Table], root: Path = ROOT) -> tuple[Evidence, list[
     for case in known.values():
         place = _place(case, shown)
         if place is None:
-            problems.append(
-                f"case {case.name}: sections/{case.rfc}.toml has no section {case.section} nor one above it"
-            )
+            problems.append(f"case {case.name}: {case.rfc}.toml has no section {case.section} nor one above it")
         else:
             shown[place].append(Shown(case.words.replace("-", " "), case.path))
     for table in tables:

@@ -256,9 +256,9 @@ class Core:
         node = self.schema.find(rpc) if rpc.startswith("/") else self.schema.rpcs[module, rpc]
         self.context.calls[node] = handler
 
-    def serves(self, rpc: Node) -> bool:
-        """Has somebody registered for the rpc or action?"""
-        return rpc in self.context.calls
+    def serves(self, rpc: Node, principal: Principal) -> bool:
+        """Has somebody registered for the rpc, and may `principal` invoke it (RFC 8341 section 3.4.4)?"""
+        return rpc in self.context.calls and self.guard.view(principal).may_execute(rpc)
 
     def tick(self, now: datetime) -> None:
         """Do what is due: undo a confirmed commit, end subscriptions.  Call at `next_tick` and after each request."""
@@ -284,8 +284,8 @@ class Core:
 
 
 def _events(schema: Schema) -> Schema:
-    """`schema` with its notifications for top-level data, so that filters work on them."""
+    """`schema` with its notifications for top-level data, so that filters work on them; none is there unless it came."""
     root = Node("root", "", "", "", None, Names(schema.root.names.namespaces, schema.root.names.modules))
-    root.children = tuple(replace(node, kind="container") for node in schema.notifications.values())
+    root.children = tuple(replace(node, kind="container", presence=True) for node in schema.notifications.values())
     seal(root)
     return replace(schema, root=root)

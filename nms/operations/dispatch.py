@@ -19,6 +19,7 @@ from nms.limits import Limits
 from nms.model.path import InstancePath
 from nms.model.schema import Names, Node, Schema, seal
 from nms.model.values import Value
+from nms.notify.allowance import Allowance
 from nms.notify.streams import Streams
 from nms.operations import (
     commit,
@@ -108,6 +109,7 @@ class Core:
             started=clock(),
             end=self._end,
             limits=limits,
+            allowance=Allowance(limits.subscriber_xpath_work, limits.user_xpath_work),
         )
         self.writer = Writer(self.store.writer, self.dispatch_all, lambda: guard.candidate_changes)
         self.store.listeners.append(self._tell_change)

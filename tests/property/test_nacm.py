@@ -316,7 +316,7 @@ def over_restconf(server: Server, operation: str, path: Instance, value: Any) ->
 def over_netconf(server: Server, operation: str, path: Instance, value: Any) -> tuple[str, str]:
     """As `over_restconf`."""
     top = above = etree.Element(f"{{{NAMESPACE}}}{path[0][0]}", nsmap={None: NAMESPACE, "nc": NC})
-    for name, key in path[1:]:
+    for name, _ in path[1:]:
         if above.tag != top.tag and path[1][1] is not None:
             _key(above, path[1])
         above = etree.SubElement(above, f"{{{NAMESPACE}}}{name}")

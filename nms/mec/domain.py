@@ -20,7 +20,7 @@ from nms.drivers import api
 from nms.errors import ConfigError
 from nms.mec import exposure, mep, mepm, vim, windows
 from nms.mec.agreed import Listener
-from nms.mec.drift import PartnerSide, partner_sides
+from nms.mec.drift import DriverSide, PartnerSide, partner_sides
 from nms.mec.lifecycle import LifeCycle
 from nms.mec.meo import Meo
 from nms.mec.mep import Mep
@@ -272,7 +272,10 @@ async def _reconcile(domain: Domain, core: Core, partners: Partners, own: System
         return PartnerSide(key, domain.publisher, partners, meo.carriers, meo.lifecycle, meo.parts_of, meo.heal, edit)
 
     with_partners = partner_sides(partners.agreements if meo is not None else tuple, partner_side)
-    below: list[Side] = [vim_.side()] if vim_ is not None else []
+    below: list[Side] = []
+    if vim_ is not None:
+        assert domain.drivers is not None
+        below.append(DriverSide(vim_.scope, VIM, domain.publisher, domain.drivers.vim, vim_.lifecycle))
     domain.reconciliation = Reconciliation(domain.publisher, lambda: [*below, *with_partners()])
 
     def reconcile(session: Session, request: Invoke) -> None:

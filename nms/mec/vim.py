@@ -17,7 +17,6 @@ from nms.drivers import api
 from nms.drivers.api import Resources
 from nms.errors import RpcError
 from nms.mec import capacity
-from nms.mec.drift import DriverSide
 from nms.mec.lifecycle import LifeCycle, Run, Step
 from nms.mec.occurrence import plain
 from nms.mec.publisher import Publisher, timestamp
@@ -54,7 +53,6 @@ class Vim:
         self._content = transfers.store
         self._session = session
         self._kpi_interval = kpi_interval
-        self._id = id
         self.scope = publisher.scope(f"{VIMS}[id='{id}']")
         self._loop = asyncio.get_running_loop()
         self._expiries: dict[str, asyncio.TimerHandle] = {}
@@ -103,10 +101,6 @@ class Vim:
                 if "state" not in entry and entry["id"] not in known:
                     self.lifecycle.begin(self._intent(name, entry), "onboard" if name == "image" else "instantiate")
         self._measuring = self._loop.create_task(self._measure())
-
-    def side(self) -> DriverSide:
-        """The driver, to be compared with."""
-        return DriverSide(self.scope, self._id, self._publisher, self._driver, self.lifecycle)
 
     async def close(self) -> None:
         """Let go; instances run on."""

@@ -1,6 +1,6 @@
 """NACM over both protocols, and beside it RFC 8341 section 3.4.5 as its text has it, written a second time.
 
-Random rule lists, data and requests go to one server: what NETCONF refuses RESTCONF refuses, with the same error-path and
+Random rule lists, data and requests go to one server: what NETCONF refuses RESTCONF refuses, with the same path and
 the same data afterwards, and `Reference` says the same.  It knows instances as tuples of (name, key) and nothing of
 schemas, trees or how the server decides.
 

@@ -24,6 +24,7 @@ from nms.mec.lifecycle import LifeCycle
 from nms.mec.meo import Meo
 from nms.mec.mep import Mep
 from nms.mec.mepm import Mepm
+from nms.mec.mp1 import Identities, Mp1
 from nms.mec.onboarding import Onboarding
 from nms.mec.oss import Oss
 from nms.mec.package_store import PackageStore
@@ -106,6 +107,7 @@ class Domain:
     drivers: Drivers | None = None
     vim: Vim | None = None
     mep: Mep | None = None
+    mp1: Mp1 | None = None
     mepm: Mepm | None = None
     meo: Meo | None = None
     oss: Oss | None = None
@@ -212,10 +214,12 @@ async def _assemble(
         await _run(domain, core, tenancy, [window.path] if window.followed else [])
         return tenancy
 
+    identities = _identities(config) if {"vim", "mep"} <= blocks else None
     keys, signed = config.packages.trusted_keys, config.packages.require_signature
     if "vim" in blocks:
         assert drivers is not None
-        domain.vim = Vim(publisher, drivers.vim, transfers, VIM, local(vim_base), measure_interval)
+        given = identities.environment if identities is not None else lambda instance: {}
+        domain.vim = Vim(publisher, drivers.vim, transfers, VIM, local(vim_base), measure_interval, given)
         await _run(domain, core, domain.vim, [vim.VIMS])
         await open_window(windows.RESOURCES, vim_base, exposure.resources(publisher, VIM))
         await _run(domain, core, Steering(publisher, drivers.data_plane), [])
@@ -225,8 +229,12 @@ async def _assemble(
     if "mep" in blocks:
         assert drivers is not None
         planes = Planes(publisher, drivers.data_plane, places, partners)
-        domain.mep = Mep(publisher, drivers.dns, drivers.data_plane, PLATFORM, planes.of)
+        session = local(platform_base)
+        domain.mep = Mep(publisher, drivers.dns, drivers.data_plane, PLATFORM, session, planes.of)
         await _run(domain, core, domain.mep, [])
+        if identities is not None:
+            domain.mp1 = Mp1(core, publisher, identities, domain.mep, VIM)
+            await _run(domain, core, domain.mp1, [])
         planes.tenancy = await open_window(
             windows.PLATFORM, platform_base, exposure.platform(publisher, PLATFORM, local)
         )
@@ -248,6 +256,19 @@ async def _assemble(
         assert domain.mm1 is not None
         domain.oss = Oss(publisher, domain.mm1)
         await _run(domain, core, domain.oss, [])
+
+
+def _identities(config: Config) -> Identities | None:
+    """How applications are known at Mp1; None: there is no RESTCONF listener, or no folder for a secret."""
+    restconf, state = config.restconf, config.drivers.state
+    if restconf is None or state is None:
+        return None
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(restconf.listen.host, restconf.listen.host)  # noqa: S104
+    certificate = None if restconf.insecure else restconf.cert
+    scheme = "http" if certificate is None else "https"
+    place = f"[{host}]" if ":" in host else host
+    return Identities.of(state / "mp1.key", f"{scheme}://{place}:{restconf.listen.port}/restconf", certificate)
 
 
 class Block(Protocol):

@@ -66,9 +66,7 @@ class Meo:
         self._timers: dict[tuple[str, str], asyncio.TimerHandle] = {}
         self._refreshing: asyncio.Task[None] | None = None
         self.observation = Observation(publisher, self.parts_of, self._parts, self._manager, self._busy)
-        revision = Revision(
-            publisher, self.zones, self._parts, self.parts_of, self._shown, self.observation, domain
-        ).steps()
+        revision = Revision(publisher, self.zones, self._parts, self.parts_of, self._shown, self.observation, domain)
         reserved = Step("resources are reserved", self._reserve, self._release)
         carried = Step("instances run", self._instantiate, self._terminate)
         reported = Step("endpoints are reported", self._report)
@@ -96,9 +94,10 @@ class Meo:
                 (DEPLOYMENT, "terminate"): reverse([reserved, carried]),
                 (DEPLOYMENT, "start"): [Step("instances run", self._operate), reported],
                 (DEPLOYMENT, "stop"): [Step("instances are stopped", self._operate), reported],
-                (DEPLOYMENT, "scale"): revision,
-                (DEPLOYMENT, "update"): revision,
-                (RELOCATION, "relocate"): revision,
+                (DEPLOYMENT, "scale"): revision.steps(),
+                (DEPLOYMENT, "update"): revision.steps(),
+                (RELOCATION, "relocate"): revision.steps(),
+                (DEPLOYMENT, "transfer-context"): [Step("the context of users has gone over", revision.hand_over)],
             },
             self._ended,
             about={RELOCATION: DEPLOYMENT},

@@ -173,6 +173,12 @@ class ReferencePoint:
                 await self.session.edit([DataEdit(path, "merge", {"graceful-timeout": grace})])
         await self._carry_out(DataEdit(path, "remove"), subject, ("terminate",), progress)
 
+    async def _transfer_context(self, path: str, subject: str, target: Mapping[str, Any]) -> None:
+        """Have the context of users go from the entry at `path` to `target` (members of mec-types:context-target)."""
+        edit = DataEdit(path, "merge", {"user-context-transfer": dict(target)})
+        # What stands between us and the block calls it a change like any other.
+        await self._carry_out(edit, subject, ("transfer-context", "configure"), None)
+
     async def _settle(self, path: str, settled: Callable[[Members], bool]) -> Members:
         """Wait until the state of the entry at `path` is as wished; for what has no operation occurrences."""
         async with self._events() as events:
@@ -253,6 +259,10 @@ class System(_Packages):
         await self._carry_out(edit, id, ("scale", "update"), progress)
         return (await self.deployment(id) or {}).get("state", {})  # type: ignore[no-any-return]
 
+    async def transfer_context(self, id: str, target: Mapping[str, Any]) -> None:
+        """Have the context of a deployment's users go to an instance (members of mec-types:context-target)."""
+        await self._transfer_context(f"/deployment[id='{id}']", id, target)
+
     async def operate(self, id: str, desired_state: str, progress: Progress | None = None) -> None:
         """Have a deployment "started" or "stopped"."""
         edit = DataEdit(f"/deployment[id='{id}']", "merge", {"desired-state": desired_state})
@@ -318,6 +328,10 @@ class Mm3(_Packages):
         edit = DataEdit(f"/app-instance[id='{id}']", "replace", app_instance)
         await self._carry_out(edit, id, ("instantiate", "start", "stop", "configure"), progress)
         return (await self.app_instance(id) or {}).get("state", {})  # type: ignore[no-any-return]
+
+    async def transfer_context(self, id: str, target: Mapping[str, Any]) -> None:
+        """Have the context of its users go to another instance (members of mec-types:context-target)."""
+        await self._transfer_context(f"/app-instance[id='{id}']", id, target)
 
     async def operate(self, id: str, desired_state: str, progress: Progress | None = None) -> None:
         """Have it "started" or "stopped"."""
@@ -397,11 +411,32 @@ class Mm5(ReferencePoint):
         await self.session.edit([DataEdit(f"/application[id='{id}']", "replace", application)])
         return await self._settle(f"/application[id='{id}']", lambda state: state.get("ready") is True)
 
-    async def withdraw(self, id: str) -> None:
-        """Have it end service: rules and records first, then the entry; an unknown one is no error."""
+    async def transfer_context(self, id: str, target: Mapping[str, Any], patience: float) -> None:
+        """Have an application take the context of its users to another instance, within `patience` seconds.
+
+        Raises `RpcError`: it does not speak Mp1, or has not said in time that it has done so.
+        """
+        path = f"/application[id='{id}']"
+        state = (await self.session.get(path) or {}).get("state", {})
+        if "confirmed-ready-at" not in state:
+            raise RpcError("operation-failed", "the application has not said over Mp1 that it is ready")
+        await self.session.edit([DataEdit(path, "merge", {"user-context-transfer": dict(target)})])
+        try:
+            async with asyncio.timeout(patience):
+                await self._settle(path, lambda state: "context-transferred-at" in state)
+        except TimeoutError:
+            why = f"the application has not transferred the context of its users within {patience:g} s"
+            raise RpcError("operation-failed", why) from None
+
+    async def withdraw(self, id: str, grace: int = 0) -> None:
+        """Have it end service: rules and records first, then the entry; an unknown one is no error.
+
+        An application that speaks Mp1 gets `grace` seconds for its end.
+        """
         if await self.session.get(f"/application[id='{id}']", "config") is None:
             return
-        await self.session.edit([DataEdit(f"/application[id='{id}']", "merge", {"desired-state": "terminated"})])
+        wish = {"desired-state": "terminated", "graceful-timeout": grace}
+        await self.session.edit([DataEdit(f"/application[id='{id}']", "merge", wish)])
         await self._settle(
             f"/application[id='{id}']", lambda state: plain(state.get("operational-state", "")) == "stopped"
         )

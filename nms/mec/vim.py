@@ -8,7 +8,7 @@ manager), both over ``mec-resource:infrastructure/vim``, and drives the infrastr
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -36,6 +36,7 @@ class Vim:
     Args:
         session: on the block's own entry, in which it keeps its inventory.
         kpi_interval: seconds between two measurements.
+        given: environment that an instance is given beside what is asked for; it is in no datastore.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Vim:
         id: str,
         session: ManagementSession,
         kpi_interval: float = 10.0,
+        given: Callable[[str], Mapping[str, str]] = lambda instance: {},
     ) -> None:
         self._publisher = publisher
         self._driver = driver
@@ -53,6 +55,7 @@ class Vim:
         self._content = transfers.store
         self._session = session
         self._kpi_interval = kpi_interval
+        self._given = given
         self.scope = publisher.scope(f"{VIMS}[id='{id}']")
         self._loop = asyncio.get_running_loop()
         self._expiries: dict[str, asyncio.TimerHandle] = {}
@@ -272,7 +275,8 @@ class Vim:
             resources=capacity.resources(wanted),
             zone=wanted.get("zone", ""),
             port=ports[0] if ports else None,
-            environment={each["name"]: each.get("value", "") for each in wanted.get("environment", ())},
+            environment={each["name"]: each.get("value", "") for each in wanted.get("environment", ())}
+            | dict(self._given(run.subject)),
             slice=wanted.get("slice", ""),
         )
 

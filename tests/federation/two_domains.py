@@ -225,7 +225,7 @@ async def _domain(folder: Path, name: str, loaded: Any, running: Sequence[str], 
         measure_interval=measure,
     )
     federation.zones.changed = blocks.refresh
-    credentials = DomainCredentials(core, config, federation)
+    credentials = DomainCredentials(core, config, federation, blocks.mp1)
     domain = Domain(
         name, folder, config, core, blocks, publisher, streams, federation, credentials, store, None, received, clock
     )
@@ -235,6 +235,7 @@ async def _domain(folder: Path, name: str, loaded: Any, running: Sequence[str], 
         core,
         listen=("127.0.0.1", config.restconf.listen.port),
         tls=config.restconf,
+        authenticate_password=domain.credentials.authenticate_password,
         authenticate_certificate=domain.credentials.authenticate_certificate,
     )
     domain.credentials.believe(domain.server.trust)

@@ -22,18 +22,15 @@ from cryptography.hazmat.primitives import hashes
 
 from nms.datastore.transaction import Transaction
 from nms.errors import RpcError
+from nms.mec.access_rules import DENY_ALL, NACM, RuleLists, permit
 from nms.mec.mep import PLATFORMS, Mep
 from nms.mec.publisher import Publisher
 from nms.mec.scope import Duty, Intent, IntentProvider
-from nms.mec.session import SYSTEM, DataEdit, Members, to_edit, value_at
 from nms.mec.session import Core as Dispatcher
+from nms.mec.session import Members
 from nms.mec.vim import VIMS
-from nms.model import edit as edits_of
-from nms.model.edit import Edit, Insert
-from nms.model.path import parse_path
-from nms.operations.request import EditConfig, Invoke, Principal, Session
+from nms.operations.request import Invoke, Principal, Session
 
-NACM: Final = "/ietf-netconf-acm:nacm"
 #: Group, and rule list, of all applications; each has one of its own too, of that name and its identifier.
 GROUP: Final = "mec-application"
 #: What an application says of itself (actions of the list application).
@@ -111,7 +108,6 @@ class Mp1:
     """
 
     def __init__(self, core: Core, publisher: Publisher, identities: Identities, mep: Mep, vim: str) -> None:
-        self._core = core
         self._publisher = publisher
         self._identities = identities
         self._mep = mep
@@ -119,7 +115,7 @@ class Mp1:
         self._instances = f"{VIMS}[id='{vim}']/compute-instance"
         self._loop = asyncio.get_running_loop()
         self._stale = asyncio.Event()
-        self._own = core.open_session(SYSTEM, "local", "", lambda reason: None)
+        self._lists = RuleLists(core, publisher, GROUP)
         #: User name -> the application that it is; replaced as a whole, since it is read from any thread.
         self._applications: Mapping[str, str] = {}
         duties = {
@@ -140,7 +136,7 @@ class Mp1:
         self._applications = {}
         self._keeping.cancel()
         await asyncio.gather(self._keeping, return_exceptions=True)
-        self._core.close_session(self._own)
+        self._lists.close()
 
     # -- who it is
 
@@ -151,13 +147,13 @@ class Mp1:
     def principal(self, user: str) -> Principal | None:
         """The application of that user name, while the platform serves it."""
         application = self._applications.get(user)
-        # Whoever switches access control off, or groups that are not configured, has applications wait outside.
-        switches = ("enable-nacm", "enable-external-groups")
-        if application is None or any(
-            self._publisher.read(f"{NACM}/{each}", config=True) is False for each in switches
-        ):
+        # Where groups of those who log in do not count, no rule would bind it.
+        if application is None or not all(map(self._switched_on, ("enable-nacm", "enable-external-groups"))):
             return None
         return Principal(user, frozenset({GROUP, f"{GROUP}-{application}"}))
+
+    def _switched_on(self, name: str) -> bool:
+        return (self._publisher.read(f"{NACM}/{name}", config=True) or {}).get(name, True) is True
 
     # -- what a commit may ask
 
@@ -195,9 +191,7 @@ class Mp1:
             await self._stale.wait()
             self._stale.clear()
             applications = self._known()
-            edits = list(self._edits(applications))
-            if edits:
-                await asyncio.to_thread(self._core.dispatch, self._own, EditConfig("running", edits))
+            await self._lists.keep(self._rules(applications))
             self._applications = applications
 
     def _known(self) -> Mapping[str, str]:
@@ -211,40 +205,25 @@ class Mp1:
                 found[_USER + instance["id"]] = served[address]
         return found
 
-    def _edits(self, applications: Mapping[str, str]) -> Iterator[Edit]:
-        """What makes the rule lists those of the applications that there are, before all others."""
+    def _rules(self, applications: Mapping[str, str]) -> Mapping[str, Sequence[Members]]:
+        """What the applications may, and each beside that; all else is denied to all of them."""
         platform = f"{_PLATFORM}[mec-platform:id='{self._mep.id}']"
-        wanted = {f"{GROUP}-{each}": list(_own_rules(platform, each)) for each in applications.values()}
-        wanted[GROUP] = list(_common_rules(platform))
-        present = {each["name"]: each for each in self._publisher.entries(f"{NACM}/rule-list")}
-        schema = self._publisher.schema
-        for name in present:
-            if name.startswith(f"{GROUP}-") and name not in wanted:
-                yield to_edit(schema, NACM, DataEdit(f"/rule-list[name='{name}']", "remove"))
-        # Each is put first: the common list, which denies all else, before those of single applications.
-        for name in sorted(wanted):
-            rules = {"name": name, "group": [name], "rule": wanted[name]}
-            if present.get(name) != rules:
-                where = parse_path(schema, f"{NACM}/rule-list[name='{name}']")
-                yield edits_of.at(where, "replace", value_at(where, rules), Insert("first"))
+        own = {f"{GROUP}-{each}": list(_own_rules(platform, each)) for each in applications.values()}
+        return {**own, GROUP: list(_common_rules(platform))}
 
 
 def _own_rules(platform: str, application: str) -> Iterator[Members]:
     entry = f"{platform}/mec-platform:application[mec-platform:id='{application}']"
     for kind in _RULES:
-        yield _permit(kind, f"{entry}/mec-platform:{kind}/mec-platform:desired-state", "create update delete")
-    yield _permit("itself", entry, "read exec")
+        yield permit(kind, f"{entry}/mec-platform:{kind}/mec-platform:desired-state", "create update delete")
+    yield permit("itself", entry, "read exec")
 
 
 def _common_rules(platform: str) -> Iterator[Members]:
-    yield _permit("services", f"{platform}/mec-platform:service", "create read update delete")
+    yield permit("services", f"{platform}/mec-platform:service", "create read update delete")
     for name in ("transport", "time-of-day"):
-        yield _permit(name, f"{platform}/mec-platform:{name}", "read")
-    yield {"name": "all else", "module-name": "*", "access-operations": "*", "action": "deny"}
-
-
-def _permit(name: str, path: str, operations: str) -> Members:
-    return {"name": name, "path": path, "access-operations": operations, "action": "permit"}
+        yield permit(name, f"{platform}/mec-platform:{name}", "read")
+    yield DENY_ALL
 
 
 def _unruled(entry: Members | None) -> Members | None:

@@ -17,6 +17,7 @@ import ssl
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 PLATFORMS = "data/mec-platform:platforms"
@@ -51,7 +52,9 @@ class Handler(BaseHTTPRequestHandler):
         """A visit, or the status."""
         parts = urlsplit(self.path)
         if parts.path == "/status":
-            self._answer(200, {"application": "counter-edge", "zone": os.environ.get("MEC_ZONE", ""), "users": len(counts)})
+            self._answer(
+                200, {"application": "counter-edge", "zone": os.environ.get("MEC_ZONE", ""), "users": len(counts)}
+            )
         elif parts.path == "/" and (user := parse_qs(parts.query).get("user")):
             self._answer(200, {"user": user[0], "visits": visit(user[0])})
         else:
@@ -96,11 +99,12 @@ class Platform:
 
     def __init__(self) -> None:
         self.root = urlsplit(os.environ["MEC_MP1_URI"])
+        self.host = self.root.hostname or ""
         user = f"{os.environ['MEC_MP1_USER']}:{os.environ['MEC_MP1_PASSWORD']}"
         self.authorization = "Basic " + base64.b64encode(user.encode()).decode()
         self.me = self.name = ""
 
-    def ask(self, method: str, path: str, body: object = None) -> tuple[int, dict]:
+    def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         """One request; status and answer.  Raises `OSError`: it does not answer, or is somebody else."""
         connection = self._connect()
         try:
@@ -116,18 +120,18 @@ class Platform:
     def _connect(self) -> http.client.HTTPConnection:
         """The certificate is the one that this instance was told of, whoever has signed it."""
         if self.root.scheme == "http":
-            return http.client.HTTPConnection(self.root.hostname, self.root.port, timeout=10)
+            return http.client.HTTPConnection(self.host, self.root.port, timeout=10)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        connection = http.client.HTTPSConnection(self.root.hostname, self.root.port, timeout=10, context=context)
+        connection = http.client.HTTPSConnection(self.host, self.root.port, timeout=10, context=context)
         connection.connect()
-        shown = hashlib.sha256(connection.sock.getpeercert(binary_form=True)).hexdigest()
+        shown = hashlib.sha256(connection.sock.getpeercert(binary_form=True) or b"").hexdigest()
         if shown != os.environ["MEC_MP1_FINGERPRINT"]:
             connection.close()
             raise OSError("the platform shows another certificate")
         return connection
 
-    def entry(self) -> dict:
+    def entry(self) -> Any:
         """What the platform keeps of this instance; {} while it does not serve it."""
         if not self.me:
             status, found = self.ask("GET", f"{PLATFORMS}?fields=platform(id;application(id))")
@@ -151,7 +155,7 @@ class Platform:
         self.ask("POST", f"{self.me}/{MODULE}{what}")
 
 
-def send(target: dict) -> bool:
+def send(target: Any) -> bool:
     """Hand the counts to the instance that takes this one's place; whether it has them."""
     connection = http.client.HTTPConnection(target["target-address"], target.get("target-port", 80), timeout=10)
     try:
@@ -165,7 +169,7 @@ def send(target: dict) -> bool:
 
 def follow(platform: Platform) -> None:
     """Do what the platform asks for; look again and again."""
-    ready, sent = False, {}
+    ready, sent = False, None
     while True:
         try:
             entry = platform.entry()

@@ -26,15 +26,16 @@ from nms.mec.mep import Mep
 from nms.mec.mepm import Mepm
 from nms.mec.mp1 import Identities, Mp1
 from nms.mec.onboarding import Onboarding
-from nms.mec.oss import Oss
+from nms.mec.oss import ORDERS, Oss
 from nms.mec.package_store import PackageStore
 from nms.mec.partners import NoPartners, Partners
 from nms.mec.places import Places
 from nms.mec.planes import Planes
+from nms.mec.proxy import Proxy
 from nms.mec.publisher import Publisher
 from nms.mec.publisher import Store as PublishingStore
 from nms.mec.publisher import Streams as PublishingStreams
-from nms.mec.reference_points import Mm1, Mm2, Mm3, Mm4, Mm5, Mm6
+from nms.mec.reference_points import Mm1, Mm2, Mm3, Mm4, Mm5, Mm6, Mm8, Mm9
 from nms.mec.scope import scope_of
 from nms.mec.session import SYSTEM, DataEdit, LocalSession, to_edit
 from nms.mec.session import Core as Dispatcher
@@ -256,6 +257,7 @@ async def _assemble(
         assert domain.mm1 is not None
         domain.oss = Oss(publisher, domain.mm1)
         await _run(domain, core, domain.oss, [])
+        await _run(domain, core, Proxy(core, publisher, Mm8(local(ORDERS.base)), Mm9(local(OWN.base))), [])
 
 
 def _identities(config: Config) -> Identities | None:

@@ -20,6 +20,7 @@ from typing import Any, Final, Protocol
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+from nms.config import Config
 from nms.datastore.transaction import Transaction
 from nms.errors import RpcError
 from nms.mec.access_rules import DENY_ALL, NACM, RuleLists, permit
@@ -73,6 +74,19 @@ class Identities:
             leaf = x509.load_pem_x509_certificates(certificate.read_bytes())[0]
             fingerprint = leaf.fingerprint(hashes.SHA256()).hex()
         return cls(file.read_bytes(), uri, fingerprint)
+
+    @classmethod
+    def configured(cls, config: Config) -> Identities | None:
+        """As the daemon's file says; None: there is no RESTCONF listener, or no folder for a secret."""
+        restconf, state = config.restconf, config.drivers.state
+        if restconf is None or state is None:
+            return None
+        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(restconf.listen.host, restconf.listen.host)  # noqa: S104
+        certificate = None if restconf.insecure else restconf.cert
+        scheme = "http" if certificate is None else "https"
+        place = f"[{host}]" if ":" in host else host
+        return cls.of(state / "mp1.key", f"{scheme}://{place}:{restconf.listen.port}/restconf", certificate)
 
     def environment(self, instance: str) -> Mapping[str, str]:
         """What an instance is given so that it can show who it is."""

@@ -21,6 +21,7 @@ from nms.mec.partners import Partners
 from nms.mec.reference_points import Mm3, ReferencePoint
 from nms.mec.scope import Scope
 from nms.mec.session import Members
+from nms.mec.slices import Slices
 
 #: What a partner is told of a failure inside; the rest is for the operator.
 SAID: Mapping[str, str] = {
@@ -63,9 +64,13 @@ class Parts:
 
     Args:
         content: packages and images by digest.
+        slices: those of the domain's own infrastructure.
     """
 
-    def __init__(self, carriers: Carriers, content: PackageStore, partners: Partners) -> None:
+    def __init__(
+        self, carriers: Carriers, content: PackageStore, partners: Partners, slices: Slices | None = None
+    ) -> None:
+        self._slices = slices
         self._carriers = carriers
         self._content = content
         self._partners = partners
@@ -135,7 +140,9 @@ class Parts:
             wish = {**self._wish(part, wanted, package), "phase": "prepared"}
             self._wanted(part, carrier)
             with abstract(part.scope):
-                await carrier.system.instantiate(part.reference, wish, within)
+                held = await carrier.system.deployment(part.reference)
+                if held is None or held.get("phase") == "prepared":  # else it was confirmed before a restart
+                    await carrier.system.instantiate(part.reference, wish, within)
 
     async def instantiate(
         self, part: Part, wanted: Members, package: Members, descriptor: Members, within: Within
@@ -184,11 +191,11 @@ class Parts:
 
     @contextmanager
     def _kept(self, part: Part, names: Iterable[str]) -> Iterator[None]:
-        """List as orphans what a partner that does not answer may still hold of a part."""
+        """List as orphans what a partner that does not answer, or refuses, may still hold of a part."""
         try:
             yield
         except RpcError as error:
-            if error.app_tag != TEMPORARY or not part.partner:
+            if not part.partner:
                 raise
             for name in names:
                 self._partners.orphan(part.partner, part.agreement, name, subject(name, part.reference), error.message)
@@ -260,6 +267,8 @@ class Parts:
             instance["vim"] = next((each["id"] for each in vims if carrier.zone in each.get("zone", ())), None)
             if instance["vim"] is None:
                 raise RpcError("resource-denied", f"{part.partner} shows no infrastructure in zone {carrier.zone}")
+        if self._slices is not None and not part.scope.own and not part.partner:
+            instance["slice"] = await self._slices.of(part.scope)
         instance |= {name: wanted[name] for name in ("name", "graceful-timeout") if name in wanted}
         if "dns-name" in wanted:
             rules = descriptor.get("dns-rule", ())[:1]

@@ -12,11 +12,13 @@ from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
 from nms.errors import RpcError
-from nms.mec.occurrence import OCCURRENCE_CHANGED, Occurrence, Progress, occurrence_of
+from nms.mec.occurrence import OCCURRENCE_CHANGED, TEMPORARY, Occurrence, Progress, occurrence_of
 from nms.mec.session import RESYNC, DataEdit, ManagementSession, Members, Sink, Watch
 
 #: Without a notification for this long, the state is read again.  Seconds.
 SILENCE = 2.0
+#: Pauses before an edit is tried again that met a lock, which is held for a moment (RFC 6241 section 7.5).  Seconds.
+LOCK_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.5, 3.0)
 
 
 class _Events:
@@ -120,6 +122,22 @@ class ReferencePoint:
         """Notifications of the other side; after `RESYNC` read the state again."""
         return self.session.watch(sink)
 
+    async def _edit(self, edits: Sequence[DataEdit]) -> None:
+        """Edit, as soon as nobody holds a lock.
+
+        Raises:
+            RpcError: the other side's; in-use or lock-denied (app_tag `TEMPORARY`) when a lock is held for long.
+        """
+        for pause in (*LOCK_PAUSES, None):
+            try:
+                return await self.session.edit(edits)
+            except RpcError as error:
+                if error.tag not in ("in-use", "lock-denied"):
+                    raise
+                if pause is None:
+                    raise RpcError(error.tag, error.message, path=error.path, app_tag=TEMPORARY) from error
+            await asyncio.sleep(pause)
+
     async def _act(self, id: str, action: str, input: Mapping[str, Any]) -> None:
         await self.session.invoke(f"/operation-occurrence[id='{id}']", action, input)
 
@@ -145,7 +163,7 @@ class ReferencePoint:
         Writing the same intent again (after a lost answer) follows what the first one caused; where that waits for
         a decision it is retried.
         """
-        await self.session.edit([edit])
+        await self._edit([edit])
         found = await self.latest(subject)
         if found is None or found.operation not in operations:
             return None
@@ -158,7 +176,7 @@ class ReferencePoint:
         if grace is not None:
             held = await self.session.get(path, "config")
             if held is not None and held.get("graceful-timeout") != grace:
-                await self.session.edit([DataEdit(path, "merge", {"graceful-timeout": grace})])
+                await self._edit([DataEdit(path, "merge", {"graceful-timeout": grace})])
         await self._carry_out(DataEdit(path, "remove"), subject, ("terminate",), progress)
 
     async def _transfer_context(self, path: str, subject: str, target: Mapping[str, Any]) -> None:

@@ -138,7 +138,7 @@ class Mm2(ReferencePoint):
 
     async def configure(self, configuration: Mapping[str, Any]) -> None:
         """Change it (members of the container configuration)."""
-        await self.session.edit([DataEdit("/configuration", "merge", configuration)])
+        await self._edit([DataEdit("/configuration", "merge", configuration)])
 
 
 class Mm3(_Packages):
@@ -214,14 +214,14 @@ class Mm4(_Images):
 
     async def _write_reservation(self, id: str, wish: Members, until: Sequence[str]) -> None:
         path = f"/reservation[id='{id}']"
-        await self.session.edit([DataEdit(path, "merge", wish)])
+        await self._edit([DataEdit(path, "merge", wish)])
         state = (await self._settle(path, lambda state: plain(state.get("state", "")) in until)).get("state", {})
         if plain(state["state"]) == "expired":
             raise RpcError("operation-failed", f"the hold of reservation {id} is over")
 
     async def release(self, id: str) -> None:
         """Give reserved resources back; an unknown reservation is no error."""
-        await self.session.edit([DataEdit(f"/reservation[id='{id}']", "remove")])
+        await self._edit([DataEdit(f"/reservation[id='{id}']", "remove")])
 
 
 class Mm5(ReferencePoint):
@@ -243,7 +243,7 @@ class Mm5(ReferencePoint):
 
         Raises `RpcError`: what made a rule fail.
         """
-        await self.session.edit([DataEdit(f"/application[id='{id}']", "replace", application)])
+        await self._edit([DataEdit(f"/application[id='{id}']", "replace", application)])
         return await self._settle(f"/application[id='{id}']", lambda state: state.get("ready") is True)
 
     async def transfer_context(self, id: str, target: Mapping[str, Any], patience: float) -> None:
@@ -255,7 +255,7 @@ class Mm5(ReferencePoint):
         state = (await self.session.get(path) or {}).get("state", {})
         if "confirmed-ready-at" not in state:
             raise RpcError("operation-failed", "the application has not said over Mp1 that it is ready")
-        await self.session.edit([DataEdit(path, "merge", {"user-context-transfer": dict(target)})])
+        await self._edit([DataEdit(path, "merge", {"user-context-transfer": dict(target)})])
         try:
             async with asyncio.timeout(patience):
                 await self._settle(path, lambda state: "context-transferred-at" in state)
@@ -271,11 +271,11 @@ class Mm5(ReferencePoint):
         if await self.session.get(f"/application[id='{id}']", "config") is None:
             return
         wish = {"desired-state": "terminated", "graceful-timeout": grace}
-        await self.session.edit([DataEdit(f"/application[id='{id}']", "merge", wish)])
+        await self._edit([DataEdit(f"/application[id='{id}']", "merge", wish)])
         await self._settle(
             f"/application[id='{id}']", lambda state: plain(state.get("operational-state", "")) == "stopped"
         )
-        await self.session.edit([DataEdit(f"/application[id='{id}']", "remove")])
+        await self._edit([DataEdit(f"/application[id='{id}']", "remove")])
 
 
 class Mp2(ReferencePoint):
@@ -286,12 +286,12 @@ class Mp2(ReferencePoint):
     async def activate(self, application: str, rule: Mapping[str, Any]) -> None:
         """Put a rule (members of the list data-plane-rule) in force.  Raises `RpcError`: what made it fail."""
         path = f"/data-plane-rule[instance='{application}'][id='{rule['id']}']"
-        await self.session.edit([DataEdit(path, "replace", dict(rule))])
+        await self._edit([DataEdit(path, "replace", dict(rule))])
         await self._settle(path, lambda state: plain(state.get("state", "")) == "active")
 
     async def deactivate(self, application: str, rule: str) -> None:
         """Take a rule out of force; an unknown one is no error."""
-        await self.session.edit([DataEdit(f"/data-plane-rule[instance='{application}'][id='{rule}']", "remove")])
+        await self._edit([DataEdit(f"/data-plane-rule[instance='{application}'][id='{rule}']", "remove")])
 
 
 class Mm6(_Images):
@@ -343,11 +343,11 @@ class Mm8(ReferencePoint):
 
     async def place(self, id: str, order: Mapping[str, Any]) -> None:
         """Place an order (members of the list order); the same again changes nothing."""
-        await self.session.edit([DataEdit(f"/order[id='{id}']", "merge", order)])
+        await self._edit([DataEdit(f"/order[id='{id}']", "merge", order)])
 
     async def withdraw(self, id: str) -> None:
         """Withdraw an order with what it has brought about; an unknown one is no error."""
-        await self.session.edit([DataEdit(f"/order[id='{id}']", "remove")])
+        await self._edit([DataEdit(f"/order[id='{id}']", "remove")])
 
 
 class Mm9(_Packages):

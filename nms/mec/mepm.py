@@ -221,7 +221,8 @@ class Mepm:
 
     async def _release(self, run: Run) -> None:
         if (place := self._place(run)) is not None:
-            await place.mm6.release(compute_id(run.subject))
+            grace = (run.wanted or run.held).get("graceful-timeout")
+            await place.mm6.release(compute_id(run.subject), grace=grace)
 
     async def _operate(self, run: Run) -> None:
         if (place := self._place(run)) is not None:

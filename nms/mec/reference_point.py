@@ -7,6 +7,7 @@ again, so that lost, doubled or reordered ones do no harm.  It must not know wha
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar
@@ -176,7 +177,9 @@ class ReferencePoint:
         if grace is not None:
             held = await self.session.get(path, "config")
             if held is not None and held.get("graceful-timeout") != grace:
-                await self._edit([DataEdit(path, "merge", {"graceful-timeout": grace})])
+                edit = DataEdit(path, "merge", {"graceful-timeout": grace})
+                with contextlib.suppress(RpcError):  # what does not take it in ends all the same
+                    await self._carry_out(edit, subject, ("configure",), None)
         await self._carry_out(DataEdit(path, "remove"), subject, ("terminate",), progress)
 
     async def _transfer_context(self, path: str, subject: str, target: Mapping[str, Any]) -> None:

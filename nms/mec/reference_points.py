@@ -323,9 +323,12 @@ class Mm6(_Images):
         await self._carry_out(edit, id, ("start", "stop", "instantiate"), progress)
         return (await self.compute_instance(id) or {}).get("state", {})  # type: ignore[no-any-return]
 
-    async def release(self, id: str, progress: Progress | None = None) -> None:
-        """Stop it and give its resources back; an unknown one is no error."""
-        await self._carry_out(DataEdit(f"/compute-instance[id='{id}']", "remove"), id, ("terminate",), progress)
+    async def release(self, id: str, progress: Progress | None = None, grace: int | None = None) -> None:
+        """Stop it, by force after so many seconds (None: as it is), and give its resources back.
+
+        An unknown one is no error.
+        """
+        await self._end(f"/compute-instance[id='{id}']", id, progress, grace)
 
 
 class Mm8(ReferencePoint):

@@ -198,9 +198,8 @@ class Vim:
             self.lifecycle.begin(intent, "terminate")
         elif intent.old is None:
             self.lifecycle.begin(intent, "instantiate")
-        else:
-            started = intent.new.get("desired-state", "started") == "started"
-            self.lifecycle.begin(intent, "start" if started else "stop")
+        elif _desired(intent.old) != _desired(intent.new):
+            self.lifecycle.begin(intent, "start" if _desired(intent.new) == "started" else "stop")
 
     def _act_reservation(self, intent: Intent) -> None:
         if intent.new is not None:
@@ -257,10 +256,10 @@ class Vim:
         self._show(run.subject, instance)
 
     async def _stop(self, run: Run) -> None:
-        self._show(run.subject, await self._driver.stop(run.subject))
+        self._show(run.subject, await self._driver.stop(run.subject, _grace(run)))
 
     async def _delete(self, run: Run) -> None:
-        await self._driver.delete(run.subject)
+        await self._driver.delete(run.subject, _grace(run))
         await self.refresh()
         self._tell("compute-instance", run.subject, "terminated")
 
@@ -372,4 +371,13 @@ def _percent(part: float, whole: float) -> str:
 
 
 def _wish(entry: Members) -> Members:
-    return {name: value for name, value in entry.items() if name != "desired-state"}
+    return {name: value for name, value in entry.items() if name not in ("desired-state", "graceful-timeout")}
+
+
+def _desired(entry: Members) -> str:
+    return str(entry.get("desired-state", "started"))
+
+
+def _grace(run: Run) -> float | None:
+    """Seconds before force; None: as the driver is configured."""
+    return (run.wanted or run.held).get("graceful-timeout")

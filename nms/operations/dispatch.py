@@ -284,7 +284,7 @@ class Core:
 
 
 def _events(schema: Schema) -> Schema:
-    """`schema` with its notifications for top-level data, so that filters work on them; none is there unless it came."""
+    """`schema` with its notifications for top-level data, for filters; one is there only if it came."""
     root = Node("root", "", "", "", None, Names(schema.root.names.namespaces, schema.root.names.modules))
     root.children = tuple(replace(node, kind="container", presence=True) for node in schema.notifications.values())
     seal(root)

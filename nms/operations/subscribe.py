@@ -48,7 +48,7 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
 
 
 def _matches(schema: Schema, root: Value, wanted: SubtreeFilter | XPathFilter, work: int) -> bool:
-    """Does a subtree filter select anything of `root`, or is an XPath expression true of it (RFC 8040 section 4.8.4)?"""
+    """Does a subtree filter select anything of `root`, is an XPath expression true of it (RFC 8040 section 4.8.4)?"""
     if isinstance(wanted, SubtreeFilter):
         return bool(subtree.compile(schema.root, wanted.element).of(root) != schema.root.blank)
     compiled = xpath.compile_text(schema, wanted.select, wanted.namespaces)

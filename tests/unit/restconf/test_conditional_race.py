@@ -1,4 +1,4 @@
-"""Of those who edit what they all have read, one wins: conditions are tested under the writer lock (RFC 8040, 3.4.1)."""
+"""One of those wins who edit what they all have read: RFC 8040 section 3.4.1, under the writer lock."""
 
 from __future__ import annotations
 

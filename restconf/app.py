@@ -106,11 +106,11 @@ def _discovery(app: Flask, front: Front) -> None:
         if not _API.issuperset(wanted):
             text = f"query parameter 'fields' is wrong: the API resource has {', '.join(sorted(_API))}"
             raise RpcError("invalid-value", text, type="protocol")
-        members: dict[str, dict[str, str] | str] = {"data": {}, "operations": {}, "yang-library-version": version}
+        members = {"data": {}, "operations": {}, "yang-library-version": version}
         # depth 1 is the resource without what is in it; what is asked for by its name is there at any depth
         shown = {name: held for name, held in members.items() if name in wanted and (query.fields or query.depth != 1)}
-        as_xml = [(name, held if isinstance(held, str) else "") for name, held in shown.items()]
-        return _answer({"ietf-restconf:restconf": shown}, "restconf", as_xml)
+        leafs = [(name, held if isinstance(held, str) else "") for name, held in shown.items()]
+        return _answer({"ietf-restconf:restconf": shown}, "restconf", leafs)
 
     def yang_library_version() -> Response:
         _query("other")

@@ -5,13 +5,15 @@ Adding a protocol is adding a row here and an implementation of `nms.federation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from nms.federation.callers import Callers, CallingEndpoint
 from nms.federation.client import PROTOCOLS, Endpoint
+from nms.federation.netconf_client import Peer
 from nms.federation.over_netconf import SshEndpoint, TlsEndpoint
 from nms.federation.over_restconf import RestconfEndpoint
 from nms.federation.pinned import ClientCertificate
@@ -28,12 +30,14 @@ class Proofs:
         key: SSH private key, None without one.
         certificate: for TLS, None without one.
         timeout: seconds to wait for a connection and for each answer.
+        callers: partners that call home; None where nobody listens for them.
     """
 
     user: str
     key: Path | None
     certificate: ClientCertificate | None
     timeout: float
+    callers: Callers | None = None
 
 
 def protocol_of(partner: Members) -> str:
@@ -51,9 +55,22 @@ def endpoints_of(partner: Members, proofs: Proofs) -> list[Endpoint]:
     return [endpoint for endpoint in found if endpoint is not None]
 
 
+def callers_of(partners: Iterable[Members], proofs: Proofs) -> Iterator[Peer]:
+    """Who of the partners calls home: `Peer.address` is its identifier."""
+    for partner in partners:
+        for endpoint in partner.get("endpoint", ()) if partner.get("calls-home") else ():
+            if proofs.key is not None and plain(endpoint["protocol"]) == "netconf-ssh" and "host-key" in endpoint:
+                user = partner.get("local-user", proofs.user)
+                yield Peer(partner["id"], 0, endpoint["host-key"], user, proofs.key, proofs.timeout)
+
+
 def _ssh(endpoint: Mapping[str, Any], partner: Members, proofs: Proofs) -> Endpoint | None:
     if proofs.key is None or "host-key" not in endpoint:
         return None
+    if partner.get("calls-home"):
+        if proofs.callers is None:
+            return None
+        return CallingEndpoint(endpoint["id"], partner["id"], proofs.callers, proofs.timeout)
     user = partner.get("local-user", proofs.user)
     return SshEndpoint(*_place(endpoint), endpoint["host-key"], user, proofs.key, proofs.timeout)
 

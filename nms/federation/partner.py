@@ -156,9 +156,13 @@ class Partners:
 
     def knock(self, user: str) -> None:
         """A user has logged in: a partner that comes is a partner that can be reached.  Any thread."""
-        for partner, agreement in list(self._entries.values()):
-            link = self.links.get((partner["id"], agreement["id"]))
-            if link is not None and user_of(partner) == user and not link.session.established:
+        for partner in {partner["id"] for partner, _ in list(self._entries.values()) if user_of(partner) == user}:
+            self.called(partner)
+
+    def called(self, partner: str) -> None:
+        """A partner can be reached.  Any thread."""
+        for key, link in list(self.links.items()):
+            if key[0] == partner and not link.session.established:
                 link.session.reconnect()
 
     # ------------------------------------------------------------ following the configuration
@@ -207,9 +211,9 @@ class Partners:
     def _moved(self, key: tuple[str, str], entry: tuple[Members, Members]) -> bool:
         """Has what the session was made of changed?"""
         (old, agreed), (new, wanted) = self._entries[key], entry
-        return any(old.get(name) != new.get(name) for name in ("endpoint", "local-user", "session-protocol")) or any(
-            agreed[name] != wanted[name] for name in ("boundary-option", "role")
-        )
+        return any(
+            old.get(name) != new.get(name) for name in ("endpoint", "local-user", "session-protocol", "calls-home")
+        ) or any(agreed[name] != wanted[name] for name in ("boundary-option", "role"))
 
     def _join(self, key: tuple[str, str], partner: Members, agreement: Members) -> None:
         session = self._connect(partner, agreement)
@@ -330,7 +334,7 @@ class Partners:
 
     def _part(self, link: Link) -> None:
         """The agreement's entry is gone: what we have at the partner is given back, or stays listed as orphans."""
-        subjects = sorted({*self.zones.parts(*link.id), *link.held()})
+        subjects = sorted({*self.zones.parts(*link.id, link.served), *link.held()})
         for name, subject in subjects:
             self.orphans.note(*link.id, name, subject, "the agreement was removed")
         task = self._loop.create_task(self._take_leave(link, subjects))

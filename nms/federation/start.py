@@ -14,8 +14,9 @@ from nms.errors import ConfigError
 from nms.federation import identity
 from nms.federation.adaptor import RemoteSession
 from nms.federation.adaptor import Scope as EventScope
+from nms.federation.callers import Callers
 from nms.federation.client import Recorder
-from nms.federation.endpoints import Proofs, endpoints_of
+from nms.federation.endpoints import Proofs, callers_of, endpoints_of
 from nms.federation.files import PackageFiles
 from nms.federation.gate import Gate
 from nms.federation.options import OPTIONS
@@ -106,7 +107,11 @@ async def start(
     own = config.domain.id
     cert, cert_key = config.federation.cert, config.federation.cert_key
     shown = ClientCertificate(cert, cert_key) if cert is not None and cert_key is not None else None
-    proofs = Proofs(own, key, shown, patience)
+    listens = config.federation.call_home
+    callers = Callers(
+        lambda: callers_of(identity.partners(core.store), proofs), lambda partner: partners.called(partner)
+    )
+    proofs = Proofs(own, key, shown, patience, callers if listens is not None else None)
 
     def connect(partner: Members, agreement: Members) -> RemoteSession:
         endpoints = endpoints_of(partner, proofs)
@@ -121,6 +126,11 @@ async def start(
         publisher, own, core, connect, gate, config.domain.blocks, users, served, interval=interval, farewell=farewell
     )
     core.store.add_provider(partners)
+    if listens is not None:
+        try:
+            callers.listen(listens.host, listens.port, patience)
+        except OSError as error:
+            raise ConfigError(f"[federation] call-home: {listens}: {error.strerror}") from None
     for action, handler in (("retry", partners.orphans.retry), ("settle", partners.orphans.settle)):
         core.register("mec-federation", f"{_ORPHAN}/{action}", handler)
     watching = core.open_session(Principal("system", recovery=True), "local", "", lambda reason: None)
@@ -133,7 +143,7 @@ async def start(
         packages=Pull(shown, partners.partner),
         files=PackageFiles(store, administrators, partners.given) if store is not None else None,
         _core=core,
-        _closing=[lambda: core.close_session(watching)],
+        _closing=[lambda: core.close_session(watching), callers.close],
     )
 
 

@@ -19,6 +19,7 @@ from nms.limits import Limits
 from nms.model.path import InstancePath
 from nms.model.schema import Names, Node, Schema, seal
 from nms.model.values import Value
+from nms.notify.allowance import Allowance
 from nms.notify.streams import Streams
 from nms.operations import (
     commit,
@@ -111,6 +112,7 @@ class Core:
             started=clock(),
             end=self._end,
             limits=limits,
+            allowance=Allowance(limits.subscriber_xpath_work, limits.user_xpath_work),
         )
         self.writer = Writer(self.store.writer, self.dispatch_all, lambda: guard.candidate_changes)
         self.store.listeners.append(self._tell_change)
@@ -284,7 +286,7 @@ class Core:
 
 
 def _events(schema: Schema) -> Schema:
-    """`schema` with its notifications for top-level data, for filters; one is there only if it came."""
+    """`schema` with its notifications for top-level data, so that filters work on them; each is there if it came."""
     root = Node("root", "", "", "", None, Names(schema.root.names.namespaces, schema.root.names.modules))
     root.children = tuple(replace(node, kind="container", presence=True) for node in schema.notifications.values())
     seal(root)

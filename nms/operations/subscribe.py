@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from nms.errors import RpcError
 from nms.model import select, subtree, tree, xpath
 from nms.model.schema import Schema
@@ -27,7 +29,7 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
     wanted = request.filter
     if wanted is not None:
         # A malformed filter is refused here, not at the first event.
-        _matches(context.events, context.events.root.blank, wanted, context.limits.subscriber_xpath_work)
+        _matches(context, context.events, context.events.root.blank, wanted, session.principal.name, now)
 
     def accepts(notification: Notification) -> bool:
         who = session.principal
@@ -35,7 +37,7 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
             return False
         if not context.guard.may_receive(session.principal, notification.node, notification.path):
             return False
-        return wanted is None or _passes(context, notification, wanted)
+        return wanted is None or _passes(context, notification, wanted, session.principal.name)
 
     def sink(notification: object) -> None:
         session.out_notifications += 1
@@ -47,19 +49,21 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
     return OK
 
 
-def _matches(schema: Schema, root: Value, wanted: SubtreeFilter | XPathFilter, work: int) -> bool:
-    """Does a subtree filter select anything of `root`, is an XPath expression true of it (RFC 8040 section 4.8.4)?"""
+def _matches(
+    context: Context, schema: Schema, root: Value, wanted: SubtreeFilter | XPathFilter, user: str, now: datetime
+) -> bool:
+    """Does a subtree filter select anything of `root`, or is an expression true of it (RFC 8040 section 4.8.4)?"""
     if isinstance(wanted, SubtreeFilter):
         return bool(subtree.compile(schema.root, wanted.element).of(root) != schema.root.blank)
     compiled = xpath.compile_text(schema, wanted.select, wanted.namespaces)
-    evaluation = xpath.expressions(schema).evaluation(work)
-    return compiled.boolean(xpath.root_cursor(schema, root), evaluation)
+    with context.allowance.evaluation(schema, user, now) as evaluation:
+        return compiled.boolean(xpath.root_cursor(schema, root), evaluation)
 
 
-def _passes(context: Context, notification: Notification, wanted: SubtreeFilter | XPathFilter) -> bool:
+def _passes(context: Context, notification: Notification, wanted: SubtreeFilter | XPathFilter, user: str) -> bool:
     """Does the notification pass the filter (RFC 5277 section 3.6)?"""
     schema, root = record(context, notification)
-    return _matches(schema, root, wanted, context.limits.subscriber_xpath_work)
+    return _matches(context, schema, root, wanted, user, notification.time)
 
 
 def record(context: Context, notification: Notification) -> tuple[Schema, Value]:

@@ -152,7 +152,6 @@ def test_a_partner_that_is_gone_and_comes_back(play: Play) -> None:
     play(story)
 
 
-@OVER_BOTH
 def test_a_dead_partner_is_removed_and_what_it_holds_is_listed(play: Play) -> None:
     async def story(a: Domain, b: Domain) -> None:
         await federate(a, b)
@@ -173,7 +172,6 @@ def test_a_dead_partner_is_removed_and_what_it_holds_is_listed(play: Play) -> No
     play(story)
 
 
-@OVER_BOTH
 def test_removing_a_partner_gives_back_what_we_have_there(play: Play) -> None:
     async def story(a: Domain, b: Domain) -> None:
         await federate(a, b)
@@ -187,7 +185,6 @@ def test_removing_a_partner_gives_back_what_we_have_there(play: Play) -> None:
     play(story)
 
 
-@OVER_BOTH
 def test_terminating_withdraws_everything_on_both_sides(play: Play) -> None:
     async def story(a: Domain, b: Domain) -> None:
         await federate(a, b)
@@ -203,7 +200,6 @@ def test_terminating_withdraws_everything_on_both_sides(play: Play) -> None:
     play(story)
 
 
-@OVER_BOTH
 def test_an_agreement_expires_with_something_alive(play: Play) -> None:
     async def story(a: Domain, b: Domain) -> None:
         until_then = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -174,7 +174,6 @@ REMOTE: list[tuple[int, type[ReferencePoint], Contract]] = [
 ]
 
 
-@OVER_BOTH
 @pytest.mark.parametrize("kind", LOCAL, ids=lambda kind: kind.point)
 def test_the_local_point(play: Play, kind: type[ReferencePoint]) -> None:
     async def story(a: Domain, b: Domain) -> None:

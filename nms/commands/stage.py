@@ -39,6 +39,7 @@ from nms.client import Client
 from nms.commands import app, output, package, partner
 from nms.commands.output import local_name
 from nms.federation import card
+from nms.federation.client import PROTOCOLS
 from nms.mec import package as packages
 from nms.mec.domain import load_drivers
 
@@ -203,16 +204,22 @@ async def _clear(config: configuration.Config) -> None:
         await vim.close()
 
 
-def federate(teller: Teller, a: Domain, b: Domain, option: str = partner.OPTIONS["5"]) -> None:
+def federate(
+    teller: Teller, a: Domain, b: Domain, option: str = partner.OPTIONS["5"], protocol: str = PROTOCOLS[0]
+) -> None:
     """Have both operators add the other's card, B offering its zone to A; return when the agreement is active.
+
+    Args:
+        protocol: of the sessions, both ways.
 
     Raises:
         Failed: it did not become active.
     """
     cards = {domain.id: card.of(domain.config, domain.folder) for domain in (a, b)}
     zone = b.config.zones[0].id
-    partner.agree(b.client, cards[a.id], agreement=AGREEMENT, role="provider", option=option, zones=[zone])
-    partner.agree(a.client, cards[b.id], agreement=AGREEMENT, role="consumer", option=option, zones=[zone])
+    terms: dict[str, Any] = {"agreement": AGREEMENT, "option": option, "zones": [zone], "protocol": protocol}
+    partner.agree(b.client, cards[a.id], role="provider", **terms)
+    partner.agree(a.client, cards[b.id], role="consumer", **terms)
     for domain, other in ((a, b), (b, a)):
         until(f"{domain.id}: agreement with {other.id} active", partial(_active, domain, other))
         teller.note(f"{domain.id}: the agreement with {other.id} is active")

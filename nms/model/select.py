@@ -94,14 +94,23 @@ def _along(node: Node, value: Value, rest: InstancePath, levels: int | None) -> 
 
 
 def xpath(
-    schema: Schema, root: Value, expression: str, namespaces: Mapping[str, str], levels: int | None = None
+    schema: Schema,
+    root: Value,
+    expression: str,
+    namespaces: Mapping[str, str],
+    levels: int | None = None,
+    work: int = xpaths.BUDGET,
 ) -> Value:
     """What an XPath filter selects from `root` (RFC 6241 section 8.9), down to `levels`.
 
+    Args:
+        work: what it may spend.
+
     Raises:
-        RpcError: invalid-value; the expression is malformed or gives no node set.
+        RpcError: invalid-value; the expression is malformed or gives no node set.  resource-denied; it takes too much.
     """
-    return paths(schema, root, xpaths.compile_text(schema, expression, namespaces).nodeset(root), levels)
+    found = xpaths.compile_text(schema, expression, namespaces).nodeset(root, work)
+    return paths(schema, root, found, levels)
 
 
 # ---------------------------------------------------------------- fields, RFC 8040 section 4.8.3
@@ -113,8 +122,11 @@ class _Fields(dict["Node", "_Fields"]):
     """Wanted children by node; empty = all of it."""
 
 
-def fields(node: Node, value: Value, expression: str) -> Value:
+def fields(node: Node, value: Value, expression: str, levels: int | None = None) -> Value:
     """The parts of an instance of `node` that a `fields` expression names, keys of its list entries included.
+
+    Args:
+        levels: of each part, which is level 1 itself (RFC 8040 section 4.8.2); None: all.
 
     Raises:
         RpcError: invalid-value, with the offset and what was expected.
@@ -122,7 +134,7 @@ def fields(node: Node, value: Value, expression: str) -> Value:
     wanted, at = _parse_fields(node, expression, 0)
     if at < len(expression):
         raise _bad_fields(expression, at, "end of expression")
-    return _keep(node, value, wanted)
+    return _keep(node, value, wanted, levels)
 
 
 def _bad_fields(expression: str, at: int, expected: str) -> RpcError:
@@ -159,9 +171,9 @@ def _parse_field_path(node: Node, expression: str, at: int, wanted: _Fields) -> 
         at += 1
 
 
-def _keep(node: Node, value: Value, wanted: _Fields) -> Value:
+def _keep(node: Node, value: Value, wanted: _Fields, levels: int | None) -> Value:
     if not wanted:
-        return value
+        return depth(node, value, levels) if levels is not None and node.kind in ("container", "list") else value
     slots: list[Value | None] = list(node.blank)
     for leaf in node.keys:
         slots[leaf.index] = value[leaf.index]
@@ -170,10 +182,10 @@ def _keep(node: Node, value: Value, wanted: _Fields) -> Value:
         if held is None:
             continue
         if child.kind == "list":
-            kept = ((key, _keep(child, entry, below)) for key, entry in entries.items(held))
+            kept = ((key, _keep(child, entry, below, levels)) for key, entry in entries.items(held))
             slots[child.index] = entries.from_values(kept, ordered=child.user_ordered)
         else:
-            slots[child.index] = _keep(child, held, below) if child.kind == "container" else held
+            slots[child.index] = _keep(child, held, below, levels) if child.kind == "container" else held
     return tuple(slots)
 
 

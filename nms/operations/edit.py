@@ -14,7 +14,7 @@ from nms.model import defaults, entries, select, tree
 from nms.model import edit as edits_of
 from nms.model.constraint_whens import without_false
 from nms.model.edit import Edit
-from nms.model.path import InstancePath
+from nms.model.path import InstancePath, format_path
 from nms.model.schema import Node
 from nms.model.values import Key, Value
 from nms.operations.context import OK, Answer, Context
@@ -174,7 +174,7 @@ def _check_precondition(
 ) -> None:
     """RFC 9110 section 13.2.2, in its order; what is hidden from the session does not exist for it."""
     etag, changed = context.guard.version(datastore, path)
-    exists = context.guard.exists(datastore, path) and context.guard.may_read(session.principal, path)
+    exists = context.guard.sees(session.principal, datastore, path)
     if wanted.if_match:
         holds = exists and ("*" in wanted.if_match or etag in map(_opaque, wanted.if_match))
     elif wanted.if_unmodified_since is not None:
@@ -186,6 +186,9 @@ def _check_precondition(
         holds = holds and not (exists and ("*" in wanted.if_none_match or etag in map(_opaque, wanted.if_none_match)))
     if not holds:
         raise RpcError("operation-failed", "the resource is not as the request expects it", type="protocol", status=412)
+    if wanted.exists and not context.guard.exists(datastore, path):
+        missing = RpcError("data-missing", "there is no such instance", path=format_path(path))
+        raise context.guard.discreet(session.principal, missing)
 
 
 def _opaque(tag: str) -> str:
@@ -221,7 +224,7 @@ def configuration(context: Context, session: Session, source: Datastore | Sequen
 
 
 def delete_config(context: Context, session: Session, request: DeleteConfig) -> Reply:
-    """Empty startup.
+    """Empty startup; the right to delete-config is all that is needed (RFC 8341 section 3.2.7).
 
     Raises:
         RpcError: invalid-value; running cannot be deleted, candidate is discarded instead.
@@ -229,5 +232,5 @@ def delete_config(context: Context, session: Session, request: DeleteConfig) -> 
     if request.target != "startup":
         raise RpcError("invalid-value", f"{request.target} cannot be deleted", type="protocol")
     blank = context.schema.root.blank
-    context.guard.change(session, request.target, lambda root: blank, "delete-config", validated=False)
+    context.guard.change(session, request.target, lambda root: blank, "delete-config", validated=False, judged=False)
     return OK

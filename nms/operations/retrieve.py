@@ -25,8 +25,8 @@ _Shape: TypeAlias = Callable[[Value], Value]
 def get(context: Context, session: Session, request: Get) -> Reply:
     """The wanted part of a datastore as a tree from the schema's root.
 
-    Depth counts from the instance of a PathFilter, from each that another filter selects, else from the root; it is
-    level 1.
+    Depth counts from the instance of a PathFilter or from its fields, from each instance that another filter selects,
+    else from the root; it is level 1.
 
     Raises:
         RpcError: invalid-value; with_origin is for operational only (RFC 8526 section 3.1.1).  With status 404: the
@@ -66,7 +66,7 @@ def get(context: Context, session: Session, request: Get) -> Reply:
     if request.origins is not None:
         root = origins.of(schema.root, root, Basis(explicit, intended, origins=True), request.origins)
     root = choose(root)
-    if request.depth is not None and tagged:
+    if request.depth is not None and tagged and not (isinstance(wanted, PathFilter) and wanted.fields):
         levels = request.depth
         root = _within(schema.root, root, path, lambda node, value: select.depth(node, value, levels))
     marked = mode == "report-all-tagged"
@@ -91,25 +91,27 @@ def _version(context: Context, request: Get, path: InstancePath) -> tuple[str, d
     return *version, not node.holds_state or request.content == "config"
 
 
-def _selection(context: Context, wanted: Filter | None, depth: int | None) -> tuple[_Shape, _Shape]:
+def _selection(context: Context, wanted: Filter | None, levels: int | None) -> tuple[_Shape, _Shape]:
     """How a filter narrows the root of a datastore before pruning, and what it selects of it after.
 
     Args:
-        depth: levels of what a subtree or XPath filter selects; None: all.
+        levels: of each instance that a filter selects, of each of the fields wherever they are (RFC 8040 section
+            4.8.2); None: all.
     """
     schema = context.schema
     match wanted:
         case SubtreeFilter(element):
-            selection = subtree.compile(schema.root, element, depth)
+            selection = subtree.compile(schema.root, element, levels)
             return selection.narrow, selection.of
         case XPathFilter(path=way) if way is not None:
-            return lambda root: select.path(schema, root, way), lambda root: select.path(schema, root, way, depth)
+            return lambda root: select.path(schema, root, way), lambda root: select.path(schema, root, way, levels)
         case XPathFilter(expression, namespaces):
-            return _all, lambda root: select.xpath(schema, root, expression, namespaces, depth)
+            work = context.limits.xpath_work
+            return _all, lambda root: select.xpath(schema, root, expression, namespaces, levels, work)
         case PathFilter(path, fields) if fields:
             return (
                 lambda root: select.path(schema, root, path),
-                lambda root: _within(schema.root, root, path, lambda node, value: select.fields(node, value, fields)),
+                lambda root: _within(schema.root, root, path, lambda n, value: select.fields(n, value, fields, levels)),
             )
         case PathFilter(path):
             return lambda root: select.path(schema, root, path), _all

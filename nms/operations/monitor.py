@@ -49,6 +49,7 @@ def netconf_capabilities(schema: Schema) -> list[str]:
         f"{capability}:notification:1.0",
         f"{capability}:interleave:1.0",
         f"{capability}:with-defaults:1.0?{_WITH_DEFAULTS}",
+        f"{capability}:with-operational-defaults:1.0?{_WITH_DEFAULTS}",  # RFC 8526 section 3.1.1.2
     ]
     if library is not None:
         uris.append(f"{capability}:yang-library:1.1?revision={library.revision}&content-id={schema.content_id}")

@@ -265,9 +265,10 @@ def _modules_state(schema: Schema) -> dict[str, Any]:
     modules: list[dict[str, Any]] = []
     for module in schema.modules.values():
         entry = _library_module(module) | {"revision": module.revision}
+        entry["schema"] = _location(module.name, module.revision)
         entry["conformance-type"] = "implement" if module.implemented else "import"
         for sub in entry.get("submodule", ()):
-            sub.setdefault("revision", "")
+            sub["schema"] = _location(sub["name"], sub.setdefault("revision", ""))
         if module.features:
             entry["feature"] = list(module.features)
         if module.deviations:

@@ -169,6 +169,8 @@ class Observation:
             "operational-state": f"mec-types:{'started' if running else 'stopped'}",
             "instance": instances,
         }
+        if "context-transferred-at" in held:
+            state["context-transferred-at"] = held["context-transferred-at"]
         if running:
             state["started-at"] = held.get("started-at", self._publisher.now())
         if shown:

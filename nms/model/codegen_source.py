@@ -90,8 +90,11 @@ class Source:
 
 
 def variable(node: Node) -> str:
-    """The variable that holds a child's value: its name, told from its siblings' by its place."""
-    return f"{re.sub('[^A-Za-z0-9_]', '_', node.name)}_{node.index}"
+    """The variable that holds a child's value: its name, told from its siblings' by its place.
+
+    What is bound beside them (`known_6`) does not end so: a leaf may have any name.
+    """
+    return f"{re.sub('[^A-Za-z0-9_]', '_', node.name)}_{node.index}_"
 
 
 def is_sole_key(node: Node) -> bool:

@@ -90,10 +90,8 @@ class Source:
 
 
 def variable(node: Node) -> str:
-    """The variable that holds a child's value: its name, told from its siblings' by its place.
-
-    What is bound beside them (`known_6`) does not end so: a leaf may have any name.
-    """
+    """The variable that holds a child's value: its name, told from its siblings' by its place."""
+    # The last underscore keeps a leaf called `known` or `list` apart from what is bound for it.
     return f"{re.sub('[^A-Za-z0-9_]', '_', node.name)}_{node.index}_"
 
 

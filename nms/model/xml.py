@@ -174,7 +174,7 @@ def refuse_empty_state(schema: Schema, element: etree._Element, base: InstancePa
     for found in element.iter(*schema.state_tags) if schema.state_tags else ():
         if found is element or len(found) or (found.text or "").strip():
             continue
-        path, node = _instance(base[-1][0] if base else schema.root, element, found)
+        path, node = _instance(base[-1][0] if base else schema.root, _line(element, found))
         if node is not None and not node.config:
             where = format_path((*base, *path))
             raise RpcError("invalid-value", f"{node.name} is state and cannot be configured", path=where)
@@ -198,23 +198,34 @@ def _marked(schema: Schema, element: etree._Element) -> set[etree._Element]:
         RpcError: unknown-attribute; one without namespace, which an ``operation`` is that forgot its prefix.
     """
     marked: set[etree._Element] = set()
+    free: set[etree._Element | None] = set()  # where there may be any attribute: found once, whatever their number
     for attribute in cast(list[Any], _ATTRIBUTES(element)):
         up: etree._Element | None = attribute.getparent()
-        if attribute.attrname not in _MARKS:
-            if attribute.attrname[0] != "{" and up is not None and up is not element:
-                _refuse_attribute(schema, element, up, attribute.attrname)
-            continue
-        while up is not None and up not in marked:
-            marked.add(up)
-            up = up.getparent()
+        if attribute.attrname in _MARKS:
+            while up is not None and up not in marked:
+                marked.add(up)
+                up = up.getparent()
+        elif attribute.attrname[0] != "{" and up is not None and up is not element:
+            if up.getparent() not in free:
+                free.update(_refuse_attribute(schema, element, up, attribute.attrname))
+            free.add(up)
     return marked
 
 
-def _refuse_attribute(schema: Schema, top: etree._Element, element: etree._Element, name: str) -> None:
-    """Refuse an attribute of a data node; in anydata and anyxml there may be any."""
-    path, node = _instance(schema.root, top, element)
-    if node is None or (path and path[-1][0].kind in ("anydata", "anyxml")):
-        return  # what is no data node is refused under its own name
+def _refuse_attribute(
+    schema: Schema, top: etree._Element, element: etree._Element, name: str
+) -> Sequence[etree._Element]:
+    """Refuse an attribute of a data node.
+
+    Returns:
+        The element and those above it that may have any: in anydata and anyxml, and what is refused under its own name.
+    """
+    line = _line(top, element)
+    path, node = _instance(schema.root, line)
+    if node is None:
+        return line[len(path) :]
+    if path[-1][0].kind in ("anydata", "anyxml"):
+        return line[len(path) - 1 :]
     local = etree.QName(element).localname
     raise RpcError(
         "unknown-attribute",
@@ -225,12 +236,21 @@ def _refuse_attribute(schema: Schema, top: etree._Element, element: etree._Eleme
     )
 
 
-def _instance(root: Node, top: etree._Element, element: etree._Element) -> tuple[InstancePath, Node | None]:
-    """The way from `root`, whose children `top` holds, to the instance that `element` is; it ends at anydata."""
-    above = [element, *(up for up in element.iterancestors() if top in up.iterancestors())]
+def _line(top: etree._Element, element: etree._Element) -> list[etree._Element]:
+    """The elements from the child of `top` down to `element`."""
+    line = [element]
+    for up in element.iterancestors():
+        if up is top:
+            break
+        line.append(up)
+    return line[::-1]
+
+
+def _instance(root: Node, line: Sequence[etree._Element]) -> tuple[InstancePath, Node | None]:
+    """The way from `root` to the instance that the last element of `line` is; it ends at anydata, and at None."""
     path: InstancePath = ()
     node = root
-    for step in reversed(above):
+    for step in line:
         if node.kind in ("anydata", "anyxml"):
             break
         child = node.by_tag.get(cast(str, step.tag))

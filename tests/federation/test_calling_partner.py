@@ -58,8 +58,8 @@ def test_a_partner_that_calls_is_deployed_to(two: tuple[Daemon, Daemon]) -> None
     a, b = two
     until("a says why it cannot reach b", lambda: a.read(PARTNER.format("b") + "/state").get("last-error"))
     wanted = {"id": "b", "calls-home": True}
+    refused = wanted | {"session-protocol": "mec-types:restconf"}
     with pytest.raises(RpcError):  # over SSH only
-        refused = wanted | {"session-protocol": "mec-types:restconf"}
         a.client.write("PATCH", PARTNER.format("b"), {"mec-federation:partner": [refused]})
     a.client.write("PATCH", PARTNER.format("b"), {"mec-federation:partner": [wanted]})
     until("a's agreement is active", lambda: a.federation_state("b") == "active")

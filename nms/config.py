@@ -313,6 +313,9 @@ class Limits:
         "Units of work of a subscriber's, each time that something happens.",
         default=_LIMITS.subscriber_xpath_work,
     )
+    user_xpath_work: int = setting(
+        WORK, "Units of work of all subscribers' filters of one user in a second.", default=_LIMITS.user_xpath_work
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,6 +40,7 @@ class Limits:
         subscription_backlog: notifications that one of them may be behind until it is suspended.
         xpath_work: of one evaluation of a client's XPath expression, each unit about a microsecond (`nms.model.xpath`).
         subscriber_xpath_work: the same for a subscriber's filter, which others wait for.
+        user_xpath_work: the same for all subscribers' filters of one user in a second.
     """
 
     sessions: int = 1000
@@ -68,3 +69,4 @@ class Limits:
     subscription_backlog: int = 500
     xpath_work: int = 1_000_000
     subscriber_xpath_work: int = 20_000
+    user_xpath_work: int = 500_000

@@ -32,6 +32,9 @@ def add(commands: Any) -> None:
     deploy.add_argument("--dns-name", help="name under which clients find it (default: the descriptor's)")
     deploy.add_argument("--customer", default="operator", help="who orders (default: operator)")
     deploy.add_argument("--max-latency", help="greatest latency in milliseconds")
+    deploy.add_argument(
+        "--dry-run", action="store_true", help="show what would be done in each domain, and do nothing of it"
+    )
     deploy.add_argument("--no-wait", action="store_true", help="return once the order is accepted")
     connection.add(deploy)
     deploy.set_defaults(run=_deploy)
@@ -52,6 +55,8 @@ def add(commands: Any) -> None:
 
 def _deploy(args: argparse.Namespace) -> int:
     client = connection.client(args)
+    if args.dry_run:
+        return _plan(client, args)
     order(
         client,
         args.id,
@@ -69,6 +74,40 @@ def _deploy(args: argparse.Namespace) -> int:
     return 0
 
 
+def _plan(client: Client, args: argparse.Namespace) -> int:
+    wish = _item(args.package, args.zone, args.dns_name, args.max_latency)
+    body = {"mec-order:input": {"id": args.id, "item": [wish]}}
+    found = client.invoke("operations/mec-order:plan-order", body)
+    if args.json:
+        output.show_json(found)
+        return 0
+    for item in found.get("item", ()):
+        if "error" in item:
+            raise RpcError("operation-failed", f"nothing could be done: {item['error'].get('detail', '')}")
+        for part in item["part"]:
+            reasons = "; ".join(part.get("reason", ()))
+            output.say(f"{item['id']}, instance {part['id']}: zone {part['zone']} of {part['domain']}: {reasons}")
+        rows = [
+            (step["domain"], local_name(step["reference-point"]), step["subject-type"], step["subject"], step["detail"])
+            for part in item["part"]
+            for step in part["step"]
+        ]
+        output.table(("DOMAIN", "POINT", "ENTRY OF", "CALLED", "ABOUT"), rows, empty="nothing would be done")
+    output.say("dry run: nothing was done")
+    return 0
+
+
+def _item(package: str, zones: list[str] | None, dns_name: str | None, max_latency: str | None) -> dict[str, Any]:
+    item: dict[str, Any] = {"id": "app", "package": package}
+    if zones:
+        item["acceptable-zone"] = zones
+    if dns_name:
+        item["dns-name"] = dns_name
+    if max_latency:
+        item["requirement"] = {"max-latency": max_latency}
+    return item
+
+
 def order(
     client: Client,
     name: str,
@@ -80,13 +119,7 @@ def order(
     max_latency: str | None = None,
 ) -> None:
     """Place an order of one application at Mx1; the same order again changes nothing."""
-    item: dict[str, Any] = {"id": "app", "package": package}
-    if zones:
-        item["acceptable-zone"] = zones
-    if dns_name:
-        item["dns-name"] = dns_name
-    if max_latency:
-        item["requirement"] = {"max-latency": max_latency}
+    item = _item(package, zones, dns_name, max_latency)
     entry = {"id": name, "customer": customer, "item": [item]}
     client.write("PATCH", _ORDERS, checked("mec-order", {_ORDERS: {"order": [entry]}}))
 

@@ -35,6 +35,7 @@ _NOTIFICATIONS: Final[Mapping[str, Sequence[str]]] = {
 _RULES: Final[Mapping[str, Sequence[str]]] = {"mec-resource:resources": ("data-plane-rule",)}
 _RPCS: Final[Mapping[str, Sequence[str]]] = {
     "ietf-netconf": ("get", "get-config", "edit-config", "close-session"),
+    "ietf-netconf-monitoring": ("get-schema",),
     "notifications": ("create-subscription",),
 }
 

@@ -158,6 +158,10 @@ class RemoteSession:
         """See `ManagementSession.invoke` (RFC 7950 section 7.15)."""
         return await self._ask(lambda client: client.invoke(self._base + path, action, input))
 
+    async def schema(self, name: str, revision: str) -> bytes:
+        """The YANG text of a module, as the partner has it; "" stands for the only revision."""
+        return await self._ask(lambda client: client.schema(name, revision))
+
     def watch(self, sink: Sink) -> Watch:
         """See `ManagementSession.watch`; `sink` hears `RESYNC` after every gap and every new connection."""
         self._sinks.append(sink)

@@ -68,6 +68,9 @@ class Client(Protocol):
     def invoke(self, path: str, action: str, input: Mapping[str, Any]) -> Members:
         """Call the action of the instance at `path`; gives the members of its output."""
 
+    def schema(self, name: str, revision: str) -> bytes:
+        """The YANG text of a module; without a revision, of the only one."""
+
     def subscribe(self) -> None:
         """Have all notifications sent from now on that the partner lets us hear; before `notification`."""
 

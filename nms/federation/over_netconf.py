@@ -24,6 +24,8 @@ from nms.model import json, xml
 from nms.model.schema import Schema
 from nms.operations.request import Content
 
+_MONITORING: Final = "urn:ietf:params:xml:ns:yang:ietf-netconf-monitoring"
+
 
 class NetconfClient:
     """See `nms.federation.client.Client`."""
@@ -62,6 +64,14 @@ class NetconfClient:
         reply = self._session.call(element)
         output = next(child for child in node.children if child.kind == "output")
         return json.plain(output, xml.decode(output, reply)) if len(reply) and output.children else {}
+
+    def schema(self, name: str, revision: str) -> bytes:
+        """See `Client.schema`: <get-schema> (RFC 6022 section 3.1)."""
+        asked = etree.Element(f"{{{_MONITORING}}}get-schema")
+        etree.SubElement(asked, f"{{{_MONITORING}}}identifier").text = name
+        if revision:
+            etree.SubElement(asked, f"{{{_MONITORING}}}version").text = revision
+        return "".join(self._session.call(asked).itertext()).encode()
 
     def subscribe(self) -> None:
         """See `Client.subscribe`: <create-subscription> to the stream NETCONF (RFC 5277)."""

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import quote
 
 import orjson
 
@@ -35,6 +36,7 @@ ROOT: Final = "/restconf"
 _STREAM: Final = f"{ROOT}/streams/NETCONF/json"
 _JSON: Final = "application/yang-data+json"
 _PATCH: Final = "application/yang-patch+json"
+_YANG: Final = "application/yang"
 _EVENTS: Final = "text/event-stream"
 
 #: Seconds without a byte after which an event stream is over; servers send a heartbeat every 15 s or so.
@@ -124,9 +126,16 @@ class RestconfClient:
         target = f"{ROOT}/data{resource_path(where)}/{node.module}:{node.name}"
         return output_of(node, self._ask("POST", target, body))
 
-    def _ask(self, method: str, target: str, body: bytes | None = None, *, sent: str = _JSON) -> bytes:
+    def schema(self, name: str, revision: str) -> bytes:
+        """See `Client.schema`: the schema resource (RFC 8040 section 3.7)."""
+        where = f"{ROOT}/schema/{quote(name)}" + (f"/{quote(revision)}" if revision else "")
+        return self._ask("GET", where, wanted=_YANG)
+
+    def _ask(
+        self, method: str, target: str, body: bytes | None = None, *, sent: str = _JSON, wanted: str = _JSON
+    ) -> bytes:
         """Send a request and give the body of its answer; raises the partner's refusal, see `Client`."""
-        headers = {"Accept": _JSON, **({"Content-Type": sent} if body is not None else {})}
+        headers = {"Accept": wanted, **({"Content-Type": sent} if body is not None else {})}
         with self._turn:
             connection = self._ready()
             self.messages_out += 1

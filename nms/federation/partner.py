@@ -334,7 +334,7 @@ class Partners:
 
     def _part(self, link: Link) -> None:
         """The agreement's entry is gone: what we have at the partner is given back, or stays listed as orphans."""
-        subjects = sorted({*self.zones.parts(*link.id), *link.held()})
+        subjects = sorted({*self.zones.parts(*link.id, link.served), *link.held()})
         for name, subject in subjects:
             self.orphans.note(*link.id, name, subject, "the agreement was removed")
         task = self._loop.create_task(self._take_leave(link, subjects))

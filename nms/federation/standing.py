@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final, cast
 
+from nms.federation import models
 from nms.federation.agreement import State
 from nms.federation.identity import PARTNERS
 from nms.federation.link import Link, digest_of
@@ -65,10 +66,9 @@ class Standing:
             state |= {name: held[name] for name in ("last-seen", "round-trip") if name in held}
             state["last-error"] = link.error
         if link.mismatch is not None:
-            state["models-agree"] = not link.mismatch
-            found = [{"module": name, "revision": revision} for name, revision in sorted(link.mismatch.items())]
-            if found:
-                state["model-mismatch"] = found
+            state["models-agree"] = not models.told(link.mismatch)
+            if link.mismatch:
+                state["model-mismatch"] = models.shown(link.mismatch)
         self._publisher.state(f"{path}/state", state, durable=False)
         if link.domain and link.reachable:
             digest = digest_of(link.domain)

@@ -20,6 +20,7 @@ from nms.drivers import api
 from nms.errors import ConfigError
 from nms.mec import exposure, mep, mepm, vim, windows
 from nms.mec.agreed import Listener
+from nms.mec.drift import DriverSide, PartnerSide, partner_sides
 from nms.mec.lifecycle import LifeCycle
 from nms.mec.meo import Meo
 from nms.mec.mep import Mep
@@ -33,7 +34,8 @@ from nms.mec.planes import Planes
 from nms.mec.publisher import Publisher
 from nms.mec.publisher import Store as PublishingStore
 from nms.mec.publisher import Streams as PublishingStreams
-from nms.mec.reference_points import Mm1, Mm2, Mm3, Mm4, Mm5, Mm6
+from nms.mec.reconcile import Reconciliation, Side
+from nms.mec.reference_points import Mm1, Mm2, Mm3, Mm4, Mm5, Mm6, System
 from nms.mec.scope import scope_of
 from nms.mec.session import SYSTEM, DataEdit, LocalSession, to_edit
 from nms.mec.session import Core as Dispatcher
@@ -43,6 +45,7 @@ from nms.mec.tenancy import Tenancy
 from nms.mec.transfer import PackageSource, Transfers
 from nms.mec.vim import Vim
 from nms.mec.zones import OWN, UNDER_AGREEMENT
+from nms.model import json
 from nms.operations.request import EditConfig, Invoke, Session
 
 VIM, PLATFORM, MANAGER = "vim-1", "mep-1", "mepm-1"
@@ -112,6 +115,7 @@ class Domain:
     oss: Oss | None = None
     mm1: Mm1 | None = None
     mm2: Mm2 | None = None
+    reconciliation: Reconciliation | None = None
     stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
     def refresh(self) -> None:
@@ -250,8 +254,38 @@ async def _assemble(
         await _run(domain, core, domain.meo, [OWN.base, UNDER_AGREEMENT])
     if "oss" in blocks:
         assert domain.mm1 is not None
-        domain.oss = Oss(publisher, domain.mm1)
+        assert domain.meo is not None
+        domain.oss = Oss(publisher, domain.mm1, domain.meo.planner)
+        core.register("mec-order", "plan-order", domain.oss.plan)
         await _run(domain, core, domain.oss, [])
+    await _reconcile(domain, core, partners, domain.mm1)
+
+
+async def _reconcile(domain: Domain, core: Core, partners: Partners, own: System | None) -> None:
+    """Compare with partners and drivers, now and then and on demand."""
+    meo, vim_ = domain.meo, domain.vim
+
+    def partner_side(key: tuple[str, str]) -> PartnerSide:
+        assert meo is not None
+        assert own is not None
+        edit = own.session.edit
+        return PartnerSide(key, domain.publisher, partners, meo.carriers, meo.lifecycle, meo.parts_of, meo.heal, edit)
+
+    with_partners = partner_sides(partners.agreements if meo is not None else tuple, partner_side)
+    below: list[Side] = []
+    if vim_ is not None:
+        assert domain.drivers is not None
+        below.append(DriverSide(vim_.scope, VIM, domain.publisher, domain.drivers.vim, vim_.lifecycle))
+    domain.reconciliation = Reconciliation(domain.publisher, lambda: [*below, *with_partners()])
+
+    def reconcile(session: Session, request: Invoke) -> None:
+        wanted = json.plain(request.node.children[0], request.input).get("partner")
+        assert domain.reconciliation is not None
+        domain.reconciliation.now(lambda name: wanted is None or name.partition("/")[0] == wanted)
+
+    core.register("mec-federation", "reconcile", reconcile)
+    await domain.reconciliation.start()
+    domain.stack.push_async_callback(domain.reconciliation.close)
 
 
 class Block(Protocol):

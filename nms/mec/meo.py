@@ -9,19 +9,21 @@ how a partner is reached.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
+from nms.errors import RpcError
 from nms.mec import capacity
 from nms.mec.admission import Admission, demand, revised
 from nms.mec.carriers import Carriers, Part
 from nms.mec.lifecycle import LifeCycle, Run, Step, reverse
 from nms.mec.observation import Observation
 from nms.mec.occurrence import plain
-from nms.mec.onboarding import Onboarding, descriptor_of
+from nms.mec.onboarding import Onboarding, descriptor_of, usable
 from nms.mec.partners import Partners
 from nms.mec.parts import Parts, reference
 from nms.mec.placement import choose
+from nms.mec.plan import Planner
 from nms.mec.provisioning import Provisioning
 from nms.mec.publisher import Publisher, timestamp
 from nms.mec.reference_points import Mm3, Mm4
@@ -62,7 +64,7 @@ class Meo:
         self._vims = vims
         self._partners = partners
         self.zones = Zones(publisher, domain, vims, partners)
-        carriers = Carriers(self._manager, lambda zone: vims[self.zones.vim_of(zone)], partners)
+        self.carriers = carriers = Carriers(self._manager, lambda zone: vims[self.zones.vim_of(zone)], partners)
         self._parts = Parts(carriers, onboarding.content, partners, slices)
         provisioning = Provisioning(publisher, onboarding, self._manager, vims, partners, self._parts)
         self._loop = asyncio.get_running_loop()
@@ -73,7 +75,8 @@ class Meo:
             publisher, self.zones, self._parts, self.parts_of, self._shown, self.observation, domain
         ).steps()
         reserved = Step("resources are reserved", self._reserve, self._release)
-        carried = Step("instances run", self._instantiate, self._terminate)
+        prepared = Step("every part is prepared", self._prepare, self._terminate)
+        carried = Step("instances run", self._instantiate)
         reported = Step("endpoints are reported", self._report)
         self.lifecycle = LifeCycle(
             publisher,
@@ -93,18 +96,29 @@ class Meo:
                     Step("zones are chosen", self._place),
                     reserved,
                     Step("package is handed over", self._hand_over),
+                    prepared,
                     carried,
                     reported,
                 ],
-                (DEPLOYMENT, "terminate"): reverse([reserved, carried]),
+                (DEPLOYMENT, "terminate"): reverse(
+                    [reserved, Step("instances run", self._instantiate, self._terminate)]
+                ),
                 (DEPLOYMENT, "start"): [Step("instances run", self._operate), reported],
                 (DEPLOYMENT, "stop"): [Step("instances are stopped", self._operate), reported],
+                (DEPLOYMENT, "heal"): [Step("what was lost runs again", self._make_again), reported],
                 (DEPLOYMENT, "scale"): revision,
                 (DEPLOYMENT, "update"): revision,
                 (RELOCATION, "relocate"): revision,
             },
             self._ended,
             about={RELOCATION: DEPLOYMENT},
+        )
+        self.planner = Planner(
+            domain,
+            lambda: self.zones.candidates(OWN),
+            self._described,
+            demand,
+            partners,
         )
         self.admission = Admission(publisher, self.zones, onboarding, self.lifecycle)
         duties = {
@@ -233,7 +247,7 @@ class Meo:
             await self._parts.reserve(part, amount, run.wanted.get("hold-time", 300))
 
     async def _release(self, run: Run) -> None:
-        for part in await self._left(run):
+        for part in reversed(await self._left(run)):
             await self._parts.release(part)
 
     async def _hand_over(self, run: Run) -> None:
@@ -241,19 +255,53 @@ class Meo:
         for part in self.parts_of(run.scope, run.subject):
             await self._parts.hand_over(part, package, run.within)
 
+    async def _prepare(self, run: Run) -> None:
+        """Nobody carries out a part before everybody has said that it can be: several are all or nothing."""
+        parts = self.parts_of(run.scope, run.subject)
+        if _phase(run.wanted) == "prepared" or len(parts) > 1:
+            for part in parts:
+                await self._parts.prepare(part, run.wanted, self._package(run) or {}, run.within)
+
     async def _instantiate(self, run: Run) -> None:
+        if _phase(run.wanted) == "prepared":
+            return
         package = self._package(run) or {}
         descriptor = descriptor_of(package, run.wanted["package"], run.entry)
         for part in self.parts_of(run.scope, run.subject):
-            if _phase(run.wanted) == "prepared":
-                await self._parts.prepare(part, run.wanted, package, run.within)
-            else:
-                await self._parts.instantiate(part, run.wanted, package, descriptor, run.within)
+            await self._parts.instantiate(part, run.wanted, package, descriptor, run.within)
 
     async def _terminate(self, run: Run) -> None:
-        for part in await self._left(run):
-            grace = (run.wanted or run.held).get("graceful-timeout")
-            await self._parts.terminate(part, run.within if run.operation == "terminate" else None, grace)
+        """The last part first; one that resists does not keep the others."""
+        within = run.within if run.operation == "terminate" else None
+        grace = (run.wanted or run.held).get("graceful-timeout")
+        failures: list[RpcError] = []
+        for part in reversed(await self._left(run)):
+            try:
+                await self._parts.terminate(part, within, grace)
+            except RpcError as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
+
+    def heal(self, scope: Scope, deployment: str, parts: Collection[str]) -> None:
+        """Have parts of a deployment made again that its carriers have lost.  In the event loop."""
+        path = f"{scope.base}/{DEPLOYMENT}[id='{deployment}']"
+        wanted, held = self._publisher.read(path, config=True), self._publisher.read(path)
+        run = self.lifecycle.begin(Intent(scope, DEPLOYMENT, deployment, wanted, wanted, held), "heal")
+        run.memo["lost"] = frozenset(parts)
+
+    async def _make_again(self, run: Run) -> None:
+        """What is left of a lost part goes first: its resources are given back, and asked for anew."""
+        for part in self.parts_of(run.scope, run.subject):
+            lost = run.memo.get("lost")  # gone after a restart: then its state tells
+            if part.id in lost if lost is not None else not await self._parts.state(part):
+                package = self._publisher.read(f"{run.scope.base}/{PACKAGE}[id='{part.package}']") or {}
+                descriptor = descriptor_of(package, part.package, run.entry)
+                await self._parts.terminate(part, None, 0)
+                await self._parts.release(part)
+                await self._parts.reserve(part, capacity.demand(descriptor), run.wanted.get("hold-time", 300))
+                await self._parts.hand_over(part, package, run.within)
+                await self._parts.instantiate(part, run.wanted, package, descriptor, run.within)
 
     async def _operate(self, run: Run) -> None:
         for part in self.parts_of(run.scope, run.subject):
@@ -343,6 +391,12 @@ class Meo:
 
     def _package_of(self, scope: Scope, deployment: Members) -> Members | None:
         return self._publisher.read(f"{scope.base}/{PACKAGE}[id='{deployment['package']}']")
+
+    def _described(self, package: str) -> tuple[Members, Members]:
+        """A package of the domain's own, and its descriptor.  Raises `RpcError`: it cannot be used."""
+        path = f"{OWN.base}/{PACKAGE}[id='{package}']"
+        found = self._publisher.read(path)
+        return found or {}, usable(found, package, path)
 
     # -- what is seen
 

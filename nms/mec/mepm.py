@@ -75,7 +75,12 @@ class Mepm:
             self._mine,
         )
         self.supervision = Supervision(
-            publisher, self.scope, id, places, lambda name: self.lifecycle.busy(self.scope, INSTANCE, name)
+            publisher,
+            self.scope,
+            id,
+            places,
+            lambda name: self.lifecycle.busy(self.scope, INSTANCE, name),
+            self._came_back,
         )
         duties = {
             f"{MANAGERS}/package": Duty(self._check_packages, self._act_package),
@@ -154,6 +159,12 @@ class Mepm:
             self.lifecycle.begin(intent, "configure")
         else:
             self.lifecycle.begin(intent, "start" if _desired(intent.new) == "started" else "stop")
+
+    def _came_back(self, instance: str) -> None:
+        """An instance runs again after a fault: rules and records follow it to where it is now."""
+        path = f"{self.scope.base}/{INSTANCE}[id='{instance}']"
+        wanted, held = self._publisher.read(path, config=True), self._publisher.read(path)
+        self.lifecycle.begin(Intent(self.scope, INSTANCE, instance, wanted, wanted, held), "configure")
 
     # -- steps
 

@@ -140,7 +140,9 @@ class Parts:
             wish = {**self._wish(part, wanted, package), "phase": "prepared"}
             self._wanted(part, carrier)
             with abstract(part.scope):
-                await carrier.system.instantiate(part.reference, wish, within)
+                held = await carrier.system.deployment(part.reference)
+                if held is None or held.get("phase") == "prepared":  # else it was confirmed before a restart
+                    await carrier.system.instantiate(part.reference, wish, within)
 
     async def instantiate(
         self, part: Part, wanted: Members, package: Members, descriptor: Members, within: Within
@@ -184,11 +186,11 @@ class Parts:
 
     @contextmanager
     def _kept(self, part: Part, names: Iterable[str]) -> Iterator[None]:
-        """List as orphans what a partner that does not answer may still hold of a part."""
+        """List as orphans what a partner that does not answer, or refuses, may still hold of a part."""
         try:
             yield
         except RpcError as error:
-            if error.app_tag != TEMPORARY or not part.partner:
+            if not part.partner:
                 raise
             for name in names:
                 self._partners.orphan(part.partner, part.agreement, name, subject(name, part.reference), error.message)

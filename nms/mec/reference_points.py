@@ -24,11 +24,13 @@ from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
 from nms.errors import RpcError
-from nms.mec.occurrence import OCCURRENCE_CHANGED, Occurrence, Progress, occurrence_of, plain
+from nms.mec.occurrence import OCCURRENCE_CHANGED, TEMPORARY, Occurrence, Progress, occurrence_of, plain
 from nms.mec.session import RESYNC, DataEdit, ManagementSession, Members, Sink, Watch
 
 #: Without a notification for this long, the state is read again.  Seconds.
 SILENCE = 2.0
+#: Pauses before an edit is tried again that met a lock, which is held for a moment (RFC 6241 section 7.5).  Seconds.
+LOCK_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.5, 3.0)
 
 
 class _Events:
@@ -132,6 +134,22 @@ class ReferencePoint:
         """Notifications of the other side; after `RESYNC` read the state again."""
         return self.session.watch(sink)
 
+    async def _edit(self, edits: Sequence[DataEdit]) -> None:
+        """Edit, as soon as nobody holds a lock.
+
+        Raises:
+            RpcError: the other side's; in-use or lock-denied (app_tag `TEMPORARY`) when a lock is held for long.
+        """
+        for pause in (*LOCK_PAUSES, None):
+            try:
+                return await self.session.edit(edits)
+            except RpcError as error:
+                if error.tag not in ("in-use", "lock-denied"):
+                    raise
+                if pause is None:
+                    raise RpcError(error.tag, error.message, path=error.path, app_tag=TEMPORARY) from error
+            await asyncio.sleep(pause)
+
     async def _act(self, id: str, action: str, input: Mapping[str, Any]) -> None:
         await self.session.invoke(f"/operation-occurrence[id='{id}']", action, input)
 
@@ -157,7 +175,7 @@ class ReferencePoint:
         Writing the same intent again (after a lost answer) follows what the first one caused; where that waits for
         a decision it is retried.
         """
-        await self.session.edit([edit])
+        await self._edit([edit])
         found = await self.latest(subject)
         if found is None or found.operation not in operations:
             return None
@@ -293,7 +311,7 @@ class Mm2(ReferencePoint):
 
     async def configure(self, configuration: Mapping[str, Any]) -> None:
         """Change it (members of the container configuration)."""
-        await self.session.edit([DataEdit("/configuration", "merge", configuration)])
+        await self._edit([DataEdit("/configuration", "merge", configuration)])
 
 
 class Mm3(_Packages):
@@ -365,14 +383,14 @@ class Mm4(_Images):
 
     async def _write_reservation(self, id: str, wish: Members, until: Sequence[str]) -> None:
         path = f"/reservation[id='{id}']"
-        await self.session.edit([DataEdit(path, "merge", wish)])
+        await self._edit([DataEdit(path, "merge", wish)])
         state = (await self._settle(path, lambda state: plain(state.get("state", "")) in until)).get("state", {})
         if plain(state["state"]) == "expired":
             raise RpcError("operation-failed", f"the hold of reservation {id} is over")
 
     async def release(self, id: str) -> None:
         """Give reserved resources back; an unknown reservation is no error."""
-        await self.session.edit([DataEdit(f"/reservation[id='{id}']", "remove")])
+        await self._edit([DataEdit(f"/reservation[id='{id}']", "remove")])
 
 
 class Mm5(ReferencePoint):
@@ -394,18 +412,18 @@ class Mm5(ReferencePoint):
 
         Raises `RpcError`: what made a rule fail.
         """
-        await self.session.edit([DataEdit(f"/application[id='{id}']", "replace", application)])
+        await self._edit([DataEdit(f"/application[id='{id}']", "replace", application)])
         return await self._settle(f"/application[id='{id}']", lambda state: state.get("ready") is True)
 
     async def withdraw(self, id: str) -> None:
         """Have it end service: rules and records first, then the entry; an unknown one is no error."""
         if await self.session.get(f"/application[id='{id}']", "config") is None:
             return
-        await self.session.edit([DataEdit(f"/application[id='{id}']", "merge", {"desired-state": "terminated"})])
+        await self._edit([DataEdit(f"/application[id='{id}']", "merge", {"desired-state": "terminated"})])
         await self._settle(
             f"/application[id='{id}']", lambda state: plain(state.get("operational-state", "")) == "stopped"
         )
-        await self.session.edit([DataEdit(f"/application[id='{id}']", "remove")])
+        await self._edit([DataEdit(f"/application[id='{id}']", "remove")])
 
 
 class Mp2(ReferencePoint):
@@ -416,12 +434,12 @@ class Mp2(ReferencePoint):
     async def activate(self, application: str, rule: Mapping[str, Any]) -> None:
         """Put a rule (members of the list data-plane-rule) in force.  Raises `RpcError`: what made it fail."""
         path = f"/data-plane-rule[instance='{application}'][id='{rule['id']}']"
-        await self.session.edit([DataEdit(path, "replace", dict(rule))])
+        await self._edit([DataEdit(path, "replace", dict(rule))])
         await self._settle(path, lambda state: plain(state.get("state", "")) == "active")
 
     async def deactivate(self, application: str, rule: str) -> None:
         """Take a rule out of force; an unknown one is no error."""
-        await self.session.edit([DataEdit(f"/data-plane-rule[instance='{application}'][id='{rule}']", "remove")])
+        await self._edit([DataEdit(f"/data-plane-rule[instance='{application}'][id='{rule}']", "remove")])
 
 
 def _error(members: Mapping[str, str]) -> RpcError:

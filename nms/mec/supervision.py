@@ -1,14 +1,14 @@
 """What a platform manager sees of what runs: faults and performance, and which infrastructure it can use (Mm2).
 
 It listens at each place, compares now and then for what no notification has told, and raises alarms (RFC 8632).  It
-must not start or end anything.
+must not start or end anything; what its owner has removed it has the platform serve no longer.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from nms.errors import RpcError
@@ -25,6 +25,8 @@ from nms.mec.vim import KPIS
 CHANGED = "mec-platform-manager:app-instance-changed"
 INSTANCE = "app-instance"
 ALARM = "application-failed-alarm"
+#: Error-tag of an instance that exists no more.
+GONE = "data-missing"
 
 
 class Supervision:
@@ -33,11 +35,19 @@ class Supervision:
     Args:
         scope: the manager's own; `id` is its identifier.
         busy: whether work about an application instance is under way, which tells of it itself.
+        came_back: told of an application instance that runs again after a fault: its address may be another one.
     """
 
     def __init__(
-        self, publisher: Publisher, scope: Scope, id: str, places: Places, busy: Callable[[str], bool]
+        self,
+        publisher: Publisher,
+        scope: Scope,
+        id: str,
+        places: Places,
+        busy: Callable[[str], bool],
+        came_back: Callable[[str], None],
     ) -> None:
+        self._came_back = came_back
         self._publisher = publisher
         self.scope = scope
         self._id = id
@@ -75,11 +85,14 @@ class Supervision:
 
     def _told(self, name: str, members: Members) -> None:
         if name == RESOURCE_CHANGED and members.get("resource-type") == "compute-instance":
-            self._observe(members["resource"], members["state"], members.get("error", {}))
+            self._observe(members["resource"], *_seen(members))
         elif name == RESYNC:
-            task = self._loop.create_task(self._compare())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._spawn(self._compare())
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _look_after(self) -> None:
         """Compare now and then, for what no notification has told."""
@@ -105,6 +118,8 @@ class Supervision:
         state = entry["state"]
         if plain(state.get("instantiation-state", "")) != "instantiated":
             return
+        if now == "started" and "error" in state:
+            self._came_back(name)
         if plain(state["operational-state"]) != now or dict(state.get("error", {})) != dict(error):
             state = {**state, "operational-state": f"mec-types:{now}"}
             state.pop("error", None)
@@ -112,10 +127,17 @@ class Supervision:
                 state["error"] = dict(error)
             self._publisher.state(f"{self.scope.base}/{INSTANCE}[id='{name}']/state", state)
             self.tell(name, state)
+        if error.get("error-tag") == GONE:
+            self._spawn(self._unserve(name, entry.get("zone", "")))
         if now == "started":
             self._publisher.alarm(self.scope, name, ALARM, "major", "it runs again", cleared=True)
         elif error:
             self._publisher.alarm(self.scope, name, ALARM, "major", error.get("detail", "it has ended"))
+
+    async def _unserve(self, name: str, zone: str) -> None:
+        """No client is sent to what its owner has removed."""
+        with contextlib.suppress(RpcError):  # the platform is gone, too
+            await self._places.of(zone).mm5.withdraw(name)
 
     def tell(self, id: str, state: Members) -> None:
         """Say what has become of an application instance."""
@@ -165,6 +187,13 @@ class Supervision:
 def _left(zone: Members) -> Members:
     """What a zone has left: beside its attributes where a partner shows it, in its state where it is one's own."""
     return zone.get("available") or zone.get("state", {}).get("available", {})  # type: ignore[no-any-return]
+
+
+def _seen(told: Members) -> tuple[str, Members]:
+    """The operational state of a compute instance, and its error, as a resource-changed tells them."""
+    if told["state"] == "terminated":
+        return "stopped", {"error-tag": GONE, "detail": "it does not exist any more"}
+    return told["state"], told.get("error", {})
 
 
 def compute_id(instance: str) -> str:

@@ -55,7 +55,7 @@ class Block(ReferencePoint):
         if kind.followed:
             await self._carry_out(edit, subject, _OPERATIONS, progress)
         else:
-            await self.session.edit([edit])
+            await self._edit([edit])
             await self._settle(path, kind.settled)
 
     async def remove(self, path: str, subject: str, kind: Writable, progress: Progress) -> None:
@@ -64,7 +64,7 @@ class Block(ReferencePoint):
         if kind.followed:
             await self._carry_out(edit, subject, ("terminate", "delete-package"), progress)
         else:
-            await self.session.edit([edit])
+            await self._edit([edit])
 
 
 class Tenancy:

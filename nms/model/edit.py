@@ -136,7 +136,8 @@ def _untouched(held: Value | None, path: InstancePath, given: Value | None = Non
 def _container(edit: Edit, held: Value | None, path: InstancePath) -> Value | None:
     if _gone(edit, held, path):
         return None
-    return _inner(edit, held, path)
+    made = _inner(edit, held, path)
+    return tree.close(edit.node, made) if made is not None else None
 
 
 def _inner(edit: Edit, held: Value | None, path: InstancePath) -> Value | None:

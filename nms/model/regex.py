@@ -17,7 +17,7 @@ from elementpath import RegexError, translate_pattern
 from nms.errors import RpcError
 
 #: Positions in the graph of one expression; repetitions are written out, so that (a{9}){9} has hundreds.
-MOST_POSITIONS: Final = 1_000
+MOST_POSITIONS: Final = 2_000
 MOST_NESTING: Final = 32
 #: Positions in all the steps that one expression remembers; after them it starts anew.
 _MOST_REMEMBERED: Final = 20_000

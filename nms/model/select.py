@@ -109,8 +109,11 @@ class _Fields(dict["Node", "_Fields"]):
     """Wanted children by node; empty = all of it."""
 
 
-def fields(node: Node, value: Value, expression: str) -> Value:
+def fields(node: Node, value: Value, expression: str, levels: int | None = None) -> Value:
     """The parts of an instance of `node` that a `fields` expression names, keys of its list entries included.
+
+    Args:
+        levels: of each part, which is level 1 itself (RFC 8040 section 4.8.2); None: all.
 
     Raises:
         RpcError: invalid-value, with the offset and what was expected.
@@ -118,7 +121,7 @@ def fields(node: Node, value: Value, expression: str) -> Value:
     wanted, at = _parse_fields(node, expression, 0)
     if at < len(expression):
         raise _bad_fields(expression, at, "end of expression")
-    return _keep(node, value, wanted)
+    return _keep(node, value, wanted, levels)
 
 
 def _bad_fields(expression: str, at: int, expected: str) -> RpcError:
@@ -155,9 +158,9 @@ def _parse_field_path(node: Node, expression: str, at: int, wanted: _Fields) -> 
         at += 1
 
 
-def _keep(node: Node, value: Value, wanted: _Fields) -> Value:
+def _keep(node: Node, value: Value, wanted: _Fields, levels: int | None) -> Value:
     if not wanted:
-        return value
+        return depth(node, value, levels) if levels is not None and node.kind in ("container", "list") else value
     slots: list[Value | None] = list(node.blank)
     for leaf in node.keys:
         slots[leaf.index] = value[leaf.index]
@@ -166,10 +169,10 @@ def _keep(node: Node, value: Value, wanted: _Fields) -> Value:
         if held is None:
             continue
         if child.kind == "list":
-            kept = ((key, _keep(child, entry, below)) for key, entry in entries.items(held))
+            kept = ((key, _keep(child, entry, below, levels)) for key, entry in entries.items(held))
             slots[child.index] = entries.from_values(kept, ordered=child.user_ordered)
         else:
-            slots[child.index] = _keep(child, held, below) if child.kind == "container" else held
+            slots[child.index] = _keep(child, held, below, levels) if child.kind == "container" else held
     return tuple(slots)
 
 

@@ -141,19 +141,20 @@ class Compiled:
             raise RpcError("invalid-value", f"the XPath expression gives a {self.kind}, not a node-set")
         return found
 
-    def nodeset(self, root: Value, budget: int = BUDGET) -> list[InstancePath]:
+    def nodeset(self, root: Value, budget: int = BUDGET, evaluation: Evaluation | None = None) -> list[InstancePath]:
         """Paths of the nodes selected from the root of a datastore, in document order; the root's path is ().
 
         Nodes in use by default are among them; ``text()`` stands for its leaf.
 
         Args:
             budget: what it may spend.
+            evaluation: a fresh one, in place of one with that budget.
 
         Raises:
             RpcError: invalid-value; the result is no node-set.  resource-denied; the budget is spent.
         """
         known = self.program.expressions
-        found = self.cursors(Cursor(known.schema.root, root, None), known.evaluation(budget))
+        found = self.cursors(Cursor(known.schema.root, root, None), evaluation or known.evaluation(budget))
         return [(c if c.node.name or c.parent is None else c.parent).path() for c in found]
 
 

@@ -174,7 +174,7 @@ def kept(select: Run, test: Run) -> Getter:
 
 def at_position(select: Run, wanted: float) -> Getter:
     """A predicate that is a literal number."""
-    index = int(wanted) - 1 if wanted == int(wanted) and wanted >= 1 else -1
+    index = int(wanted) - 1 if wanted >= 1 and wanted.is_integer() else -1
     return lambda c, v: select(c, v)[index : index + 1] if index >= 0 else []
 
 

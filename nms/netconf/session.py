@@ -64,6 +64,9 @@ class Transport(Protocol):
     def close(self) -> None:
         """Write what is queued, then close; `NetconfSession.connection_lost` follows."""
 
+    def abort(self) -> None:
+        """Close without writing what is queued; `NetconfSession.connection_lost` follows."""
+
     def pause_reading(self) -> None: ...
 
     def resume_reading(self) -> None: ...
@@ -180,6 +183,7 @@ class NetconfSession:
         left = self._stalled_since + self._limits.send_time - self._loop.time()
         if left <= 0:
             self._outgoing = iter(())
+            self._transport.abort()
             self._end("the client does not read")
         else:
             self._stalled_timer = self._loop.call_later(left, self._check_stalled)

@@ -19,6 +19,7 @@ from nms.limits import Limits
 from nms.model.path import InstancePath
 from nms.model.schema import Names, Node, Schema, seal
 from nms.model.values import Value
+from nms.notify.allowance import Allowance
 from nms.notify.streams import Streams
 from nms.operations import (
     commit,
@@ -111,6 +112,7 @@ class Core:
             started=clock(),
             end=self._end,
             limits=limits,
+            allowance=Allowance(limits.subscriber_xpath_work, limits.user_xpath_work),
         )
         self.writer = Writer(self.store.writer, self.dispatch_all, lambda: guard.candidate_changes)
         self.store.listeners.append(self._tell_change)
@@ -256,9 +258,9 @@ class Core:
         node = self.schema.find(rpc) if rpc.startswith("/") else self.schema.rpcs[module, rpc]
         self.context.calls[node] = handler
 
-    def serves(self, rpc: Node) -> bool:
-        """Has somebody registered for the rpc or action?"""
-        return rpc in self.context.calls
+    def serves(self, rpc: Node, principal: Principal) -> bool:
+        """Has somebody registered for the rpc, and may `principal` invoke it (RFC 8341 section 3.4.4)?"""
+        return rpc in self.context.calls and self.guard.view(principal).may_execute(rpc)
 
     def tick(self, now: datetime) -> None:
         """Do what is due: undo a confirmed commit, end subscriptions.  Call at `next_tick` and after each request."""
@@ -284,8 +286,8 @@ class Core:
 
 
 def _events(schema: Schema) -> Schema:
-    """`schema` with its notifications for top-level data, so that filters work on them."""
+    """`schema` with its notifications for top-level data, so that filters work on them; each is there if it came."""
     root = Node("root", "", "", "", None, Names(schema.root.names.namespaces, schema.root.names.modules))
-    root.children = tuple(replace(node, kind="container") for node in schema.notifications.values())
+    root.children = tuple(replace(node, kind="container", presence=True) for node in schema.notifications.values())
     seal(root)
     return replace(schema, root=root)

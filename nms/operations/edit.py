@@ -13,7 +13,7 @@ from nms.model import edit as edits_of
 from nms.model import tree
 from nms.model.constraint_whens import without_false
 from nms.model.edit import Edit
-from nms.model.path import InstancePath
+from nms.model.path import InstancePath, format_path
 from nms.model.values import Value
 from nms.operations.context import OK, Answer, Context
 from nms.operations.request import (
@@ -136,6 +136,9 @@ def _check_precondition(
         holds = holds and not (exists and ("*" in wanted.if_none_match or etag in map(_opaque, wanted.if_none_match)))
     if not holds:
         raise RpcError("operation-failed", "the resource is not as the request expects it", type="protocol", status=412)
+    if wanted.exists and not context.guard.exists(datastore, path):
+        missing = RpcError("data-missing", "there is no such instance", path=format_path(path))
+        raise context.guard.discreet(session.principal, missing)
 
 
 def _opaque(tag: str) -> str:
@@ -168,7 +171,7 @@ def configuration(context: Context, session: Session, source: Datastore | Sequen
 
 
 def delete_config(context: Context, session: Session, request: DeleteConfig) -> Reply:
-    """Empty startup.
+    """Empty startup; the right to delete-config is all that is needed (RFC 8341 section 3.2.7).
 
     Raises:
         RpcError: invalid-value; running cannot be deleted, candidate is discarded instead.
@@ -176,5 +179,5 @@ def delete_config(context: Context, session: Session, request: DeleteConfig) -> 
     if request.target != "startup":
         raise RpcError("invalid-value", f"{request.target} cannot be deleted", type="protocol")
     blank = context.schema.root.blank
-    context.guard.change(session, request.target, lambda root: blank, "delete-config", validated=False)
+    context.guard.change(session, request.target, lambda root: blank, "delete-config", validated=False, judged=False)
     return OK

@@ -94,11 +94,16 @@ Filter: TypeAlias = SubtreeFilter | XPathFilter | PathFilter
 
 @dataclass(frozen=True, slots=True)
 class Precondition:
-    """HTTP conditional request (RFC 9110 section 13), tested under the writer lock."""
+    """HTTP conditional request (RFC 9110 section 13), tested under the writer lock.
+
+    Attributes:
+        exists: the resource must be there, whatever the client asks for: data-missing otherwise.
+    """
 
     if_match: tuple[str, ...] = ()
     if_none_match: tuple[str, ...] = ()
     if_unmodified_since: datetime | None = None
+    exists: bool = False
 
 
 class Page(NamedTuple):

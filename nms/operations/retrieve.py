@@ -25,7 +25,7 @@ _Shape: TypeAlias = Callable[[Value], Value]
 def get(context: Context, session: Session, request: Get) -> Reply:
     """The wanted part of a datastore as a tree from the schema's root.
 
-    Depth counts from the instance of a PathFilter, else from the root, which is level 1.
+    Depth counts from the instance of a PathFilter or from its fields, else from the root, which is level 1.
 
     Raises:
         RpcError: invalid-value; with_origin is for operational only (RFC 8526 section 3.1.1).  With status 404: the
@@ -40,7 +40,7 @@ def get(context: Context, session: Session, request: Get) -> Reply:
     # A client's filter makes no resource, so what it selects has no entity-tag.
     tagged = wanted is None or isinstance(wanted, PathFilter)
     etag, changed, settled = _version(context, request, path) if tagged else ("", None, False)
-    narrow, choose = _selection(context, wanted)
+    narrow, choose = _selection(context, wanted, request.depth)
     spared = bool(path) or (mode is None and not guard.sees_all(session.principal))
     explicit: Value | None = None
 
@@ -60,7 +60,7 @@ def get(context: Context, session: Session, request: Get) -> Reply:
     if request.content == "nonconfig" or (request.content == "config" and request.datastore == "operational"):
         root = select.content(schema.root, root, request.content)
     root = choose(root)
-    if request.depth is not None:
+    if request.depth is not None and not (isinstance(wanted, PathFilter) and wanted.fields):
         levels = request.depth
         root = _within(schema.root, root, path, lambda node, value: select.depth(node, value, levels))
     marked = mode == "report-all-tagged"
@@ -86,8 +86,11 @@ def _version(context: Context, request: Get, path: InstancePath) -> tuple[str, d
     return *version, not node.holds_state or request.content == "config"
 
 
-def _selection(context: Context, wanted: Filter | None) -> tuple[_Shape, _Shape]:
-    """How a filter narrows the root of a datastore before pruning, and what it selects of it after."""
+def _selection(context: Context, wanted: Filter | None, levels: int | None) -> tuple[_Shape, _Shape]:
+    """How a filter narrows the root of a datastore before pruning, and what it selects of it after.
+
+    Depth counts from each of the fields, wherever they are (RFC 8040 section 4.8.2).
+    """
     schema = context.schema
     match wanted:
         case SubtreeFilter(element):
@@ -101,7 +104,7 @@ def _selection(context: Context, wanted: Filter | None) -> tuple[_Shape, _Shape]
         case PathFilter(path, fields) if fields:
             return (
                 lambda root: select.path(schema, root, path),
-                lambda root: _within(schema.root, root, path, lambda node, value: select.fields(node, value, fields)),
+                lambda root: _within(schema.root, root, path, lambda n, value: select.fields(n, value, fields, levels)),
             )
         case PathFilter(path):
             return lambda root: select.path(schema, root, path), _all

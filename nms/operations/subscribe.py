@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from nms.errors import RpcError
-from nms.model import select, subtree, tree
+from nms.model import select, subtree, tree, xpath
 from nms.model.schema import Schema
 from nms.model.values import Value
 from nms.notify.streams import Notification, check_times
@@ -27,7 +29,7 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
     wanted = request.filter
     if wanted is not None:
         # A malformed filter is refused here, not at the first event.
-        _select(context.events, context.events.root.blank, wanted, context.limits.subscriber_xpath_work)
+        _matches(context, context.events, context.events.root.blank, wanted, session.principal.name, now)
 
     def accepts(notification: Notification) -> bool:
         who = session.principal
@@ -35,7 +37,7 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
             return False
         if not context.guard.may_receive(session.principal, notification.node, notification.path):
             return False
-        return wanted is None or _passes(context, notification, wanted)
+        return wanted is None or _passes(context, notification, wanted, session.principal.name)
 
     def sink(notification: object) -> None:
         session.out_notifications += 1
@@ -47,16 +49,21 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
     return OK
 
 
-def _select(schema: Schema, root: Value, wanted: SubtreeFilter | XPathFilter, work: int) -> Value:
+def _matches(
+    context: Context, schema: Schema, root: Value, wanted: SubtreeFilter | XPathFilter, user: str, now: datetime
+) -> bool:
+    """Does a subtree filter select anything of `root`, or is an expression true of it (RFC 8040 section 4.8.4)?"""
     if isinstance(wanted, SubtreeFilter):
-        return subtree.compile(schema.root, wanted.element).of(root)
-    return select.xpath(schema, root, wanted.select, wanted.namespaces, work)
+        return bool(subtree.compile(schema.root, wanted.element).of(root) != schema.root.blank)
+    compiled = xpath.compile_text(schema, wanted.select, wanted.namespaces)
+    with context.allowance.evaluation(schema, user, now) as evaluation:
+        return compiled.boolean(xpath.root_cursor(schema, root), evaluation)
 
 
-def _passes(context: Context, notification: Notification, wanted: SubtreeFilter | XPathFilter) -> bool:
-    """Does the filter select anything of the notification (RFC 5277 section 3.6)?"""
+def _passes(context: Context, notification: Notification, wanted: SubtreeFilter | XPathFilter, user: str) -> bool:
+    """Does the notification pass the filter (RFC 5277 section 3.6)?"""
     schema, root = record(context, notification)
-    return bool(_select(schema, root, wanted, context.limits.subscriber_xpath_work) != schema.root.blank)
+    return _matches(context, schema, root, wanted, user, notification.time)
 
 
 def record(context: Context, notification: Notification) -> tuple[Schema, Value]:

@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 import asyncssh
 from asyncssh.constants import MSG_CHANNEL_DATA, MSG_IGNORE
 
-from nms.outbox import Outbox
+from nms.transport.outbox import Outbox
 
 #: The library's defaults, written down because `send_packet` rests on it: no cipher chains blocks (CBC).
 CIPHERS: Final = (

@@ -172,9 +172,9 @@ def deploy(a: Daemon) -> None:
     a.client.write("PATCH", "mec-system:system", {"mec-system:system": {"deployment": [wish]}})
 
 
-def endpoint(a: Daemon) -> dict[str, Any] | None:
+def endpoint(a: Daemon, name: str = "web") -> dict[str, Any] | None:
     """Where the application is used, once it runs."""
-    state = a.read(DEPLOYMENT).get("state", {})
+    state = a.read(f"mec-system:system/deployment={name}").get("state", {})
     found = [each for instance in state.get("instance", ()) for each in instance.get("endpoint", ())]
     return found[0] if found and str(state.get("operational-state", "")).endswith("started") else None
 
@@ -278,6 +278,30 @@ def test_a_provider_that_never_comes_back_is_removed(two: tuple[Daemon, Daemon])
     alarms = a.read("mec-system:system").get("alarm", ())
     assert any(str(alarm["alarm-type-id"]).endswith("orphan-alarm") for alarm in alarms)
     until("b's zone is gone", lambda: not a.read("mec-system:system/zone=b.zone-1"))
+
+
+def test_a_stopped_provider_is_not_ready_and_nobody_else_waits_for_it(two: tuple[Daemon, Daemon]) -> None:
+    """It accepts connections and never answers: worse than dead."""
+    a, b = two
+    deploy(a)
+    where = until("it runs", lambda: endpoint(a))
+    assert b.process is not None
+    b.process.send_signal(signal.SIGSTOP)
+    try:
+        until("b's zone is down", lambda: _down(a))
+        assert a.read("mec-federation:federation/partner=b/state")["reachable"] is False
+        wish = {"id": "own", "package": "hello", "acceptable-zone": ["zone-1"]}
+        a.client.write("PATCH", "mec-system:system", {"mec-system:system": {"deployment": [wish]}})
+        until("a's own runs", lambda: endpoint(a, "own"))
+        assert answers(where)  # what runs there is used without b's daemon (Table 4, phase 4)
+        a.client.write("DELETE", DEPLOYMENT)
+        orphans = until("a lists an orphan", lambda: a.read("mec-federation:federation").get("orphan"))
+        assert [orphan["subject"] for orphan in orphans] == ["web"]
+    finally:
+        b.process.send_signal(signal.SIGCONT)
+    until("the orphan is settled", lambda: not a.read("mec-federation:federation").get("orphan"))
+    until("b has nothing deployed", lambda: not b.read(AT_B).get("deployment"))
+    until("nobody answers there", lambda: not answers(where))
 
 
 @OVER_BOTH

@@ -25,8 +25,9 @@ from nms.mec.zones import OWN, Zones
 from nms.model.path import parse_path
 from nms.model.values import Value
 
+CONTEXT = "user-context-transfer"
 #: What of a deployment may change while it lives.
-FREE = ("desired-state", "phase", "name", "customer", "order", "graceful-timeout", "package", "requirement")
+FREE = ("desired-state", "phase", "name", "customer", "order", "graceful-timeout", "package", "requirement", CONTEXT)
 
 
 class Admission:
@@ -63,7 +64,7 @@ class Admission:
             where = intent.scope.base + intent.path
             if intent.old is not None:
                 self._change(intent, where)
-                if revised(intent.old, intent.new) is None:
+                if revised(intent.old, intent.new) in (None, "transfer-context"):
                     continue
             name = intent.new["package"]
             if intent.old is None or intent.old["package"] != name:
@@ -221,5 +222,7 @@ def revised(old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
     """The operation that a change of a deployment's entry asks for beside starting and stopping; None: none."""
     if old["package"] != new["package"]:
         return "update"
+    if new.get(CONTEXT) and old.get(CONTEXT) != new.get(CONTEXT):
+        return "transfer-context"
     scales = [each.get("requirement", {}).get("scale") for each in (old, new)]
     return "scale" if scales[0] != scales[1] else None

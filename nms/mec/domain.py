@@ -25,17 +25,19 @@ from nms.mec.lifecycle import LifeCycle
 from nms.mec.meo import Meo
 from nms.mec.mep import Mep
 from nms.mec.mepm import Mepm
+from nms.mec.mp1 import Identities, Mp1
 from nms.mec.onboarding import Onboarding
-from nms.mec.oss import Oss
+from nms.mec.oss import ORDERS, Oss
 from nms.mec.package_store import PackageStore
 from nms.mec.partners import NoPartners, Partners
 from nms.mec.places import Places
 from nms.mec.planes import Planes
+from nms.mec.proxy import Proxy
 from nms.mec.publisher import Publisher
 from nms.mec.publisher import Store as PublishingStore
 from nms.mec.publisher import Streams as PublishingStreams
 from nms.mec.reconcile import Reconciliation, Side
-from nms.mec.reference_points import Mm1, Mm2, Mm3, Mm4, Mm5, Mm6, System
+from nms.mec.reference_points import Mm1, Mm2, Mm3, Mm4, Mm5, Mm6, Mm8, Mm9, System
 from nms.mec.scope import scope_of
 from nms.mec.session import SYSTEM, DataEdit, LocalSession, to_edit
 from nms.mec.session import Core as Dispatcher
@@ -110,6 +112,7 @@ class Domain:
     drivers: Drivers | None = None
     vim: Vim | None = None
     mep: Mep | None = None
+    mp1: Mp1 | None = None
     mepm: Mepm | None = None
     meo: Meo | None = None
     oss: Oss | None = None
@@ -218,10 +221,12 @@ async def _assemble(
         await _run(domain, core, tenancy, [window.path] if window.followed else [])
         return tenancy
 
+    identities = Identities.configured(config) if {"vim", "mep"} <= blocks else None
     keys, signed = config.packages.trusted_keys, config.packages.require_signature
     if "vim" in blocks:
         assert drivers is not None
-        domain.vim = Vim(publisher, drivers.vim, transfers, VIM, local(vim_base), measure_interval)
+        given = identities.environment if identities is not None else lambda instance: {}
+        domain.vim = Vim(publisher, drivers.vim, transfers, VIM, local(vim_base), measure_interval, given)
         await _run(domain, core, domain.vim, [vim.VIMS])
         slices = Slices(publisher, VIM, local(vim_base))
         await _run(domain, core, slices, [])
@@ -233,8 +238,12 @@ async def _assemble(
     if "mep" in blocks:
         assert drivers is not None
         planes = Planes(publisher, drivers.data_plane, places, partners)
-        domain.mep = Mep(publisher, drivers.dns, drivers.data_plane, PLATFORM, planes.of)
+        session = local(platform_base)
+        domain.mep = Mep(publisher, drivers.dns, drivers.data_plane, PLATFORM, session, planes.of)
         await _run(domain, core, domain.mep, [])
+        if identities is not None:
+            domain.mp1 = Mp1(core, publisher, identities, domain.mep, VIM)
+            await _run(domain, core, domain.mp1, [])
         planes.tenancy = await open_window(
             windows.PLATFORM, platform_base, exposure.platform(publisher, PLATFORM, local)
         )
@@ -258,6 +267,7 @@ async def _assemble(
         domain.oss = Oss(publisher, domain.mm1, domain.meo.planner)
         core.register("mec-order", "plan-order", domain.oss.plan)
         await _run(domain, core, domain.oss, [])
+        await _run(domain, core, Proxy(core, publisher, Mm8(local(ORDERS.base)), Mm9(local(OWN.base))), [])
     await _reconcile(domain, core, partners, domain.mm1)
 
 

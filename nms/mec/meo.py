@@ -71,9 +71,7 @@ class Meo:
         self._timers: dict[tuple[str, str], asyncio.TimerHandle] = {}
         self._refreshing: asyncio.Task[None] | None = None
         self.observation = Observation(publisher, self.parts_of, self._parts, self._manager, self._busy)
-        revision = Revision(
-            publisher, self.zones, self._parts, self.parts_of, self._shown, self.observation, domain
-        ).steps()
+        revision = Revision(publisher, self.zones, self._parts, self.parts_of, self._shown, self.observation, domain)
         reserved = Step("resources are reserved", self._reserve, self._release)
         prepared = Step("every part is prepared", self._prepare, self._terminate)
         carried = Step("instances run", self._instantiate)
@@ -106,9 +104,10 @@ class Meo:
                 (DEPLOYMENT, "start"): [Step("instances run", self._operate), reported],
                 (DEPLOYMENT, "stop"): [Step("instances are stopped", self._operate), reported],
                 (DEPLOYMENT, "heal"): [Step("what was lost runs again", self._make_again), reported],
-                (DEPLOYMENT, "scale"): revision,
-                (DEPLOYMENT, "update"): revision,
-                (RELOCATION, "relocate"): revision,
+                (DEPLOYMENT, "scale"): revision.steps(),
+                (DEPLOYMENT, "update"): revision.steps(),
+                (RELOCATION, "relocate"): revision.steps(),
+                (DEPLOYMENT, "transfer-context"): [Step("the context of users has gone over", revision.hand_over)],
             },
             self._ended,
             about={RELOCATION: DEPLOYMENT},

@@ -25,6 +25,10 @@ from nms.mec.session import Members, members_at
 from nms.mec.supervision import INSTANCE, Supervision, compute_id
 from nms.model.path import parse_path
 
+CONTEXT = "user-context-transfer"
+#: Seconds that an application has for the context of its users.
+PATIENCE = 30.0
+
 _log = logging.getLogger(__name__)
 
 MANAGERS = "/mec-platform-manager:platform-managers/platform-manager"
@@ -69,6 +73,7 @@ class Mepm:
                     Step("instance is stopped", self._operate),
                     reported,
                 ],
+                (INSTANCE, "transfer-context"): [Step("the context of users has gone over", self._transfer_context)],
                 (INSTANCE, "configure"): [Step("rules and records are as wished", self._serve), reported],
             },
             self._ended,
@@ -156,7 +161,10 @@ class Mepm:
         elif intent.old is None:
             self.lifecycle.begin(intent, "instantiate")
         elif _desired(intent.old) == _desired(intent.new):
-            self.lifecycle.begin(intent, "configure")
+            if _ruled(intent.old) != _ruled(intent.new):
+                self.lifecycle.begin(intent, "configure")
+            if intent.new.get(CONTEXT) and intent.old.get(CONTEXT) != intent.new.get(CONTEXT):
+                self.lifecycle.begin(intent, "transfer-context")
         else:
             self.lifecycle.begin(intent, "start" if _desired(intent.new) == "started" else "stop")
 
@@ -213,7 +221,8 @@ class Mepm:
 
     async def _release(self, run: Run) -> None:
         if (place := self._place(run)) is not None:
-            await place.mm6.release(compute_id(run.subject))
+            grace = (run.wanted or run.held).get("graceful-timeout")
+            await place.mm6.release(compute_id(run.subject), grace=grace)
 
     async def _operate(self, run: Run) -> None:
         if (place := self._place(run)) is not None:
@@ -239,7 +248,23 @@ class Mepm:
 
     async def _withdraw(self, run: Run) -> None:
         if (place := self._place(run)) is not None:
-            await place.mm5.withdraw(run.subject)
+            await place.mm5.withdraw(run.subject, 0 if run.undoing else self._grace(run))
+
+    async def _transfer_context(self, run: Run) -> None:
+        place = self._places.of(run.wanted.get("zone", ""))
+        await place.mm5.transfer_context(run.subject, run.wanted[CONTEXT], PATIENCE)
+        state = self._publisher.read(f"{run.entry}/state") or {}
+        self._publisher.state(f"{run.entry}/state", {**state, "context-transferred-at": self._publisher.now()})
+
+    def _grace(self, run: Run) -> int:
+        """Seconds that an application gets to end or stop: as whoever asks for it says, else as its descriptor does."""
+        entry = run.wanted or run.held
+        if "graceful-timeout" in entry:
+            return int(entry["graceful-timeout"])
+        package = self._publisher.read(f"{self.scope.base}/package[id='{entry.get('package', '')}']") or {}
+        how = "change-state" if run.operation == "stop" else "terminate"
+        said = package.get("state", {}).get("descriptor", {}).get(how, {})
+        return int(said.get("max-graceful-timeout", said.get("min-graceful-timeout", 0)))
 
     async def _report(self, run: Run) -> None:
         place = self._places.of(run.wanted.get("zone", ""))
@@ -317,6 +342,8 @@ class Mepm:
             "instantiation-state": "mec-types:not-instantiated",
             "operational-state": "mec-types:stopped",
         }
+        if run.operation == "transfer-context":
+            return  # it runs on, and the occurrence says why
         if run.operation != "instantiate":
             held = self._publisher.read(f"{run.entry}/state") or {}
             state = {**held, "operational-state": "mec-types:stopped"}
@@ -337,8 +364,13 @@ def _desired(entry: Members) -> str:
 
 
 def _fixed(entry: Members) -> Members:
-    free = ("desired-state", "traffic-rule", "dns-rule", "name", "graceful-timeout")
+    free = ("desired-state", "traffic-rule", "dns-rule", "name", "graceful-timeout", CONTEXT)
     return {name: value for name, value in entry.items() if name not in free}
+
+
+def _ruled(entry: Members) -> Members:
+    """What of an instance's entry the platform has to hear of."""
+    return {name: value for name, value in entry.items() if name in ("traffic-rule", "dns-rule")}
 
 
 def _rules(descriptor: Members, wanted: Members, kind: str) -> list[Members]:

@@ -165,6 +165,11 @@ class Parts:
         with abstract(part.scope):
             await self._carriers.of(part).follower.operate(part.reference, desired_state, within)
 
+    async def transfer_context(self, part: Part, target: Mapping[str, Any]) -> None:
+        """Have the context of its users go to another instance (members of mec-types:context-target)."""
+        with abstract(part.scope):
+            await self._carriers.of(part).follower.transfer_context(part.reference, target)
+
     async def terminate(self, part: Part, within: Within | None = None, grace: int | None = None) -> None:
         """Withdraw it, gracefully within so many seconds (None: as its application says).
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from nms.mec import capacity
-from nms.mec.admission import demand, requirement
+from nms.mec.admission import CONTEXT, demand, requirement
 from nms.mec.carriers import Part
 from nms.mec.lifecycle import Run, Step
 from nms.mec.observation import Observation
@@ -61,6 +61,7 @@ class Revision:
         return [
             Step("what joins and what leaves is decided", self._plan),
             Step("instances that join run", self._make, self._unmake),
+            Step("the context of users is with those that join", self._hand_on),
             Step("instances that leave are withdrawn", self._retire),
         ]
 
@@ -125,6 +126,27 @@ class Revision:
             await self._parts.hand_over(part, package, run.within)
             await self._parts.instantiate(part, entry, package, descriptor, run.within)
         await self._observation.report(scope, deployment)
+
+    async def _hand_on(self, run: Run) -> None:
+        """Each instance that leaves gives the context of its users to the one in its place (ETSI GS MEC 021)."""
+        if not run.wanted.get("transfer-context", True):
+            return
+        deployment = _deployment(run)
+        state = self._publisher.read(f"{run.scope.base}/deployment[id='{deployment}']/state") or {}
+        endpoints = {each["id"]: each.get("endpoint", ()) for each in state.get("instance", ())}
+        for leaves, joins in zip(self._changing(run, "leaving"), self._changing(run, "joining"), strict=False):
+            able = self._descriptor(run.scope, leaves.package).get("user-context-transfer", {})
+            if able.get("supported") and able.get("stateful") and endpoints[joins.id]:
+                first = endpoints[joins.id][0]
+                target = {"target-address": first["address"], "target-port": first.get("port")}
+                await self._parts.transfer_context(leaves, {name: value for name, value in target.items() if value})
+
+    async def hand_over(self, run: Run) -> None:
+        """The context of the users of a whole deployment goes where its entry says: somebody else's takes its place."""
+        for part in self._parts_of(run.scope, run.subject):
+            await self._parts.transfer_context(part, run.wanted[CONTEXT])
+        state = self._publisher.read(f"{run.entry}/state") or {}
+        self._publisher.state(f"{run.entry}/state", {**state, "context-transferred-at": self._publisher.now()})
 
     async def _retire(self, run: Run) -> None:
         await self._end(run, "leaving")

@@ -32,7 +32,7 @@ from nms.model.schema import Node
 _log = logging.getLogger(__name__)
 
 #: Operations that an intent can cause at the block, whichever of them it takes.
-_OPERATIONS = ("instantiate", "start", "stop", "configure", "onboard")
+_OPERATIONS = ("instantiate", "start", "stop", "configure", "onboard", "transfer-context")
 #: Leaf of a notification of the block -> list whose entry it names.
 _SUBJECTS: Mapping[str, str] = {
     "app-instance": "app-instance",

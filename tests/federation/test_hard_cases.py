@@ -181,7 +181,7 @@ def test_a_lock_is_held_at_the_partner(play: Play, monkeypatch: pytest.MonkeyPat
         task = asyncio.ensure_future(deploy(a))
         try:
             if not released:
-                monkeypatch.setattr("nms.mec.reference_points.LOCK_PAUSES", (0.1, 0.1))
+                monkeypatch.setattr("nms.mec.reference_point.LOCK_PAUSES", (0.1, 0.1))
                 with pytest.raises(RpcError) as error:
                     await task
                 assert (error.value.tag, error.value.app_tag) == ("in-use", TEMPORARY)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from nms.errors import RpcError
+from nms.mec.occurrence import Occurrence
 from nms.mec.reference_points import Mm1
 from nms.mec.session import Members
 from tests.federation.site import Site
@@ -176,5 +177,94 @@ def test_a_deployment_ends_whatever_it_was_moved_by(tmp_path: Path) -> None:
             await mm1(site).terminate("d")
             await site.free()
             await site.edit("/mec-system:system/relocation[id='move']", "remove")
+
+    run(story())
+
+
+#: Accepts nothing and never ends: what waits for it stays PROCESSING.
+SILENT = "import time\ntime.sleep(600)\n"
+
+
+async def under_way(site: Site, operation: str, *states: str) -> Occurrence:
+    """Wait for the latest occurrence about the deployment to be in one of the states."""
+    async with asyncio.timeout(20):
+        while True:
+            found = await mm1(site).latest("d")
+            if found is not None and found.operation == operation and found.state in states:
+                return found
+            await asyncio.sleep(0.02)
+
+
+async def joined(site: Site) -> None:
+    """Wait until the infrastructure has the instance that joins."""
+    async with asyncio.timeout(20):
+        while len(await site.vim.list()) < 2:  # noqa: ASYNC110 - the driver tells nobody
+            await asyncio.sleep(0.02)
+
+
+def test_an_update_goes_on_after_a_restart_and_can_be_cancelled(tmp_path: Path) -> None:
+    async def story() -> None:
+        site = Site(tmp_path)
+        await site.start()
+        await site.onboard("v1", version("1.0"))
+        await site.onboard("v2", version("2.0", SILENT))
+        await mm1(site).instantiate("d", {"package": "v1"})
+        before = await instances(site)
+        await site.edit("/mec-system:system/deployment[id='d']", "merge", {"package": "v2"})
+        first = await under_way(site, "update", "processing")
+        await joined(site)
+        shown = {each["package"]: each.get("change") for each in await instances(site)}
+        assert shown == {"v1": "leaving", "v2": "joining"}
+        await site.domain.close()
+        site.core.close()
+        site.open()
+        async with site.running():
+            again = await under_way(site, "update", "processing")
+            assert again.id == first.id
+            assert await answers(site, [each for each in await instances(site) if each["package"] == "v1"]) == 1
+            await mm1(site).cancel(again.id)
+            await under_way(site, "update", "cancelled")
+            (left,) = await instances(site)
+            assert (left["package"], left["endpoint"]) == ("v1", before[0]["endpoint"])
+            assert await answers(site, [left]) == 1
+            assert len(await site.vim.list()) == 1
+            await mm1(site).terminate("d")
+            await site.free()
+
+    run(story())
+
+
+def test_its_end_cancels_what_is_under_way(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with Site(tmp_path).running() as site:
+            await site.onboard("v1", version("1.0"))
+            await site.onboard("v2", version("2.0", SILENT))
+            await mm1(site).instantiate("d", {"package": "v1"})
+            await site.edit("/mec-system:system/deployment[id='d']", "merge", {"package": "v2"})
+            await joined(site)
+            await mm1(site).terminate("d")
+            await site.free()
+
+    run(story())
+
+
+def test_by_force_nothing_is_waited_for(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with Site(tmp_path).running() as site:
+            await site.onboard()
+            said: list[float | None] = []
+            delete = site.vim.delete
+
+            async def spy(instance: str, grace: float | None = None) -> None:
+                said.append(grace)
+                await delete(instance, grace)
+
+            site.vim.delete = spy  # type: ignore[method-assign]
+            await mm1(site).instantiate("d", {"package": "hello"})
+            await mm1(site).instantiate("e", {"package": "hello", "graceful-timeout": 7})
+            await mm1(site).terminate("d", grace=0)
+            await mm1(site).terminate("e")
+            assert said == [0, 7]
+            await site.free()
 
     run(story())

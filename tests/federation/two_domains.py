@@ -161,6 +161,7 @@ class Domain:
                 self.core,
                 listen=("127.0.0.1", self.config.restconf.listen.port),
                 tls=self.config.restconf,
+                authenticate_password=credentials.authenticate_password,
                 authenticate_certificate=credentials.authenticate_certificate,
             )
             credentials.believe(self.server.trust)
@@ -263,7 +264,7 @@ async def _domain(folder: Path, name: str, loaded: Any, running: Sequence[str], 
         measure_interval=measure,
     )
     federation.zones.changed = blocks.refresh
-    credentials = DomainCredentials(core, config, federation)
+    credentials = DomainCredentials(core, config, federation, blocks.mp1)
     domain = Domain(
         name, folder, config, core, blocks, publisher, streams, federation, credentials, store, None, received, clock,
         protocol,

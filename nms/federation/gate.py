@@ -19,6 +19,7 @@ from nms.mec.session import Core as Dispatcher
 from nms.model import edit as edits_of
 from nms.model.edit import Edit, Insert
 from nms.model.path import parse_path
+from nms.operations.monitor import is_netconf
 from nms.operations.request import EditConfig, KillSession, Session
 
 NACM: Final = "/ietf-netconf-acm:nacm"
@@ -64,7 +65,7 @@ class Gate:
 
     def _end(self, session: Session) -> None:
         """In a thread: ending a session waits for the writer's turn."""
-        if session.protocol.startswith("netconf-"):
+        if is_netconf(session):
             with contextlib.suppress(RpcError):  # it has ended meanwhile
                 self._core.dispatch(self._own, KillSession(session.id))
         else:  # RESTCONF has none that one could name; its front end hangs up

@@ -108,8 +108,11 @@ def until(what: str, check: Callable[[], T | None]) -> T:
 _OPERATORS = (("Operator A", "ES"), ("Operator B", "PT"), ("Operator C", "IT"))
 
 
-def start(folder: Path, number: int, ports: Ports, stack: contextlib.ExitStack) -> Domain:
+def start(folder: Path, number: int, ports: Ports, stack: contextlib.ExitStack, driver: str = "embedded") -> Domain:
     """Start the daemon of a new domain in `folder`, the `number`th on this stage; `stack` ends it.
+
+    Args:
+        driver: of its infrastructure.
 
     Raises:
         Failed: it did not start.
@@ -129,7 +132,8 @@ def start(folder: Path, number: int, ports: Ports, stack: contextlib.ExitStack) 
         operator=operator,
         country=country,
         ports=taken,
-        address_block=f"127.{81 + number}.0.0/16",
+        driver=driver,
+        address_block=init.INSTANCES[driver].format(81 + number),
     )
     file = folder / init.CONFIG_NAME
     log = stack.enter_context((folder.parent / f"{name}.log").open("wb"))
@@ -144,7 +148,8 @@ def start(folder: Path, number: int, ports: Ports, stack: contextlib.ExitStack) 
     stack.callback(_stop, process)
     assert process.stdout is not None
     if not process.stdout.readline():
-        raise Failed(f"the daemon of {name} did not start")
+        said = (folder.parent / f"{name}.log").read_text(errors="replace").strip().rpartition("\n")[2]
+        raise Failed(f"the daemon of {name} did not start: {said}")
     return Domain(name, folder, process, configuration.load(file), Client.of(file))
 
 

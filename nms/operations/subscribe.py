@@ -18,8 +18,12 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
 
     Raises:
         RpcError: operation-failed; the session has a subscription.  invalid-value; unknown stream or bad filter.
-            bad-element, missing-element; the times make no sense.
+            bad-element, missing-element; the times make no sense.  operation-not-supported; the session has
+            subscriptions of RFC 8639 (RFC 8640 section 3).
     """
+    if session.dynamic:
+        message = "this session has used establish-subscription, and a session has subscriptions of one kind"
+        raise RpcError("operation-not-supported", message, type="protocol")
     if session.subscription is not None and session.subscription.active:
         message = "this session has a subscription already, and a session has one at a time"
         raise RpcError("operation-failed", message, type="protocol")

@@ -1,7 +1,7 @@
 """NACM over both protocols, and beside it RFC 8341 section 3.4.5 as its text has it, written a second time.
 
-Random rule lists, data and requests go to one server: what NETCONF refuses RESTCONF refuses, with the same path and
-the same data afterwards, and `Reference` says the same.  It knows instances as tuples of (name, key) and nothing of
+Random rule lists, data and requests go to one server: what NETCONF refuses RESTCONF refuses, with the same error-path
+and the same data afterwards, and `Reference` says the same.  It knows instances as tuples of (name, key) and nothing of
 schemas, trees or how the server decides.
 
 An instance that may not be read hides all below it, except the way to what a permit rule's path names (section 3.2.4
@@ -24,7 +24,7 @@ from lxml import etree
 from nms.model import json, xml
 from nms.model.load import load
 from nms.operations.dispatch import PROTOCOL_MODULES
-from tests.conformance.restconf.server import HANDLERS, Server
+from tests.conformance.restconf.server import Server
 
 MODELS = Path(__file__).parents[1] / "conformance" / "restconf" / "models"
 MODULES = ("conformance-shelf", "conformance-types", "conformance-more", "conformance-vault", "example-jukebox")
@@ -315,17 +315,14 @@ def over_restconf(server: Server, operation: str, path: Instance, value: Any) ->
 
 def over_netconf(server: Server, operation: str, path: Instance, value: Any) -> tuple[str, str]:
     """As `over_restconf`."""
-    top = above = etree.Element(f"{{{NAMESPACE}}}{path[0][0]}", nsmap={None: NAMESPACE, "nc": NC})
-    for name, _ in path[1:]:
-        if above.tag != top.tag and path[1][1] is not None:
-            _key(above, path[1])
-        above = etree.SubElement(above, f"{{{NAMESPACE}}}{name}")
-    above.set(f"{{{NC}}}operation", operation)
-    if operation == "delete":
-        if path[-1][1] is not None:
-            _key(above, path[-1]) if path[-1][0] in KEYS else setattr(above, "text", path[-1][1])
-    else:
-        _fill(above, value)
+    top = element = etree.Element(f"{{{NAMESPACE}}}{path[0][0]}", nsmap={None: NAMESPACE, "nc": NC})
+    for number, (name, key) in enumerate(path[1:], 2):
+        element = etree.SubElement(element, f"{{{NAMESPACE}}}{name}")
+        if key is not None and (number < len(path) or operation == "delete"):
+            _fill(element, {KEYS[name]: key} if name in KEYS else key)
+    element.set(f"{{{NC}}}operation", operation)
+    if operation != "delete":
+        _fill(element, value)
     config = etree.tostring(top).decode()
     reply = server.message(
         f'<rpc xmlns="{NC}" message-id="1"><!-- user bob --><edit-config><target><running/></target>'
@@ -336,11 +333,6 @@ def over_netconf(server: Server, operation: str, path: Instance, value: Any) -> 
         return "ok", ""
     (error,) = root.findall(f"{{{NC}}}rpc-error")
     return error.findtext(f"{{{NC}}}error-tag") or "", error.findtext(f"{{{NC}}}error-path") or ""
-
-
-def _key(element: etree._Element, step: tuple[str, str | None]) -> None:
-    key = etree.SubElement(element, f"{{{NAMESPACE}}}{KEYS[step[0]]}")
-    key.text = step[1]
 
 
 def _fill(element: etree._Element, value: Any) -> None:
@@ -379,7 +371,6 @@ def read_netconf(server: Server) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     server = Server(load([MODELS], [*MODULES, *PROTOCOL_MODULES]))
-    assert HANDLERS
     yield server
     server.close()
 

@@ -218,6 +218,7 @@ class Mp1:
             self._stale.clear()
             try:
                 applications = self._known()
+                self._applications = {user: each for user, each in self._applications.items() if user in applications}
                 await self._lists.keep(self._rules(applications))
                 self._applications = applications
             except (RpcError, RpcErrors) as error:  # somebody holds a lock
@@ -240,6 +241,9 @@ class Mp1:
         """What the applications may, and each beside that; all else is denied to all of them."""
         platform = f"{_PLATFORM}[mec-platform:id='{self._mep.id}']"
         own = {f"{GROUP}-{each}": list(_own_rules(platform, each)) for each in applications.values()}
+        # Once it is there it stays: whoever is on the way in while its application ends meets a list that denies.
+        if not own and self._publisher.read(f"{NACM}/rule-list[name='{GROUP}']") is None:
+            return {}
         return {**own, GROUP: list(_common_rules(platform, self._hidden))}
 
 

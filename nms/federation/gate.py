@@ -77,9 +77,15 @@ class Gate:
         self._nacm.close()
         self._core.close_session(self._own)
 
+    def _children(self, path: str) -> Sequence[str]:
+        node = self._core.schema.find(path)
+        return [f"{each.module}:{each.name}" for each in node.children if each not in node.keys]
+
     def _wanted(self, configured: Sequence[Members], present: Members) -> list[Edit]:
         """The edits that make the partners' groups and rule lists what they should be, before all other lists."""
-        wanted = {group_of(partner["id"]): (group(partner), rule_list(partner)) for partner in configured}
+        wanted = {
+            group_of(partner["id"]): (group(partner), rule_list(partner, self._children)) for partner in configured
+        }
         groups = {each["name"]: each for each in present.get("groups", {}).get("group", ())}
         lists = {each["name"]: each for each in present.get("rule-list", ())}
         foremost = list(lists)[: sum(name in wanted for name in lists)]

@@ -230,3 +230,26 @@ def _endpoint(port: int) -> dict[str, Any]:
         "port": port,
         "host-key": _key(),
     }
+
+
+@OVER_BOTH
+def test_a_partner_decides_about_its_own_occurrences(play: Play) -> None:
+    async def story(a: Domain, b: Domain) -> None:
+        await federate(a, b)
+        at_b = Mx3(system(a))
+        await at_b.session.edit([DataEdit("/package[id='p']", "create", PACKAGE)])
+        found = await until("it cannot be fetched", lambda: _ended(at_b))
+        with pytest.raises(RpcError) as caught:
+            await at_b.cancel(found)
+        assert caught.value.tag == "operation-failed"
+        above = Subtree(session(a), "")
+        with pytest.raises(RpcError):
+            await above.edit([DataEdit("/quota", "merge", {"deployments": 9})])
+
+    play(story)
+
+
+async def _ended(point: Mx3) -> str | None:
+    """The occurrence about the package, when it has ended."""
+    found = await point.latest("p")
+    return found.id if found is not None and found.ended else None

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Callable
+from typing import TypeAlias
 
 from nms.errors import RpcError
 from nms.model import select, subtree, tree, xpath
+from nms.model.cursor import Evaluation
 from nms.model.schema import Schema
 from nms.model.values import Value
 from nms.notify.streams import Notification, check_times
 from nms.operations.context import OK, Context
 from nms.operations.request import CreateSubscription, Reply, Session, SubtreeFilter, XPathFilter
+
+_Select: TypeAlias = Callable[[Schema, Value, Evaluation], Value]
 
 
 def create_subscription(context: Context, session: Session, request: CreateSubscription) -> Reply:
@@ -26,10 +30,12 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
     now = context.clock()
     check_times(request.start_time, request.stop_time, now)
     stream = context.streams[request.stream]
-    wanted = request.filter
-    if wanted is not None:
-        # A malformed filter is refused here, not at the first event.
-        _select(context, context.events, context.events.root.blank, wanted, session.principal.name, now)
+    user = session.principal.name
+    chosen = None if request.filter is None else _compiled(context, request.filter)
+    if chosen is not None:
+        # A filter that gives no node-set is refused here, not at the first event.
+        with context.allowance.evaluation(context.events, user, now) as work:
+            chosen(context.events, context.events.root.blank, work)
 
     def accepts(notification: Notification) -> bool:
         who = session.principal
@@ -37,7 +43,12 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
             return False
         if not context.guard.may_receive(session.principal, notification.node, notification.path):
             return False
-        return wanted is None or _passes(context, notification, wanted, session.principal.name)
+        if chosen is None:
+            return True
+        # Does the filter select anything of the notification (RFC 5277 section 3.6)?
+        schema, root = record(context, notification)
+        with context.allowance.evaluation(schema, user, notification.time) as work:
+            return bool(chosen(schema, root, work) != schema.root.blank)
 
     def sink(notification: object) -> None:
         session.out_notifications += 1
@@ -49,20 +60,18 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
     return OK
 
 
-def _select(
-    context: Context, schema: Schema, root: Value, wanted: SubtreeFilter | XPathFilter, user: str, now: datetime
-) -> Value:
+def _compiled(context: Context, wanted: SubtreeFilter | XPathFilter) -> _Select:
+    """A filter, made ready once for both shapes that an event record can have.
+
+    Raises:
+        RpcError: invalid-value, resource-denied; it is malformed, or too large.
+    """
+    schemas = (context.events, context.schema)
     if isinstance(wanted, SubtreeFilter):
-        return subtree.compile(schema.root, wanted.element).of(root)
-    compiled = xpath.compile_text(schema, wanted.select, wanted.namespaces)
-    with context.allowance.evaluation(schema, user, now) as evaluation:
-        return select.paths(schema, root, compiled.nodeset(root, evaluation=evaluation))
-
-
-def _passes(context: Context, notification: Notification, wanted: SubtreeFilter | XPathFilter, user: str) -> bool:
-    """Does the filter select anything of the notification (RFC 5277 section 3.6)?"""
-    schema, root = record(context, notification)
-    return bool(_select(context, schema, root, wanted, user, notification.time) != schema.root.blank)
+        selections = {id(schema): subtree.compile(schema.root, wanted.element) for schema in schemas}
+        return lambda schema, root, work: selections[id(schema)].of(root, work)
+    programs = {id(schema): xpath.compile_text(schema, wanted.select, wanted.namespaces) for schema in schemas}
+    return lambda schema, root, work: select.paths(schema, root, programs[id(schema)].nodeset(root, evaluation=work))
 
 
 def record(context: Context, notification: Notification) -> tuple[Schema, Value]:

@@ -117,3 +117,13 @@ def test_what_is_wrong_is_said_with_its_place(body: str, default: Op, tag: str, 
     with pytest.raises(RpcError) as caught:
         run(body, default)
     assert (caught.value.tag, caught.value.path) == (tag, path)
+
+
+def test_single_values_of_long_lists_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edit, "MOST_PLACED", 5_000_000)
+    body = "".join(f'<rank y:insert="first">{n}</rank>' for n in range(1500))
+    assert run(body) is not None
+    with pytest.raises(RpcError) as caught:
+        run("".join(f'<rank y:insert="first">{n}</rank>' for n in range(2500)))
+    assert (caught.value.tag, caught.value.path) == ("too-big", "/shapes:top/shapes:rank")
+    assert run("".join(f"<rank>{n}</rank>" for n in range(4, 4000)))["rank"] == [*range(1, 4000)]  # type: ignore[index]

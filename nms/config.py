@@ -374,8 +374,15 @@ class Federation:
     key: Path | None = setting(FILE, "Private SSH key that the domain logs in with at partners.", default=None)
     cert: Path | None = setting(FILE, "Client certificate that the domain fetches packages with (PEM).", default=None)
     cert_key: Path | None = setting(FILE, "Private key of that certificate (PEM).", default=None)
+    call_home: Endpoint | None = setting(
+        ENDPOINT,
+        "Where partners that call home connect to (RFC 8071, over SSH; 4334 is the assigned port).",
+        default=None,
+    )
 
     def check(self) -> None:
+        if self.call_home is not None and self.key is None:
+            raise ValueError("call-home needs a key to log in with at those who call")
         if (self.cert is None) != (self.cert_key is None):
             raise ValueError("cert and cert-key go together")
 

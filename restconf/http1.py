@@ -82,6 +82,7 @@ class Connection(asyncio.Protocol):
         self.rest = memoryview(b"")  # of an answer that the client has not taken yet
         self.ends = False  # the connection, with this answer
         self.accepted: bytes | None = None  # the Authorization (empty: none) of the last authenticated request
+        self.user: object = None  # whose the last request was
         self.asking = False  # the doorman looks at the request that is being received
         self.refusal = 0
         self.lingering = False
@@ -123,6 +124,8 @@ class Connection(asyncio.Protocol):
             self.outside = None
 
     def eof_received(self) -> bool:
+        if self.base["wsgi.url_scheme"] == "https":
+            return False  # TLS has no half of a connection
         return bool(self.busy or self.waiting) and self.live is None  # finish what was asked, then close
 
     def data_received(self, data: bytes) -> None:
@@ -354,7 +357,8 @@ class Connection(asyncio.Protocol):
 
     def _answer(self, message: Message, request: Environ, answer: Answer) -> None:
         status = answer.status
-        self.accepted = message.authorization if request.get(wsgi.PRINCIPAL) is not None else None
+        self.user = request.get(wsgi.PRINCIPAL)
+        self.accepted = message.authorization if self.user is not None else None
         if self.outside is not None and self.accepted is not None:
             self._prove()
         lines = [f"HTTP/1.1 {status}\r\n".encode("latin-1"), self.service.date()]

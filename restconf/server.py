@@ -135,6 +135,7 @@ async def start(
         limits=limits,
         door=door or OpenDoor(),
     )
+    front.dismiss = lambda principal: loop.call_soon_threadsafe(service.dismiss, principal)
     try:
         listener = await loop.create_server(
             lambda: Connection(service) if context is None else Handshake(service, context),

@@ -158,6 +158,12 @@ class Service:
         else:
             self.slow.discard(method)
 
+    def dismiss(self, user: object) -> None:
+        """Close every connection whose last request was this user's."""
+        for connection in list(self.connections):
+            if connection.user == user:
+                connection.shut()
+
     def sweep(self) -> None:
         """Hold every connection to its deadlines; called about once a second."""
         now = self.loop.time()

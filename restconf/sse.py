@@ -91,9 +91,16 @@ def blueprint(front: Front, streams: OpenStreams) -> Blueprint:
         opened.release = lambda: front.core.close_session(session)
         try:
             front.core.dispatch(session, CreateSubscription(opened.put, name, xpath, query.start_time, query.stop_time))
-        except BaseException:
+        except BaseException as error:
             front.core.close_session(session)
+            if isinstance(error, RpcError) and error.info.get("bad-element") == "startTime":
+                # what NETCONF has as an element is a query parameter here (RFC 8040 section 4.8)
+                text = "query parameter 'start-time' is in the future"
+                raise RpcError("invalid-value", text, type="protocol") from None
             raise
+        if environ["REQUEST_METHOD"] == "HEAD":  # nobody takes its body, nor closes it
+            opened.close()
+            return Response(content_type=MEDIA, headers={"Cache-Control": "no-cache"})
         opened.begin()
         streams.add(opened)
         return answer(opened)

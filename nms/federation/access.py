@@ -28,12 +28,16 @@ _NOTIFICATIONS: Final[Mapping[str, Sequence[str]]] = {
     "mec-federation": ("federation-state-changed", "operation-occurrence-changed", "alarm-notification", "kpi-report"),
     "mec-system": ("deployment-changed", "package-changed"),
     "mec-platform-manager": ("app-instance-changed",),
-    "mec-platform": ("rule-changed", "service-availability-changed"),
+    "mec-platform": ("rule-changed", "service-availability-changed", "application-changed"),
     "mec-resource": ("resource-changed",),
 }
 #: Lists that only a platform writes in, over Mp2.
 _RULES: Final[Mapping[str, Sequence[str]]] = {"mec-resource:resources": ("data-plane-rule",)}
-_RPCS: Final = ("get", "get-config", "edit-config", "close-session")
+_RPCS: Final[Mapping[str, Sequence[str]]] = {
+    "ietf-netconf": ("get", "get-config", "edit-config", "close-session"),
+    "ietf-netconf-monitoring": ("get-schema",),
+    "notifications": ("create-subscription",),
+}
 
 
 def group_of(partner: str) -> str:
@@ -74,14 +78,15 @@ def _rules(partner: Mapping[str, Any]) -> Iterator[Members]:
             yield _data(f"{agreement['id']} {term}", f"{base}/mec-federation:{term}", "read")
     for path in _EVERYBODY:
         yield _data(path.rpartition(":")[2], path, "read")
-    for rpc in _RPCS:
-        yield {
-            "name": rpc,
-            "module-name": "ietf-netconf",
-            "rpc-name": rpc,
-            "access-operations": "exec",
-            "action": "permit",
-        }
+    for module, names in _RPCS.items():
+        for rpc in names:
+            yield {
+                "name": rpc,
+                "module-name": module,
+                "rpc-name": rpc,
+                "access-operations": "exec",
+                "action": "permit",
+            }
     for module, names in _NOTIFICATIONS.items():
         for notification in names:
             yield {

@@ -58,6 +58,9 @@ PROTOCOL_MODULES: Final = (
     "notifications",
 )
 
+#: What RESTCONF does by methods on resources.
+_RESOURCES: Final = (request.Get, request.EditConfig, request.CreateSubscription)
+
 Handler = Callable[[Context, Session, Any], Reply]
 
 HANDLERS: Final[Mapping[type, Handler]] = {
@@ -199,10 +202,10 @@ class Core:
         self.guard.check_execute(session.principal, *self._rpc(session, wanted))
 
     def _rpc(self, session: Session, wanted: Request) -> tuple[Node | None, InstancePath]:
-        """What NACM judges the execution of; RESTCONF's methods on data are no rpcs (RFC 8341 section 3.2)."""
+        """What NACM judges the execution of; RESTCONF's methods on resources are no rpcs (RFC 8341 3.2)."""
         if isinstance(wanted, request.Invoke):
             return wanted.node, wanted.path
-        if isinstance(wanted, (request.Get, request.EditConfig)) and not monitor.is_netconf(session):
+        if isinstance(wanted, _RESOURCES) and not monitor.is_netconf(session):
             return None, ()
         return self.schema.rpcs.get(wanted.rpc), ()
 
@@ -255,9 +258,9 @@ class Core:
         node = self.schema.find(rpc) if rpc.startswith("/") else self.schema.rpcs[module, rpc]
         self.context.calls[node] = handler
 
-    def serves(self, rpc: Node) -> bool:
-        """Has somebody registered for the rpc or action?"""
-        return rpc in self.context.calls
+    def serves(self, rpc: Node, principal: Principal) -> bool:
+        """Has somebody registered for the rpc, and may `principal` invoke it (RFC 8341 section 3.4.4)?"""
+        return rpc in self.context.calls and self.guard.view(principal).may_execute(rpc)
 
     def tick(self, now: datetime) -> None:
         """Do what is due: undo a confirmed commit, end subscriptions.  Call at `next_tick` and after each request."""
@@ -283,8 +286,8 @@ class Core:
 
 
 def _events(schema: Schema) -> Schema:
-    """`schema` with its notifications for top-level data, so that filters work on them."""
+    """`schema` with its notifications for top-level data, so that filters work on them; each is there if it came."""
     root = Node("root", "", "", "", None, Names(schema.root.names.namespaces, schema.root.names.modules))
-    root.children = tuple(replace(node, kind="container") for node in schema.notifications.values())
+    root.children = tuple(replace(node, kind="container", presence=True) for node in schema.notifications.values())
     seal(root)
     return replace(schema, root=root)

@@ -14,7 +14,7 @@ from nms.notify.streams import Notification, check_times
 from nms.operations.context import OK, Context
 from nms.operations.request import CreateSubscription, Reply, Session, SubtreeFilter, XPathFilter
 
-_Select: TypeAlias = Callable[[Schema, Value, Evaluation], Value]
+_Passes: TypeAlias = Callable[[Schema, Value, Evaluation], bool]
 
 
 def create_subscription(context: Context, session: Session, request: CreateSubscription) -> Reply:
@@ -22,8 +22,12 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
 
     Raises:
         RpcError: operation-failed; the session has a subscription.  invalid-value; unknown stream or bad filter.
-            bad-element, missing-element; the times make no sense.
+            bad-element, missing-element; the times make no sense.  operation-not-supported; the session has
+            subscriptions of RFC 8639 (RFC 8640 section 3).
     """
+    if session.dynamic:
+        message = "this session has used establish-subscription, and a session has subscriptions of one kind"
+        raise RpcError("operation-not-supported", message, type="protocol")
     if session.subscription is not None and session.subscription.active:
         message = "this session has a subscription already, and a session has one at a time"
         raise RpcError("operation-failed", message, type="protocol")
@@ -31,11 +35,11 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
     check_times(request.start_time, request.stop_time, now)
     stream = context.streams[request.stream]
     user = session.principal.name
-    chosen = None if request.filter is None else _compiled(context, request.filter)
-    if chosen is not None:
-        # A filter that gives no node-set is refused here, not at the first event.
+    passes = None if request.filter is None else _compiled(context, request.filter)
+    if passes is not None:
+        # What no expression may give or take is refused here, not at the first event.
         with context.allowance.evaluation(context.events, user, now) as work:
-            chosen(context.events, context.events.root.blank, work)
+            passes(context.events, context.events.root.blank, work)
 
     def accepts(notification: Notification) -> bool:
         who = session.principal
@@ -43,12 +47,11 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
             return False
         if not context.guard.may_receive(session.principal, notification.node, notification.path):
             return False
-        if chosen is None:
+        if passes is None:
             return True
-        # Does the filter select anything of the notification (RFC 5277 section 3.6)?
         schema, root = record(context, notification)
         with context.allowance.evaluation(schema, user, notification.time) as work:
-            return bool(chosen(schema, root, work) != schema.root.blank)
+            return passes(schema, root, work)
 
     def sink(notification: object) -> None:
         session.out_notifications += 1
@@ -60,8 +63,10 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
     return OK
 
 
-def _compiled(context: Context, wanted: SubtreeFilter | XPathFilter) -> _Select:
-    """A filter, made ready once for both shapes that an event record can have.
+def _compiled(context: Context, wanted: SubtreeFilter | XPathFilter) -> _Passes:
+    """Does a subtree filter select anything of a root, or is an expression true of it (RFC 8040 section 4.8.4)?
+
+    The filter is made ready once, for both shapes that an event record can have.
 
     Raises:
         RpcError: invalid-value, resource-denied; it is malformed, or too large.
@@ -69,9 +74,9 @@ def _compiled(context: Context, wanted: SubtreeFilter | XPathFilter) -> _Select:
     schemas = (context.events, context.schema)
     if isinstance(wanted, SubtreeFilter):
         selections = {id(schema): subtree.compile(schema.root, wanted.element) for schema in schemas}
-        return lambda schema, root, work: selections[id(schema)].of(root, work)
+        return lambda schema, root, work: bool(selections[id(schema)].of(root, work) != schema.root.blank)
     programs = {id(schema): xpath.compile_text(schema, wanted.select, wanted.namespaces) for schema in schemas}
-    return lambda schema, root, work: select.paths(schema, root, programs[id(schema)].nodeset(root, evaluation=work))
+    return lambda schema, root, work: programs[id(schema)].boolean(xpath.root_cursor(schema, root), work)
 
 
 def record(context: Context, notification: Notification) -> tuple[Schema, Value]:

@@ -90,8 +90,12 @@ class Subscriptions:
         """<establish-subscription>: the subscription's id, and from when on events are replayed if not from as asked.
 
         Raises:
-            RpcError: a `refusal`, or what is wrong with the parameters.
+            RpcError: a `refusal`, or what is wrong with the parameters.  operation-not-supported; the session has a
+                subscription of RFC 5277 (RFC 8640 section 3).
         """
+        if session.subscription is not None and session.protocol != "restconf":
+            message = "this session has used create-subscription, and a session has subscriptions of one kind"
+            raise RpcError("operation-not-supported", message, type="protocol")
         members = read(invoke.node.children[0], invoke.input)
         coding = encoding(members, invoke.receiver.encoding if invoke.receiver is not None else "xml")
         terms = Terms({name: held for name, held in members.items() if name != "encoding"})
@@ -113,6 +117,7 @@ class Subscriptions:
             members |= self._establish_stream(dynamic, terms.stream, now)
         else:
             self._establish_push(dynamic, now)
+        session.dynamic = session.protocol != "restconf"
         return build(invoke.node.children[1], members)
 
     def _check_number(self, session: Session, operation: Operation) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from nms.errors import RpcError
 from nms.mec.carriers import Part
-from nms.mec.occurrence import OCCURRENCE_CHANGED, plain
+from nms.mec.occurrence import plain, terminated
 from nms.mec.parts import SAID, Parts, said
 from nms.mec.publisher import ALARM, Publisher
 from nms.mec.reference_points import Mm3, ReferencePoint
@@ -96,7 +96,7 @@ class Observation:
         self._watches[key] = (point, point.watch(lambda name, members: self._told(key, name, members)))
 
     def _told(self, key: tuple[str, str], name: str, members: Members) -> None:
-        if name in (INSTANCE_CHANGED, CHANGED) or _withdrawn(name, members):
+        if name in (INSTANCE_CHANGED, CHANGED) or terminated(name, members):
             called = members.get("app-instance") or members.get("deployment") or members.get("subject", "")
             part = self._part(key, called)
             if part is not None:
@@ -251,9 +251,3 @@ class Observation:
         """The part that somebody below calls so."""
         found = (each for each in self._all() if each.reference == reference)
         return next((each for each in found if self._parts.teller(each)[0] == key), None)
-
-
-def _withdrawn(name: str, members: Members) -> bool:
-    """Whether somebody has been told that something was terminated, by whomever."""
-    what = (plain(members.get("operation", "")), plain(members.get("state", "")))
-    return name == OCCURRENCE_CHANGED and what == ("terminate", "completed")

@@ -91,7 +91,7 @@ class Reconciliation:
         self._publisher = publisher
         self._sides = sides
         self._loop = asyncio.get_running_loop()
-        self._due: dict[str, float] = {}
+        self._asked: dict[str, float] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -112,25 +112,26 @@ class Reconciliation:
     def _hurry(self, wanted: Callable[[str], bool]) -> None:
         for side in self._sides():
             if wanted(side.name):
-                self._due[side.base] = 0.0
+                self._asked.pop(side.base, None)
         self._wake.set()
 
     async def _keep(self) -> None:
         while True:
             sides = {side.base: side for side in self._sides()}
-            self._due = {base: due for base, due in self._due.items() if base in sides}
+            self._asked = {base: at for base, at in self._asked.items() if base in sides}
             for base, side in sides.items():
-                if self._loop.time() >= self._due.get(base, 0.0):
-                    wish = (self._publisher.read(base, config=True) or {}).get("reconciliation", {})
-                    self._due[base] = self._loop.time() + wish.get("interval", INTERVAL)
+                wish = (self._publisher.read(base, config=True) or {}).get("reconciliation", {})
+                at = self._asked.get(base)
+                if at is None or self._loop.time() >= at + wish.get("interval", INTERVAL):
+                    self._asked[base] = self._loop.time()
                     if not await self._look(side, wish.get("policy", "report")):
-                        self._due[base] = self._loop.time() + TICK  # as soon as it answers
-            self._wake.clear()
+                        self._asked.pop(base, None)  # again as soon as it answers
             try:
                 async with asyncio.timeout(TICK):
                     await self._wake.wait()
             except TimeoutError:
                 continue
+            self._wake.clear()
 
     async def _look(self, side: Side, policy: str) -> bool:
         """Compare with one side; whether it has answered."""

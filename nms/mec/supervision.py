@@ -13,7 +13,7 @@ from typing import Any
 
 from nms.errors import RpcError
 from nms.mec import capacity
-from nms.mec.occurrence import plain
+from nms.mec.occurrence import plain, terminated
 from nms.mec.places import Places
 from nms.mec.publisher import Publisher
 from nms.mec.reference_points import Mm6
@@ -85,7 +85,9 @@ class Supervision:
 
     def _told(self, name: str, members: Members) -> None:
         if name == RESOURCE_CHANGED and members.get("resource-type") == "compute-instance":
-            self._observe(members["resource"], *_seen(members))
+            self._observe(members["resource"], *_seen(members["state"], members.get("error", {})))
+        elif terminated(name, members) and members["subject-type"] == "compute-instance":
+            self._observe(members["subject"], *_seen("terminated", {}))
         elif name == RESYNC:
             self._spawn(self._compare())
 
@@ -189,11 +191,11 @@ def _left(zone: Members) -> Members:
     return zone.get("available") or zone.get("state", {}).get("available", {})  # type: ignore[no-any-return]
 
 
-def _seen(told: Members) -> tuple[str, Members]:
-    """The operational state of a compute instance, and its error, as a resource-changed tells them."""
-    if told["state"] == "terminated":
+def _seen(state: str, error: Mapping[str, str]) -> tuple[str, Mapping[str, str]]:
+    """The operational state of a compute instance, and its error, from what was told of it."""
+    if state == "terminated":
         return "stopped", {"error-tag": GONE, "detail": "it does not exist any more"}
-    return told["state"], told.get("error", {})
+    return state, error
 
 
 def compute_id(instance: str) -> str:

@@ -304,6 +304,58 @@ def test_a_stopped_provider_is_not_ready_and_nobody_else_waits_for_it(two: tuple
     until("nobody answers there", lambda: not answers(where))
 
 
+def _repair(daemon: Daemon, path: str) -> None:
+    """Have it make right what it finds to be otherwise."""
+    name = path.rpartition("/")[2].partition("=")[0]
+    entry: dict[str, Any] = {"id": path.rpartition("=")[2], "reconciliation": {"policy": "repair", "interval": 1}}
+    module = "mec-federation" if name == "agreement" else "mec-resource"
+    daemon.client.write("PATCH", path, {f"{module}:{name}": [entry]})
+
+
+def test_a_provider_that_was_restored_from_a_backup(two: tuple[Daemon, Daemon]) -> None:
+    """B's backup is older than what A has there: A has it made again."""
+    a, b = two
+    _repair(a, "mec-federation:federation/partner=b/agreement=ab")
+    b.end(signal.SIGTERM)
+    backup = {file: file.read_bytes() for file in b.folder.rglob("*") if file.is_file() and "store.db" in file.name}
+    assert backup
+    b.start()
+    until("a shows that b is back", lambda: a.read("mec-federation:federation/partner=b/state").get("reachable"))
+    deploy(a)
+    where = until("it runs", lambda: endpoint(a))
+    b.end(signal.SIGTERM)
+    for file in b.folder.rglob("*store.db*"):
+        file.unlink()
+    for file, content in backup.items():
+        file.write_bytes(content)
+    b.start()
+    until("b holds it again", lambda: b.read(AT_B).get("deployment"))
+    until("it runs again", lambda: answers(endpoint(a) or where))
+    withdraw(a, b)
+    for log in (*a.logs, *b.logs):
+        assert "Traceback" not in log.read_text()
+
+
+def test_a_host_that_was_rebooted(two: tuple[Daemon, Daemon]) -> None:
+    """Nothing of B runs any more, neither daemon nor instances: when it is back, so is the application."""
+    a, b = two
+    _repair(b, "mec-resource:infrastructure/vim=vim-1")
+    deploy(a)
+    where = until("it runs", lambda: endpoint(a))
+    b.end(signal.SIGKILL)
+    _sweep(b.folder)
+    until("nobody answers", lambda: not answers(where))
+    b.start()
+    until("it runs again", lambda: answers(endpoint(a) or where))
+    until("b has nothing to repair", lambda: _compared(b))
+    withdraw(a, b)
+
+
+def _compared(b: Daemon) -> bool:
+    state = b.read("mec-resource:infrastructure/vim=vim-1/reconciliation/state")
+    return "last-run" in state and "finding" not in state
+
+
 @OVER_BOTH
 def test_a_daemon_ends_at_once_whatever_its_partner_does(two: tuple[Daemon, Daemon]) -> None:
     a, b = two

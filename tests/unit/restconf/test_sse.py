@@ -178,7 +178,7 @@ def test_streams_are_capped(core: RecordingCore) -> None:
 def test_head_leaves_no_stream_open(core: RecordingCore) -> None:
     app = create_app(core, lambda environ: Principal("ann", recovery=True), Limits(streams=1))
     base = connection_environ("http", ("h", 80), "192.0.2.1", ())
-    for _ in range(3):  # as the server calls it: nobody closes what has no body
+    for _ in range(3):
         answer = call(app, environ(base, "HEAD", b"/restconf/streams/NETCONF", "1.1", [], b""))
         assert (answer.status[:3], answer.body) == ("200", b"")
     assert (core.subscribers(), core.sessions) == (0, {})

@@ -182,7 +182,7 @@ class Walk:
         return self._decide(path[-1][0], state)
 
     def reaches(self, path: InstancePath) -> bool:
-        """Is the instance at `path` permitted, and each one above it permitted or on the way of a permit rule's path?"""
+        """Is the instance at `path` permitted, and each above it permitted or on the way of a permit rule?"""
         state = self.start
         for node, key in path[:-1]:
             state = self._step(state, node, key)

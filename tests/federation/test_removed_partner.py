@@ -142,9 +142,9 @@ def test_what_is_permitted_to_everybody_is_not_permitted_to_partners(play: Play)
         nacm = b.session("/ietf-netconf-acm:nacm")
         await nacm.edit([DataEdit("", "merge", {"rule-list": before})])
         await federate(a, b)
-        names = [each["name"] for each in (await nacm.get("", "config") or {})["rule-list"]]
-        assert names[0] == "partner-a"  # before what an operator permits to everybody
-        assert "operator" in names
+        lists = [each["name"] for each in (await nacm.get("", "config") or {})["rule-list"]]
+        assert lists[0] == "partner-a"
+        assert "operator" in lists
         await system(a).edit([DataEdit("/package[id='p']", "create", PACKAGE)])
         await b.change("/domain", "merge", {"name": "B"})
         seen = (await session(a).read("/mec-federation:federation")) or {}

@@ -107,7 +107,7 @@ class ControlPlane:
         self._make_schemas()
         self._lap("database schemas")
         self._spawn("glance", PYTHON, "-m", "glance.cmd.api", "--config-file", str(self.folder / "glance.conf"))
-        server = "from neutron.cmd.eventlet.server import main; main()"
+        server = "import locked; from neutron.cmd.eventlet.server import main; main()"
         self._spawn("neutron", PYTHON, "-c", server, "--config-file", str(self.folder / "neutron.conf"))
         self._answers("keystone", "/v3")
         with self.connection() as cloud:

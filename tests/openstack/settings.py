@@ -59,7 +59,7 @@ def files(folder: Path, ports: Mapping[str, int]) -> dict[str, Sections]:
         return {"www_authenticate_uri": url("keystone"), "memcached_servers": "", **account(user)}
 
     def database(name: str) -> Section:
-        return {"connection": f"sqlite:///{folder}/db/{name}.db"}
+        return {"connection": f"sqlite:///{folder}/db/{name}.db", "sqlite_synchronous": "false"}
 
     def default(name: str, **options: object) -> Section:
         return {"log_file": f"{folder}/log/{name}.log", "state_path": f"{folder}/state", **options}

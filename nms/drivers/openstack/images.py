@@ -34,15 +34,16 @@ def ensure(slice: Connection, names: Names, file: Path, grace: float) -> str:
         if each.status == "active" and each.hash_value == digest:
             return str(each.id)
         slice.image.delete_image(each)  # an upload that broke off
-    image = slice.image.create_image(
-        name,
-        filename=str(file),
-        disk_format=kind,
-        container_format="bare",
-        visibility="private",
-        allow_duplicates=True,
-        os_shutdown_timeout=str(max(1, round(grace))),
-    )
+    with file.open("rb") as content:
+        image = slice.image.create_image(
+            name,
+            data=content,
+            disk_format=kind,
+            container_format="bare",
+            visibility="private",
+            allow_duplicates=True,
+            os_shutdown_timeout=str(max(1, round(grace))),
+        )
     stored = slice.image.get_image(image.id)
     if stored.hash_algo != "sha512" or stored.hash_value != digest:
         slice.image.delete_image(stored)

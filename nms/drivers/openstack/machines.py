@@ -58,14 +58,14 @@ class Machines:
     def _create(self, record: Record) -> Server:
         spec, operator = record.spec, self._cloud.operator
         share = self._slices.ensure(spec.slice)
-        tenant = self._cloud.within(share.project)
-        return servers.create(
+        tenant, name = self._cloud.within(share.project), self._names.server(spec.id)
+        return servers.find(operator, name) or servers.create(
             tenant,
-            self._names.server(spec.id),
+            name,
             spec.id,
             image=images.ensure(tenant, self._names, spec.image, self._grace),
             flavour=servers.flavour(operator, self._names, whole(spec.resources), share.project),
-            port=servers.port(operator, share, self._names.server(spec.id))[0],
+            port=servers.port(operator, share, name)[0],
             host=record.host,
             script=script(spec, record.zone, record.address),
         )

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from nms.drivers.api import ConfigError, RpcError
-from nms.drivers.openstack.cloud import refusal
+from nms.drivers.openstack.cloud import TEMPORARY, refusal
 
 #: Requests at a time.
 THREADS = 8
+#: Seconds to wait before each further try of a request that failed for a reason that may pass.
+PAUSES = (0.2, 1.0)
 T = TypeVar("T")
 
 
@@ -43,6 +46,18 @@ class Requests:
 
 
 def _translated(function: Callable[[], T]) -> T:
+    """Try again what may pass by itself: whatever is made is looked for first, so that it is not made twice."""
+    for pause in PAUSES:
+        try:
+            return _once(function)
+        except RpcError as error:
+            if error.app_tag != TEMPORARY:
+                raise
+        time.sleep(pause)
+    return _once(function)
+
+
+def _once(function: Callable[[], T]) -> T:
     try:
         return function()
     except (RpcError, ConfigError):

@@ -10,6 +10,7 @@ import nova.cmd
 # isort: split
 
 import eventlet
+import locked  # noqa: F401 (what it does, it does when imported)
 import namespaces
 import nova.virt  # noqa: F401 (where drivers are looked for)
 from nova import config, context, objects, service

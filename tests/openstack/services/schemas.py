@@ -21,7 +21,10 @@ def database(name):
 
 
 def create(name, *bases):
-    with sqlalchemy.create_engine(database(name)).begin() as connection:
+    engine = sqlalchemy.create_engine(database(name))
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA journal_mode = WAL")  # who reads holds up nobody who writes
+    with engine.begin() as connection:
         for metadata in bases:
             metadata.create_all(connection)
 

@@ -3,7 +3,7 @@
 #   make lab [ARGS=3]        the same order under each boundary option, and a page of what crossed: lab.html
 #   make test [ARGS=...]     the whole test suite, in parallel and in random order (ARGS goes to pytest)
 #   make test-openstack [ARGS=...]   the VIM driver for OpenStack, against a control plane from Debian's packages that it starts
-#   make check               style, types, import contracts, YANG
+#   make check               style, types, import contracts, YANG, docs/conformance.md
 #   make fuzz [ARGS='--cases 100000 --seed 1 --seconds 3600']   random models and data, our verdicts beside libyang's
 #   make bench [ARGS='--sizes 100,1000000 --write docs/performance.md']   what operations cost against size (docs/performance.md)
 #   make coverage-yang [ARGS='-k federation']   which nodes, constraints and operations of the models the tests touch
@@ -48,6 +48,8 @@ check: bindings
 	@$(BIN)/lint-imports >/dev/null || { $(BIN)/lint-imports; exit 1; }
 	$(SAY) 'YANG modules'
 	@$(BIN)/python -m tools.check_yang
+	$(SAY) 'docs/conformance.md'
+	@$(BIN)/python -m tools.conformance --check
 
 fuzz: $(READY)
 	$(SAY) 'random models and data'

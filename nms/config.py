@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from nms.credentials import HASH, KEY_TYPE, fingerprint_of, public_key
-from nms.limits import Limits as NetconfLimits
+from nms.limits import Limits as DefaultLimits
 from nms.strict_toml import (
     BOOLEAN,
     TEXT,
@@ -42,7 +42,7 @@ BLOCKS = ("oss", "meo", "mepm", "mep", "vim")
 
 IN_MEMORY = ":memory:"
 
-_LIMITS = NetconfLimits()
+_LIMITS = DefaultLimits()
 
 
 @dataclass(frozen=True)
@@ -153,6 +153,7 @@ FINGERPRINT = matching('"sha256:" and 64 hexadecimal digits', fingerprint_of)
 COUNT = whole(1, 1_000_000)
 SECONDS = whole(1, 86_400)
 BYTES = whole(1024, 4 * 1024**3)
+WORK = whole(1000, 1_000_000_000)
 GROUP = matching("the name of a system group", _group)
 MODE = matching(
     'permissions in octal, for instance "0660"',
@@ -254,29 +255,66 @@ class Restconf:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What NETCONF clients may ask for; `nms.limits` says what each is for."""
+    """What clients may ask for; `nms.limits` says what each is for."""
 
     sessions: int = setting(COUNT, "NETCONF sessions at the same time, over every transport.", default=_LIMITS.sessions)
     sessions_per_user: int = setting(COUNT, "Sessions of one user.", default=_LIMITS.sessions_per_user)
     channels: int = setting(COUNT, "Sessions in one SSH connection.", default=_LIMITS.channels)
+    connections: int = setting(COUNT, "HTTP connections of one RESTCONF listener.", default=_LIMITS.connections)
     logins: int = setting(
         COUNT, "Connections that have not proven yet who they are, over every transport.", default=_LIMITS.logins
     )
     logins_per_address: int = setting(COUNT, "Those from one address.", default=_LIMITS.logins_per_address)
     login_time: int = setting(
-        SECONDS, "Seconds for the TLS handshake or the SSH authentication.", default=_LIMITS.login_time
+        SECONDS,
+        "Seconds for the TLS handshake, the SSH authentication or the first request.",
+        default=_LIMITS.login_time,
     )
     login_failures: int = setting(
-        COUNT, "Wrong passwords and unknown keys until an SSH connection is hung up.", default=_LIMITS.login_failures
+        COUNT, "Wrong passwords and unknown keys until a connection is hung up.", default=_LIMITS.login_failures
     )
     hello_time: int = setting(SECONDS, "Seconds until a client's <hello> must be there.", default=_LIMITS.hello_time)
-    message_size: int = setting(BYTES, "Bytes of one message of a client.", default=_LIMITS.message_size)
+    message_size: int = setting(BYTES, "Bytes of one NETCONF message of a client.", default=_LIMITS.message_size)
     message_time: int = setting(
         SECONDS, "Seconds after which an incomplete message must have come fast enough.", default=_LIMITS.message_time
     )
     message_rate: int = setting(COUNT, "Bytes a second that are fast enough, on average.", default=_LIMITS.message_rate)
+    head_size: int = setting(
+        BYTES, "Bytes of the request line and headers of an HTTP request.", default=_LIMITS.head_size
+    )
+    head_time: int = setting(SECONDS, "Seconds until they must be there.", default=_LIMITS.head_time)
+    idle_time: int = setting(
+        SECONDS, "Seconds that an HTTP connection may be without a request.", default=_LIMITS.idle_time
+    )
+    send_time: int = setting(
+        SECONDS, "Seconds that a client may take nothing of what waits for it.", default=_LIMITS.send_time
+    )
     notifications: int = setting(
-        COUNT, "Notifications that wait for a subscriber to read until it is closed.", default=_LIMITS.notifications
+        COUNT,
+        "Notifications that wait for a NETCONF subscriber to read until it is closed.",
+        default=_LIMITS.notifications,
+    )
+    event_streams: int = setting(COUNT, "Event streams of RESTCONF.", default=_LIMITS.event_streams)
+    event_backlog: int = setting(
+        COUNT, "Notifications that wait for the client of one until it is closed.", default=_LIMITS.event_backlog
+    )
+    subscriptions: int = setting(COUNT, "Dynamic subscriptions (RFC 8639).", default=_LIMITS.subscriptions)
+    subscriptions_per_session: int = setting(
+        COUNT, "Those of one session, or of one user over RESTCONF.", default=_LIMITS.subscriptions_per_session
+    )
+    subscription_backlog: int = setting(
+        COUNT, "Notifications that wait for one's receiver until it is suspended.", default=_LIMITS.subscription_backlog
+    )
+    xpath_work: int = setting(
+        WORK, "Units of work of a client's XPath expression, about a microsecond each.", default=_LIMITS.xpath_work
+    )
+    subscriber_xpath_work: int = setting(
+        WORK,
+        "Units of work of a subscriber's, each time that something happens.",
+        default=_LIMITS.subscriber_xpath_work,
+    )
+    user_xpath_work: int = setting(
+        WORK, "Units of work of all subscribers' filters of one user in a second.", default=_LIMITS.user_xpath_work
     )
 
 
@@ -336,8 +374,15 @@ class Federation:
     key: Path | None = setting(FILE, "Private SSH key that the domain logs in with at partners.", default=None)
     cert: Path | None = setting(FILE, "Client certificate that the domain fetches packages with (PEM).", default=None)
     cert_key: Path | None = setting(FILE, "Private key of that certificate (PEM).", default=None)
+    call_home: Endpoint | None = setting(
+        ENDPOINT,
+        "Where partners that call home connect to (RFC 8071, over SSH; 4334 is the assigned port).",
+        default=None,
+    )
 
     def check(self) -> None:
+        if self.call_home is not None and self.key is None:
+            raise ValueError("call-home needs a key to log in with at those who call")
         if (self.cert is None) != (self.cert_key is None):
             raise ValueError("cert and cert-key go together")
 
@@ -350,7 +395,7 @@ class Config:
     yang: Yang = table(Yang, "Models to serve.", default=Yang())
     store: Store = table(Store, "Where the datastores live.")
     netconf: Netconf = table(Netconf, "NETCONF listeners.", default=Netconf())
-    limits: Limits = table(Limits, "What NETCONF clients may ask for.", default=Limits())
+    limits: Limits = table(Limits, "What clients may ask for.", default=Limits())
     restconf: Restconf | None = table(Restconf, "RESTCONF listener.", default=None)
     users: tuple[User, ...] = tables(User, "Who may log in.", name="user")
     zones: tuple[Zone, ...] = tables(Zone, "Zones of the domain.", name="zone")

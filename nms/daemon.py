@@ -54,8 +54,8 @@ _COLLECT: Final = (5000, 5, 400)
 #: turns, and with Python's own 0.005 each of them would be longer than the whole answer.
 _TURN: Final = 0.0005
 
-#: Open files that are no NETCONF connections: RESTCONF's, partners', the store, drivers.
-SPARE_FILES: Final = 2048
+#: Open files that are no clients' connections: partners', the store, drivers.
+SPARE_FILES: Final = 1024
 
 
 async def run(config: Config, file: Path, pid_file: Path | None = None, *, verbose: bool = False) -> int:
@@ -80,7 +80,8 @@ async def run(config: Config, file: Path, pid_file: Path | None = None, *, verbo
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     async with contextlib.AsyncExitStack() as stack:
-        core = _core(config, file)
+        limits = _limits(config)
+        core = _core(config, file, limits)
         stack.callback(core.close)
         credentials = Credentials(config.users, authorities=authorities(config.client_authorities))
         if not config.yang.modules:
@@ -90,8 +91,7 @@ async def run(config: Config, file: Path, pid_file: Path | None = None, *, verbo
             credentials = await _domain(domain.start(core, _with_places(config, file.parent), stack), file)
         ticker = asyncio.create_task(_tick(core))
         stack.push_async_callback(_cancel, ticker)
-        limits = Limits(**vars(config.limits))
-        _allow_files(limits.sessions + limits.logins)
+        _allow_files(limits.sessions + limits.logins + (limits.connections if config.restconf is not None else 0))
         door = Door(limits)
         listeners = Listeners(core, config, credentials, door, stack)
         listening = await listeners.start()
@@ -121,7 +121,9 @@ def _allow_files(connections: int) -> None:
         allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
         if allowed < wanted:
-            log.warning("the system allows %d open files; sessions and logins of [limits] want %d", allowed, wanted)
+            log.warning(
+                "the system allows %d open files; sessions, logins and connections of [limits] want %d", allowed, wanted
+            )
 
 
 def _with_places(config: Config, folder: Path) -> Config:
@@ -139,14 +141,26 @@ async def _domain(starting: Awaitable[Credentials], file: Path) -> Credentials:
         raise ConfigError(f"{file}: the domain cannot start: {error}") from None
 
 
-def _core(config: Config, file: Path) -> Core:
+def _limits(config: Config) -> Limits:
+    """The limits of the file; two of RESTCONF's stand in its own table."""
+    limits, restconf = Limits(**vars(config.limits)), config.restconf
+    if restconf is None:
+        return limits
+    return replace(
+        limits,
+        max_request=restconf.max_request or limits.max_request,
+        max_answer=restconf.max_answer or limits.max_answer,
+    )
+
+
+def _core(config: Config, file: Path, limits: Limits) -> Core:
     """The schema, the store and the core over them."""
     chosen = [*map(_module, config.yang.modules), _SELF] if config.yang.modules else own_modules()
     path = [*config.yang.path, YANG_DIR]
     schema = load.load(path, [*PROTOCOL_MODULES, *chosen])
     try:
         initial = _startup(schema, config.store.startup) if config.store.startup else None
-        return Core.create(schema, _journal(config.store), initial=initial)
+        return Core.create(schema, _journal(config.store), initial=initial, limits=limits)
     except (RpcError, RpcErrors) as error:
         first = error.errors[0] if isinstance(error, RpcErrors) else error
         raise ConfigError(f"{file}: [store] startup: {first}") from None

@@ -14,6 +14,7 @@ from nms.datastore.transaction import Transaction
 from nms.federation import start as federation
 from nms.federation.start import Federation
 from nms.mec import domain as mec
+from nms.mec.mp1 import Mp1
 from nms.mec.package_store import PackageStore
 from nms.mec.publisher import Publisher
 from nms.operations.dispatch import Core
@@ -21,11 +22,16 @@ from nms.operations.request import Principal
 
 
 class DomainCredentials(Credentials):
-    """The configuration's users, and after them the partners that are in the datastore at the moment."""
+    """The configuration's users, and after them partners and applications that are in the datastore at the moment.
 
-    def __init__(self, core: Core, config: Config, partners: Federation) -> None:
+    Args:
+        applications: None: the domain serves none.
+    """
+
+    def __init__(self, core: Core, config: Config, partners: Federation, applications: Mp1 | None = None) -> None:
         super().__init__(config.users, authorities=authorities(config.client_authorities))
         self.partners = partners
+        self.applications = applications
         core.store.listeners.append(self._changed)
 
     def believe(self, trust: Callable[[bytes], None]) -> Callable[[], None]:
@@ -44,6 +50,12 @@ class DomainCredentials(Credentials):
     def principal(self, user: str) -> Principal | None:
         """Who a user is whose identity somebody else has proven."""
         return super().principal(user) or self.partners.principal(user)
+
+    def authenticate_password(self, user: str, password: str) -> Principal | None:
+        """Who it is, if this is the user's password, or the application's."""
+        if self.applications is not None and (found := self.applications.authenticate(user, password)) is not None:
+            return found
+        return super().authenticate_password(user, password)
 
     def authorized_keys(self, user: str) -> tuple[asyncssh.SSHKey, ...]:
         """The public keys that may log in as this user; a partner's open nothing under the name of one of our users."""
@@ -75,4 +87,4 @@ async def start(core: Core, config: Config, stack: contextlib.AsyncExitStack) ->
     stack.push_async_callback(partners.close)
     stack.callback(domain.stop)
     partners.zones.changed = domain.refresh
-    return DomainCredentials(core, config, partners)
+    return DomainCredentials(core, config, partners, domain.mp1)

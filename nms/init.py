@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from nms import config
 from nms.config import Config, Endpoint
@@ -39,6 +39,9 @@ class Ports:
 
 PORTS = Ports()
 
+#: Driver of the infrastructure -> blocks for the addresses of its instances.
+INSTANCES: Final[Mapping[str, str]] = {"embedded": "127.{}.0.0/16", "netns": "10.{}.0.0/16"}
+
 
 def init(
     directory: Path,
@@ -49,7 +52,8 @@ def init(
     country: str = "",
     address: str = "127.0.0.1",
     ports: Ports = PORTS,
-    address_block: str = "127.81.0.0/16",
+    driver: str = "embedded",
+    address_block: str = "",
 ) -> list[Path]:
     """Write the configuration of a new domain.
 
@@ -61,7 +65,8 @@ def init(
         country: its country, two capital letters.
         address: what every listener listens on.
         ports: their ports.
-        address_block: addresses of the embedded infrastructure's instances.
+        driver: of the infrastructure and its data plane, one of `INSTANCES`.
+        address_block: addresses of its instances; two domains on one machine need two.  Empty: the driver's first.
 
     Returns:
         The files written, the configuration last; start it with ``nms serve --config`` and that.
@@ -81,6 +86,7 @@ def init(
     if country:
         about["country"] = _checked("country", config.COUNTRY, country)
 
+    instances = address_block or INSTANCES[driver].format(81)
     host_key, admin_key = ssh_key_pair(domain_id), ssh_key_pair(f"{ADMIN}@{domain_id}")
     federation_key = ssh_key_pair(f"federation@{domain_id}")
     authority = Authority(f"{domain_id} authority", now)
@@ -105,12 +111,12 @@ def init(
         "drivers": {
             "state": "drivers",
             "vim": {
-                "name": "embedded",
-                "addresses": address_block,
+                "name": driver,
+                "addresses": instances,
                 "hosts": [{"name": "host-1", "zone": "zone-1", "cpu": 8, "memory": 16384, "storage": 102400}],
             },
             "dns": {"name": "embedded", "listen": listen["dns"], "zones": [f"mec.{domain_id}"]},
-            "dataplane": {"name": "embedded"},
+            "dataplane": {"name": driver, **({"addresses": instances} if driver == "netns" else {})},
         },
         "packages": {"path": "packages"},
         "federation": {"key": "federation_key", "cert": "federation.pem", "cert-key": "federation-key.pem"},

@@ -54,7 +54,7 @@ class RestconfServer:
         ConfigError: it is not installed.
     """
 
-    def __init__(self, core: Core, credentials: Credentials, section: Restconf) -> None:
+    def __init__(self, core: Core, credentials: Credentials, section: Restconf, door: Door) -> None:
         found = entry_points(group="mec_nms.frontends", name="restconf")
         if not found:
             raise ConfigError("[restconf]: no front end of that name is installed; install the package mec-nms whole")
@@ -62,6 +62,7 @@ class RestconfServer:
         self._core = core
         self._credentials = credentials
         self._section = section
+        self._door = door
 
     async def listen(self, addresses: Sequence[tuple[str, int]] = (), sockets: Sequence[socket.socket] = ()) -> Opened:
         """Serve at one address or socket."""
@@ -74,8 +75,8 @@ class RestconfServer:
             insecure=self._section.insecure,
             authenticate_password=self._credentials.authenticate_password,
             authenticate_certificate=self._credentials.authenticate_certificate,
-            max_request=self._section.max_request,
-            max_answer=self._section.max_answer,
+            within=self._door.limits,
+            door=self._door,
         )
         return _Restconf(server, self._credentials.believe(server.trust))
 
@@ -186,7 +187,7 @@ class Listeners:
         return self._say("netconf-unix", "NETCONF on", listener.addresses)
 
     async def _restconf(self, section: Restconf) -> str:
-        server = RestconfServer(self._core, self._credentials, section)
+        server = RestconfServer(self._core, self._credentials, section, self._door)
         if not section.insecure:
             self.servers["restconf"] = server
         with _address("restconf", section.listen):

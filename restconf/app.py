@@ -19,6 +19,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from nms.errors import RpcError, RpcErrors
 from restconf import data, errors, files, media, operations, schemas, sse, subscriptions
 from restconf.front import Authenticate, Core, Front
+from restconf.query import Query, Resource, parse_query
 from restconf.service import Limits
 from restconf.wsgi import Environ
 
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 ROOT: Final = "/restconf"
 _CHALLENGE: Final = 'Basic realm="restconf", charset="UTF-8"'
 _XRD: Final = "http://docs.oasis-open.org/ns/xri/xrd-1.0"
+#: Children of the API resource (section 3.3).
+_API: Final = frozenset({"data", "operations", "yang-library-version"})
 _HTTP_TAG: Final = {404: "invalid-value", 413: "too-big"}
 
 
@@ -50,18 +53,15 @@ class _Restconf(Flask):
         return errors.NoContent(status=204, headers={"Allow": ", ".join(sorted(allowed))})
 
 
-def create_app(core: Core, authenticate: Authenticate, *, most: int = Limits().answer) -> Flask:
-    """The application over `core`; `authenticate` tells from a WSGI environ who asks, None for nobody known.
-
-    Args:
-        most: bytes of data in one answer.
-    """
+def create_app(core: Core, authenticate: Authenticate, limits: Limits | None = None) -> Flask:
+    """The application over `core`; `authenticate` tells from a WSGI environ who asks, None for nobody known."""
+    limits = limits or Limits()
     app = _Restconf("restconf", static_folder=None)
     app.session_interface = _NoSession()
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # an empty key may stand between two slashes
     app.url_map.converters["rest"] = data.RestOfPath
-    front = Front(core, authenticate, most)
+    front = Front(core, authenticate, limits.answer)
     app.extensions["restconf"] = front
 
     @app.before_request
@@ -69,10 +69,15 @@ def create_app(core: Core, authenticate: Authenticate, *, most: int = Limits().a
         if not request.environ["PATH_INFO"].startswith("/.well-known/"):
             front.admit(request.environ)
 
+    @app.after_request
+    def say_what_may_be_cached(response: Response) -> Response:
+        response.headers.setdefault("Cache-Control", "no-cache")  # every response says so (section 5.5)
+        return response
+
     _discovery(app, front)
     app.register_blueprint(data.blueprint(front), url_prefix=ROOT)
     app.register_blueprint(operations.blueprint(front), url_prefix=ROOT)
-    streams = sse.OpenStreams()
+    streams = sse.OpenStreams(limits.streams, limits.backlog)
     front.on_close(streams.close)
     app.register_blueprint(sse.blueprint(front, streams), url_prefix=ROOT)
     app.register_blueprint(subscriptions.blueprint(front, streams), url_prefix=ROOT)
@@ -96,13 +101,19 @@ def _discovery(app: Flask, front: Front) -> None:
         return Response(orjson.dumps({"links": [{"rel": "restconf", "href": ROOT}]}), content_type="application/json")
 
     def api() -> Response:
-        return _answer(
-            {"ietf-restconf:restconf": {"data": {}, "operations": {}, "yang-library-version": version}},
-            "restconf",
-            [("data", ""), ("operations", ""), ("yang-library-version", version)],
-        )
+        query = _query("api")
+        wanted = [_local(name) for name in query.fields.split(";")] if query.fields else list(_API)
+        if not _API.issuperset(wanted):
+            text = f"query parameter 'fields' is wrong: the API resource has {', '.join(sorted(_API))}"
+            raise RpcError("invalid-value", text, type="protocol")
+        members = {"data": {}, "operations": {}, "yang-library-version": version}
+        # depth 1 is the resource without what is in it; what is asked for by its name is there at any depth
+        shown = {name: held for name, held in members.items() if name in wanted and (query.fields or query.depth != 1)}
+        leafs = [(name, held if isinstance(held, str) else "") for name, held in shown.items()]
+        return _answer({"ietf-restconf:restconf": shown}, "restconf", leafs)
 
     def yang_library_version() -> Response:
+        _query("other")
         return _answer({"ietf-restconf:yang-library-version": version}, "yang-library-version", version)
 
     for path, view in (
@@ -112,6 +123,15 @@ def _discovery(app: Flask, front: Front) -> None:
         (f"{ROOT}/yang-library-version", yang_library_version),
     ):
         app.add_url_rule(path, view_func=view, methods=["GET"])
+
+
+def _query(resource: Resource) -> Query:
+    return parse_query(request.environ["QUERY_STRING"], request.environ["REQUEST_METHOD"], resource)
+
+
+def _local(name: str) -> str:
+    """A child of the API resource by its name, with or without its module's."""
+    return name.removeprefix("ietf-restconf:")
 
 
 def _answer(as_json: object, name: str, as_xml: str | list[tuple[str, str]]) -> Response:
@@ -140,6 +160,9 @@ def _error_handlers(app: Flask, front: Front) -> None:
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:
+        if request.method not in data.METHODS:
+            text = f"RESTCONF has no method {request.method}"
+            return _refuse([RpcError("operation-not-supported", text, type="protocol", status=501)], front)
         if isinstance(error, MethodNotAllowed):
             allow = ", ".join(sorted(error.valid_methods or ()))
             return _refuse([errors.NotAllowed(f"{request.method} is not for {request.path}", allow)], front)

@@ -29,6 +29,8 @@ _DECLARATION: Final = re.compile(
 _EMPTY_OBJECT: Final = re.compile(rb"\{\s*\}")
 #: XML tags, or JSON members and items, of one body: each takes some hundred bytes of memory.
 MAX_PARTS: Final = 2_500_000
+#: Namespaces of edit-config's attributes: operation, insert, value, key.
+_EDITING: Final = (b"urn:ietf:params:xml:ns:netconf:base:1.0", b"urn:ietf:params:xml:ns:yang:1")
 RESTCONF_NS: Final = "urn:ietf:params:xml:ns:yang:ietf-restconf"
 
 
@@ -54,6 +56,7 @@ def decode_child(parent: InstancePath, schema: Schema, encoding: Encoding, body:
         return child_of(parent, schema, document)
     wrapper = read_xml(body).getparent()
     assert wrapper is not None
+    _refuse_operations(body, wrapper)
     refuse_empty_state(parent, schema, wrapper)
     return child_of(parent, schema, wrapper)
 
@@ -82,8 +85,26 @@ def decode_datastore(schema: Schema, encoding: Encoding, body: bytes) -> Value:
         return json.decode(schema.root, member)
     element = read_xml(body)
     expect(str(element.tag), f"{{{RESTCONF_NS}}}data")
+    _refuse_operations(body, element)
     refuse_empty_state((), schema, element)
     return xml.decode(schema.root, element)
+
+
+def _refuse_operations(body: bytes, element: etree._Element) -> None:
+    """What to do with a node says the method, or a YANG Patch: NETCONF's attributes that say it would do nothing.
+
+    Raises:
+        RpcError: unknown-attribute.
+    """
+    if not any(namespace in body for namespace in _EDITING):
+        return
+    for inner in element.iter():
+        for name in map(etree.QName, map(str, inner.attrib)):
+            if (name.namespace or "").encode() in _EDITING:
+                text = f"attribute {name.localname} is for NETCONF's edit-config: send a YANG Patch"
+                local = etree.QName(inner).localname
+                info = {"bad-attribute": name.localname, "bad-element": local}
+                raise RpcError("unknown-attribute", text, type="protocol", info=info)
 
 
 def refuse_empty_state(path: InstancePath, schema: Schema, held: Any) -> None:
@@ -111,8 +132,21 @@ def refuse_empty_state(path: InstancePath, schema: Schema, held: Any) -> None:
             refuse_empty_state(below, schema, inner)
 
 
+def input_path(operation: Node) -> str:
+    """Where the error-path of what is wrong in the input of an rpc or action starts (RFC 8040 section 3.6.3)."""
+    return f"/{operation.module}:input"
+
+
 def decode_input(operation: Node, encoding: Encoding | None, body: bytes) -> Value:
     """The input of an rpc or action (RFC 8040 section 3.6.1); `encoding` None when there is no body."""
+    try:
+        return _decode_input(operation, encoding, body)
+    except RpcError as error:
+        error.path = error.path and input_path(operation) + error.path
+        raise
+
+
+def _decode_input(operation: Node, encoding: Encoding | None, body: bytes) -> Value:
     node = next((child for child in operation.children if child.kind == "input"), None)
     if node is None:
         raise RpcError("operation-not-supported", f"{operation.name} has no input node", status=500)
@@ -210,7 +244,9 @@ def _single(node: Node, value: Value | None, parent: InstancePath) -> Instance:
 
 
 def only_member(document: Any) -> tuple[str, Any]:
-    """The one member of a JSON object, whose name must be qualified."""
+    """The one member of a JSON object, whose name must be qualified; metadata beside it is none (RFC 7952)."""
+    if isinstance(document, dict) and len(document) > 1:
+        document = {name: member for name, member in document.items() if not name.startswith("@")}
     if not isinstance(document, dict) or len(document) != 1:
         raise _malformed("the body must be a JSON object with one member")
     ((name, member),) = document.items()

@@ -35,11 +35,7 @@ def precondition(environ: dict[str, Any]) -> Precondition | None:
 
 def existing(wanted: Precondition | None) -> Precondition:
     """`wanted`, and the resource must exist."""
-    if wanted is None:
-        return Precondition(if_match=("*",))
-    if wanted.if_match or wanted.if_unmodified_since is not None:  # these ask for it already
-        return wanted
-    return replace(wanted, if_match=("*",))
+    return replace(wanted or Precondition(), exists=True)
 
 
 def unchanged(environ: dict[str, Any], reply: Reply) -> bool:

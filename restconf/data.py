@@ -117,6 +117,8 @@ class DataResource:
         methods = self._allowed(path)
         if method not in methods:
             raise NotAllowed(f"{method} is not for this resource", ", ".join(methods))
+        if method != "OPTIONS":  # section 5.2: no method is carried out whose answer could not be said
+            media.accepted(environ.get("HTTP_ACCEPT"))
         query = parse_query(environ["QUERY_STRING"], method, "data")
         return self._methods[method](environ, path, query)
 
@@ -139,7 +141,7 @@ class DataResource:
         if not path:
             content = body.encode_datastore(self.schema.root, root, encoding, reply.basis)
         else:
-            content = body.encode_instance(path, self._found(root, path, query), encoding, reply.basis)
+            content = body.encode_instance(path, self._found(root, path), encoding, reply.basis)
         return Response(self.front.bounded(content), headers=headers, content_type=MEDIA_TYPE[encoding])
 
     def _read(self, environ: Environ, path: InstancePath, query: Query) -> Reply:
@@ -161,17 +163,15 @@ class DataResource:
         )
         return self.front.dispatch(environ, wanted)
 
-    def _found(self, root: Value, path: InstancePath, query: Query) -> Value:
-        """The instance in what the core found; a selection may have left nothing of it."""
+    def _found(self, root: Value, path: InstancePath) -> Value:
+        """The instance in what the core found: it exists, but a selection or a page may have left nothing of it."""
         value = tree.get(root, path)
         node = path[-1][0]
-        if value is None and node.kind == "container" and not node.presence:
-            return node.blank
-        if value is None and query.page is not None:  # the page that follows the last one
-            return () if node.kind == "leaf-list" else entries.NONE
-        if value is None:
-            raise _not_found(path)
-        return value
+        if value is not None:
+            return value
+        if node.kind == "list" and path[-1][1] is not None:
+            return tree.blank_entry(*path[-1])
+        return {"leaf-list": (), "list": entries.NONE}.get(node.kind, node.blank)
 
     def _options(self, environ: Environ, path: InstancePath, query: Query) -> Response:
         methods = self._allowed(path)
@@ -193,6 +193,9 @@ class DataResource:
     def _put(self, environ: Environ, path: InstancePath, query: Query) -> Response:
         encoding, content = _body(environ)
         if not path:
+            if query.insert is not None:
+                text = "query parameter 'insert' is for an entry of a list or leaf-list that is ordered-by user"
+                raise RpcError("invalid-value", text, type="protocol")
             root = body.decode_datastore(self.schema, encoding, content)
             edits = [
                 Edit(node, "remove") if value is None else Edit(node, "replace", None, value)
@@ -222,17 +225,18 @@ class DataResource:
         wanted = media.accepted(environ.get("HTTP_ACCEPT"), encoding)
         patch = yang_patch.decode(encoding, _content(environ))
         condition = conditions.precondition(environ)
-        absent_is_404 = condition is None and bool(path) and _unwritten(path[-1][0]) is None
-        if absent_is_404:
-            condition = conditions.existing(None)
+        if path and _unwritten(path[-1][0]) is None:
+            condition = conditions.existing(condition)
         try:
             edits = yang_patch.edits_of(self.schema, raw_path(environ, self.root), patch)
             try:
                 reply = self._dispatch(environ, [edit for _, edit in edits], condition, path, counted=True)
             except (RpcError, RpcErrors) as error:
                 failures = error.errors if isinstance(error, RpcErrors) else [error]
-                if failures[0].status == 412 and failures[0].type == "protocol":
-                    raise _not_found(path) if absent_is_404 else error from None
+                if failures[0].status == 412 and failures[0].type == "protocol":  # a failed `must` is the application's
+                    raise
+                if failures[0].edit is None and _is_absent(failures[0]):
+                    raise _not_found(path) from None
                 raise yang_patch.refused(patch, [target for target, _ in edits], failures) from None
         except yang_patch.Failed as failed:
             status, code, headers = failed.status, failed.errors[0].status, {"Cache-Control": "no-store"}
@@ -273,17 +277,13 @@ class DataResource:
 
     def _edit(self, environ: Environ, target: InstancePath, edits: list[Edit], *, must_exist: bool = False) -> Reply:
         wanted = conditions.precondition(environ)
-        given = wanted is not None
         if must_exist:
             wanted = conditions.existing(wanted)
         try:
             return self._dispatch(environ, edits, wanted)
         except RpcError as error:
-            # a failed precondition is the protocol's error, a failed `must` is not
-            if error.status == 412 and error.type == "protocol" and must_exist and not given:
-                raise _not_found(target) from None
-            # the target or a parent is not there; a constraint's data-missing has an app-tag
-            if error.tag == "data-missing" and not error.app_tag and format_path(target).startswith(error.path):
+            # the target or a parent is not there
+            if _is_absent(error) and format_path(target).startswith(error.path):
                 raise RpcError("invalid-value", error.message, path=error.path, status=404) from None
             raise
 
@@ -342,6 +342,11 @@ def _changed(reply: Reply, encoding: Encoding) -> Response:
 def _check_writable(node: Node, path: InstancePath) -> None:
     if not node.config:
         raise RpcError("invalid-value", f"{node.name} is state, not configuration", path=format_path(path))
+
+
+def _is_absent(error: RpcError) -> bool:
+    """Is the error that an instance is not there?  A constraint's data-missing says more (app-tag or info)."""
+    return error.tag == "data-missing" and not error.app_tag and not error.info
 
 
 def _not_found(path: InstancePath) -> RpcError:

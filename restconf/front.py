@@ -37,7 +37,7 @@ class Core(Protocol):
 
     def close_session(self, session: Session) -> None: ...
 
-    def serves(self, rpc: Node) -> bool: ...
+    def serves(self, rpc: Node, principal: Principal) -> bool: ...
 
 
 class Front:
@@ -45,6 +45,7 @@ class Front:
 
     Attributes:
         most: bytes of data in one answer.
+        dismiss: called, in any thread, with a user whose session was ended: its connections shall end too.
     """
 
     def __init__(self, core: Core, authenticate: Authenticate, most: int) -> None:
@@ -56,6 +57,7 @@ class Front:
         self._sessions: OrderedDict[tuple[Principal, str], Session] = OrderedDict()
         self._lock = threading.Lock()
         self._on_close: list[Callable[[], None]] = []
+        self.dismiss: Callable[[Principal], None] = lambda principal: None
 
     def admit(self, environ: Environ) -> None:
         """Note in `environ` who sent the request.
@@ -92,6 +94,7 @@ class Front:
     def _forget(self, key: tuple[Principal, str]) -> None:
         with self._lock:
             self._sessions.pop(key, None)
+        self.dismiss(key[0])
 
     def bounded(self, content: bytes) -> bytes:
         """`content` of an answer, unless it is larger than an answer may be.

@@ -23,7 +23,7 @@ import httptools
 
 from nms.cert_to_name import verified_chain
 from restconf import wsgi
-from restconf.service import Service
+from restconf.service import Leave, Service
 from restconf.wsgi import Answer, Environ, LiveBody
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _PART = 256 * 1024  # a larger answer is handed on in parts, as the client takes them
+_SMALL_PART = 512  # bytes
 _PIPELINE = 32  # requests of one client that may wait; above, its socket is not read
 
 
@@ -41,7 +42,7 @@ class Message:
     target: bytearray = field(default_factory=bytearray)
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     authorization: bytes = b""
-    parts: list[bytes] = field(default_factory=list)
+    parts: list[bytes | bytearray] = field(default_factory=list)
     size: int = 0
     length: int = 0
     has_body: bool = False
@@ -57,10 +58,16 @@ class _Refused(Exception):
 
 
 class Connection(asyncio.Protocol):
-    """One client.  Lives in the event loop; only `_run` calls happen elsewhere."""
+    """One client.  Lives in the event loop; only `_run` calls happen elsewhere.
 
-    def __init__(self, service: Service) -> None:
+    Args:
+        outside: gives the place back that it has among those who have not proven who they are; None: it has none yet.
+    """
+
+    def __init__(self, service: Service, outside: Leave | None = None) -> None:
         self.service = service
+        self.outside = outside
+        self.failures = 0  # wrong credentials
         self.limits = service.limits
         self.parser = httptools.HttpRequestParser(self)
         self.message = Message()
@@ -68,18 +75,20 @@ class Connection(asyncio.Protocol):
         self.head_done = False
         self.head_size = 0
         self.waiting: deque[Message] = deque()
+        self.waiting_size = 0  # bytes of their bodies
         self.busy = False  # a thread works on a request, or a live body is being sent
         self.live: LiveBody | None = None
         self.live_chunked = True
         self.rest = memoryview(b"")  # of an answer that the client has not taken yet
         self.ends = False  # the connection, with this answer
         self.accepted: bytes | None = None  # the Authorization (empty: none) of the last authenticated request
+        self.user: object = None  # whose the last request was
         self.asking = False  # the doorman looks at the request that is being received
         self.refusal = 0
         self.lingering = False
         self.reading = True
         self.stalled_since: float | None = None  # the client does not read
-        self.since = service.loop.time()  # start of the current state
+        self.since = self.begun = service.loop.time()  # start of the current state, and of the connection
         self.last_beat = 0.0
 
     # -- asyncio.Protocol ------------------------------------------------------------------------------------------
@@ -87,7 +96,9 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
-        if len(self.service.connections) >= self.limits.connections:
+        if self.outside is None:
+            self.outside = self.service.door.logins.take(transport.get_extra_info("peername")[0])
+        if self.outside is None or len(self.service.connections) >= self.limits.connections:
             transport.abort()
             return
         self.service.connections.add(self)
@@ -101,11 +112,20 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.service.connections.discard(self)
+        self._prove()
         self.waiting.clear()
         if self.live is not None:
             self.live.close()
 
+    def _prove(self) -> None:
+        """Its client is somebody, or is gone: it does not wait outside any more."""
+        if self.outside is not None:
+            self.outside()
+            self.outside = None
+
     def eof_received(self) -> bool:
+        if self.base["wsgi.url_scheme"] == "https":
+            return False  # TLS has no half of a connection
         return bool(self.busy or self.waiting) and self.live is None  # finish what was asked, then close
 
     def data_received(self, data: bytes) -> None:
@@ -175,21 +195,29 @@ class Connection(asyncio.Protocol):
         self._check_body(message.length)
         self._continue()
 
-    def on_body(self, part: bytes) -> None:
+    def on_body(self, part: bytes | bytearray) -> None:
         message = self.message
         message.size += len(part)
         self._check_body(message.size)
+        if len(part) < _SMALL_PART and message.parts:  # or a body in chunks of a byte would take many times its size
+            last = message.parts[-1]
+            if isinstance(last, bytearray):
+                last += part
+                return
+            part = bytearray(part)
         message.parts.append(part)
 
     def on_message_complete(self) -> None:
         self.message.expects_continue = False
         self.receiving = False
         self.waiting.append(self.message)
+        self.waiting_size += self.message.size
         self._read_or_not()
 
     def _read_or_not(self) -> None:
         """Read from the client unless enough of its requests wait, or it is not known yet who sends so much."""
-        wanted = not self.asking and len(self.waiting) < _PIPELINE
+        few = len(self.waiting) < _PIPELINE and self.waiting_size <= self.limits.body
+        wanted = not self.asking and few
         if wanted != self.reading:
             self.reading = wanted
             (self.transport.resume_reading if wanted else self.transport.pause_reading)()
@@ -252,7 +280,8 @@ class Connection(asyncio.Protocol):
         """Answer what waits, as far as the client reads and no earlier request is under way."""
         while self.waiting and not (self.busy or self.asking or self.lingering) and self.stalled_since is None:
             message = self.waiting.popleft()
-            body = message.parts[0] if len(message.parts) == 1 else b"".join(message.parts)
+            self.waiting_size -= message.size
+            body = bytes(message.parts[0]) if len(message.parts) == 1 else b"".join(message.parts)
             message.parts.clear()
             request = self._environ(message, body)
             if message.authorization and message.authorization != self.accepted:
@@ -295,9 +324,17 @@ class Connection(asyncio.Protocol):
     def _admitted(self, message: Message, request: Environ, known: bool) -> None:
         """The doorman has looked at a request, and noted in it whom it found."""
         self.busy = False
+        if not known:
+            self._failed(message)
         if not self.transport.is_closing():
             self._handle(message, request)
             self._advance()
+
+    def _failed(self, message: Message) -> None:
+        self.service.door.failed_logins += 1
+        self.failures += 1
+        if self.failures >= self.limits.login_failures:
+            message.keep_alive = False
 
     def _run(self, request: Environ) -> Answer:
         started = time.perf_counter()
@@ -320,7 +357,10 @@ class Connection(asyncio.Protocol):
 
     def _answer(self, message: Message, request: Environ, answer: Answer) -> None:
         status = answer.status
-        self.accepted = message.authorization if request.get(wsgi.PRINCIPAL) is not None else None
+        self.user = request.get(wsgi.PRINCIPAL)
+        self.accepted = message.authorization if self.user is not None else None
+        if self.outside is not None and self.accepted is not None:
+            self._prove()
         lines = [f"HTTP/1.1 {status}\r\n".encode("latin-1"), self.service.date()]
         has_length = False
         for name, value in answer.headers:
@@ -438,6 +478,11 @@ class Connection(asyncio.Protocol):
             self._pump()
         elif self.busy or self.waiting:
             return
+        elif self.outside is not None and now - self.begun > limits.login_time:
+            if self.receiving:
+                self._refuse(408)
+            else:
+                self.transport.close()
         elif self.receiving:
             spent = now - self.since
             late = spent > limits.head_time

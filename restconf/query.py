@@ -12,7 +12,7 @@ from urllib.parse import unquote_to_bytes
 from nms.errors import RpcError
 from nms.operations.request import Content, Page, WithDefaults
 
-Resource: TypeAlias = Literal["data", "stream", "other"]
+Resource: TypeAlias = Literal["api", "data", "stream", "other"]
 Insert: TypeAlias = Literal["first", "last", "before", "after"]
 
 
@@ -51,13 +51,14 @@ def parse_query(text: str, method: str, resource: Resource) -> Query:
         return _NONE
     values: dict[str, Any] = {}
     for part in text.split("&"):
-        name, _, raw = part.partition("=")
+        encoded, _, raw = part.partition("=")
+        name = unquote_to_bytes(encoded).decode(errors="replace")
         parameter = _PARAMETERS.get(name)
         if parameter is None:
-            known = ", ".join(sorted(n for n, p in _PARAMETERS.items() if p.resource == resource))
+            known = ", ".join(sorted(n for n, p in _PARAMETERS.items() if resource in p.resources))
             raise _error(name, f"is not known here; known: {known or 'none'}")
-        if parameter.resource != resource or method not in parameter.methods:
-            where = f"{' and '.join(sorted(parameter.methods - {'HEAD'}))} of a {parameter.resource} resource"
+        if resource not in parameter.resources or method not in parameter.methods:
+            where = f"{' and '.join(sorted(parameter.methods - {'HEAD'}))} of a {parameter.resources[-1]} resource"
             raise _error(name, f"is for {where} only")
         attribute = name.replace("-", "_")
         if attribute in values:
@@ -130,27 +131,31 @@ def _some(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Parameter:
-    resource: Resource
+    resources: tuple[Resource, ...]
     methods: frozenset[str]
     parse: Callable[[str], Any]
 
 
 _READ: Final = frozenset({"GET", "HEAD"})
 _INSERT: Final = frozenset({"POST", "PUT"})
+_DATA: Final[tuple[Resource, ...]] = ("data",)
+_STREAM: Final[tuple[Resource, ...]] = ("stream",)
+#: Section 4.8: depth and fields are for the API resource too.
+_API: Final[tuple[Resource, ...]] = ("api", "data")
 _PARAMETERS: Final[Mapping[str, _Parameter]] = {
-    "content": _Parameter("data", _READ, _one_of("all", "config", "nonconfig")),
-    "depth": _Parameter("data", _READ, _depth),
-    "fields": _Parameter("data", _READ, _some),
-    "with-defaults": _Parameter("data", _READ, _one_of("report-all", "report-all-tagged", "trim", "explicit")),
-    "with-origin": _Parameter("data", _READ, _nothing),
-    "limit": _Parameter("data", _READ, _limit),
-    "offset": _Parameter("data", _READ, _count),
-    "direction": _Parameter("data", _READ, _one_of("forwards", "backwards")),
-    "insert": _Parameter("data", _INSERT, _one_of("first", "last", "before", "after")),
-    "point": _Parameter("data", _INSERT, _some),
-    "filter": _Parameter("stream", _READ, _some),
-    "start-time": _Parameter("stream", _READ, _time),
-    "stop-time": _Parameter("stream", _READ, _time),
+    "content": _Parameter(_DATA, _READ, _one_of("all", "config", "nonconfig")),
+    "depth": _Parameter(_API, _READ, _depth),
+    "fields": _Parameter(_API, _READ, _some),
+    "with-defaults": _Parameter(_DATA, _READ, _one_of("report-all", "report-all-tagged", "trim", "explicit")),
+    "with-origin": _Parameter(_DATA, _READ, _nothing),
+    "limit": _Parameter(_DATA, _READ, _limit),
+    "offset": _Parameter(_DATA, _READ, _count),
+    "direction": _Parameter(_DATA, _READ, _one_of("forwards", "backwards")),
+    "insert": _Parameter(_DATA, _INSERT, _one_of("first", "last", "before", "after")),
+    "point": _Parameter(_DATA, _INSERT, _some),
+    "filter": _Parameter(_STREAM, _READ, _some),
+    "start-time": _Parameter(_STREAM, _READ, _time),
+    "stop-time": _Parameter(_STREAM, _READ, _time),
 }
 _NONE: Final = Query()
 

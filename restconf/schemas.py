@@ -13,6 +13,7 @@ from nms.errors import RpcError
 from nms.operations.request import GetSchema
 from restconf import media
 from restconf.front import Front
+from restconf.query import parse_query
 
 _MEDIA: Final = "application/yang"
 
@@ -22,6 +23,7 @@ def blueprint(front: Front) -> Blueprint:
     routes = Blueprint("schemas", __name__)
 
     def module(name: str, revision: str | None = None) -> Response:
+        parse_query(request.environ["QUERY_STRING"], request.environ["REQUEST_METHOD"], "other")
         if not media.prefers(request.environ.get("HTTP_ACCEPT"), _MEDIA):
             raise RpcError("invalid-value", f"a schema is {_MEDIA}", type="protocol", status=406)
         try:

@@ -1,8 +1,7 @@
 """The RESTCONF listener: the Flask application of `restconf.app` behind HTTP/1.1 and TLS, in the daemon's event loop.
 
 RFC 8040 section 2: TLS with a verified client certificate or HTTP Basic; plain HTTP only on a loopback address and only
-on demand.  Found by the daemon through the entry point group `mec_nms.frontends`, which names `start`.  A client that
-stalls in the TLS handshake holds nothing but its socket.
+on demand.  Found by the daemon through the entry point group `mec_nms.frontends`, which names `start`.
 """
 
 from __future__ import annotations
@@ -20,11 +19,13 @@ from pathlib import Path
 from typing import Final
 
 from nms.errors import ConfigError
+from nms.limits import Limits as DaemonLimits
 from nms.operations.request import Principal
 from restconf.app import ROOT, create_app
 from restconf.front import Core
+from restconf.handshake import Handshake
 from restconf.http1 import Connection
-from restconf.service import Limits, Service
+from restconf.service import Door, Limits, OpenDoor, Service
 from restconf.wsgi import CLIENT_CHAIN, Environ
 
 #: (user, password) -> who that is, or None.  Called in any thread: an implementation remembers what it has verified, so
@@ -77,6 +78,8 @@ class Server:
         self._sweeper.cancel()
         for connection in list(self._service.connections):
             connection.shut()
+        for handshake in list(self._service.handshakes):
+            handshake.abort()
         self._shutdown()
         await asyncio.to_thread(self._service.pool.shutdown)
         await asyncio.to_thread(self._service.doorman.shutdown)
@@ -96,11 +99,15 @@ async def start(
     limits: Limits | None = None,
     max_request: int | None = None,
     max_answer: int | None = None,
+    within: DaemonLimits | None = None,
+    door: Door | None = None,
 ) -> Server:
     """Listen for RESTCONF clients on `listen` (port 0: any free one; or a socket that listens) until it is closed.
 
     Args:
         max_request, max_answer: in bytes, in place of what `limits` says of bodies of requests and of answers.
+        within: the daemon's limits, where there are no `limits`.
+        door: counts who has not proven yet who it is; shared with the other transports.
 
     Raises:
         ConfigError: no TLS without `insecure`, `insecure` beyond loopback, unusable certificate files or address.
@@ -111,10 +118,10 @@ async def start(
     if tls is None and not _is_loopback(host):
         raise ConfigError(f"[restconf] insecure = true is for loopback addresses only, not {host!r}")
     context = _tls_context(tls) if tls is not None else None
-    limits = limits or Limits()
+    limits = limits or (Limits() if within is None else Limits.within(within))
     limits = replace(limits, body=max_request or limits.body, answer=max_answer or limits.answer)
     authenticate = _authenticator(authenticate_password, authenticate_certificate)
-    application = create_app(core, authenticate, most=limits.answer)
+    application = create_app(core, authenticate, limits)
     front = application.extensions["restconf"]
     loop = asyncio.get_running_loop()
     service = Service(
@@ -126,14 +133,13 @@ async def start(
         doorman=ThreadPoolExecutor(1, thread_name_prefix="restconf-doorman"),
         loop=loop,
         limits=limits,
+        door=door or OpenDoor(),
     )
+    front.dismiss = lambda principal: loop.call_soon_threadsafe(service.dismiss, principal)
     try:
         listener = await loop.create_server(
-            lambda: Connection(service),
+            lambda: Connection(service) if context is None else Handshake(service, context),
             **({"sock": listen} if isinstance(listen, socket.socket) else {"host": host, "port": port}),
-            ssl=context,
-            ssl_handshake_timeout=10.0 if context else None,
-            ssl_shutdown_timeout=2.0 if context else None,
             backlog=256,
         )
     except OSError as error:

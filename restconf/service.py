@@ -11,11 +11,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
+from nms.limits import Limits as DaemonLimits
 from restconf.wsgi import Application, Environ
 
 if TYPE_CHECKING:
+    from restconf.handshake import Handshake
     from restconf.http1 import Connection
 
 _SPARE: Final = 0.01  # seconds that the event loop may be held by one answer
@@ -31,6 +33,10 @@ class Limits:
         package: request body that brings an application package (`restconf.files`), which goes to the disk.
         answer: body of an answer with data: who asks for more is told to ask for less.
         anonymous_body: request body of a client that has not authenticated yet.
+        login_time: for the TLS handshake, and until a request has come from somebody who is known.
+        login_failures: wrong credentials in one connection.
+        streams: event streams of all clients together.
+        backlog: notifications that the client of one may be behind.
         head_time: from the first byte of a request to the end of its headers.
         body_rate: bytes a second that a body must keep up on average, after `body_grace`.
         idle_time: a connection without a request.
@@ -45,6 +51,10 @@ class Limits:
     answer: int = 64 * 1024 * 1024
     anonymous_body: int = 64 * 1024
     connections: int = 1000
+    login_time: float = 30.0
+    login_failures: int = 6
+    streams: int = 100
+    backlog: int = 1000
     head_time: float = 10.0
     body_grace: float = 20.0
     body_rate: float = 1024.0
@@ -52,6 +62,60 @@ class Limits:
     send_time: float = 60.0
     linger_time: float = 2.0
     heartbeat: float = 15.0
+
+    @classmethod
+    def within(cls, limits: DaemonLimits) -> Limits:
+        """What the daemon's limits mean here."""
+        return cls(
+            head=limits.head_size,
+            body=limits.max_request,
+            answer=limits.max_answer,
+            connections=limits.connections,
+            login_time=limits.login_time,
+            login_failures=limits.login_failures,
+            streams=limits.event_streams,
+            backlog=limits.event_backlog,
+            head_time=limits.head_time,
+            body_grace=limits.message_time,
+            body_rate=limits.message_rate,
+            idle_time=limits.idle_time,
+            send_time=limits.send_time,
+        )
+
+
+#: Gives a place back; harmless when called again.
+Leave = Callable[[], None]
+
+
+class Places(Protocol):
+    """Places that are taken under a name."""
+
+    def take(self, name: str) -> Leave | None:
+        """A place under `name`, None: there is none."""
+
+
+class Door(Protocol):
+    """Counts those who have not proven who they are, for every transport together (`nms.transport.door`)."""
+
+    failed_logins: int
+
+    @property
+    def logins(self) -> Places: ...
+
+
+class OpenDoor:
+    """A door that nobody watches."""
+
+    def __init__(self) -> None:
+        self.failed_logins = 0
+
+    @property
+    def logins(self) -> Places:
+        return self
+
+    def take(self, name: str) -> Leave | None:
+        """There is always a place."""
+        return lambda: None
 
 
 @dataclass(slots=True)
@@ -74,7 +138,9 @@ class Service:
     doorman: ThreadPoolExecutor
     loop: asyncio.AbstractEventLoop
     limits: Limits = field(default_factory=Limits)
+    door: Door = field(default_factory=OpenDoor)
     connections: set[Connection] = field(default_factory=set)
+    handshakes: set[Handshake] = field(default_factory=set)
     slow: set[str] = field(default_factory=set)  # methods whose last answer took longer than the loop can spare
     _date: tuple[int, bytes] = (0, b"")
 
@@ -91,6 +157,12 @@ class Service:
             self.slow.add(method)
         else:
             self.slow.discard(method)
+
+    def dismiss(self, user: object) -> None:
+        """Close every connection whose last request was this user's."""
+        for connection in list(self.connections):
+            if connection.user == user:
+                connection.shut()
 
     def sweep(self) -> None:
         """Hold every connection to its deadlines; called about once a second."""

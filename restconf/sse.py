@@ -26,15 +26,23 @@ from restconf.query import parse_query
 from restconf.wsgi import PRINCIPAL, Environ, LiveBody
 
 MEDIA: Final = "text/event-stream"
-_STREAMS: Final = 100  # of all clients together
-_QUEUE: Final = 1000  # notifications that one client may be behind
-_BATCH: Final = 64
+_BATCH: Final = 64 * 1024  # bytes that are encoded at a time, and the last event
 _NOTIFICATION_NS: Final = "urn:ietf:params:xml:ns:netconf:notification:1.0"
 _HEARTBEAT: Final = b": \n\n"
 
 
 class OpenStreams(set["EventStream"]):
-    """The event streams that are open, of all clients together."""
+    """The event streams that are open, of all clients together.
+
+    Args:
+        most: how many there may be.
+        backlog: notifications that the client of one may be behind.
+    """
+
+    def __init__(self, most: int, backlog: int) -> None:
+        super().__init__()
+        self.backlog = backlog
+        self._most = most
 
     def check_room(self) -> None:
         """Refuse one more than there may be.
@@ -42,8 +50,8 @@ class OpenStreams(set["EventStream"]):
         Raises:
             RpcError: resource-denied with status 503.
         """
-        if len(self) >= _STREAMS:
-            raise RpcError("resource-denied", f"there are {_STREAMS} event streams already", status=503)
+        if len(self) >= self._most:
+            raise RpcError("resource-denied", f"there are {self._most} event streams already", status=503)
 
     def close(self) -> None:
         """End them all."""
@@ -76,16 +84,23 @@ def blueprint(front: Front, streams: OpenStreams) -> Blueprint:
         check_accepted(environ)
         streams.check_room()
         xpath = XPathFilter(query.filter, _prefixes(front)) if query.filter else None
-        opened = EventStream(encoding, streams.discard)
+        opened = EventStream(encoding, streams)
         session = front.core.open_session(
             environ[PRINCIPAL], "restconf", environ.get("REMOTE_ADDR", ""), lambda _: opened.end()
         )
         opened.release = lambda: front.core.close_session(session)
         try:
             front.core.dispatch(session, CreateSubscription(opened.put, name, xpath, query.start_time, query.stop_time))
-        except BaseException:
+        except BaseException as error:
             front.core.close_session(session)
+            if isinstance(error, RpcError) and error.info.get("bad-element") == "startTime":
+                # what NETCONF has as an element is a query parameter here (RFC 8040 section 4.8)
+                text = "query parameter 'start-time' is in the future"
+                raise RpcError("invalid-value", text, type="protocol") from None
             raise
+        if environ["REQUEST_METHOD"] == "HEAD":  # nobody takes its body, nor closes it
+            opened.close()
+            return Response(content_type=MEDIA, headers={"Cache-Control": "no-cache"})
         opened.begin()
         streams.add(opened)
         return answer(opened)
@@ -98,9 +113,9 @@ def blueprint(front: Front, streams: OpenStreams) -> Blueprint:
 class EventStream(LiveBody):
     """One client's stream."""
 
-    def __init__(self, encoding: str, forget: Callable[[EventStream], None]) -> None:
+    def __init__(self, encoding: str, streams: OpenStreams) -> None:
         self._encode = _json if encoding == "json" else _xml
-        self._forget = forget
+        self._streams = streams
         self._queue: deque[Notification] = deque()
         self._room: int | None = None  # unlimited while the replay comes in, which is in memory anyway
         self._ended = False
@@ -130,7 +145,7 @@ class EventStream(LiveBody):
 
     def begin(self) -> None:
         """The replay is in: from now on the queue is bounded."""
-        self._room = len(self._queue) + _QUEUE
+        self._room = len(self._queue) + self._streams.backlog
 
     def end(self) -> None:
         """Send what is queued, then nothing more."""
@@ -143,11 +158,12 @@ class EventStream(LiveBody):
         self._wake = wake
 
     def take(self) -> bytes:
-        batch: list[Notification] = []
-        with self._changed:
-            while self._queue and len(batch) < _BATCH:
-                batch.append(self._queue.popleft())
-        return b"".join([_event(self._encode(notification)) for notification in batch])
+        batch: list[bytes] = []
+        size = 0
+        while self._queue and size < _BATCH:  # one may hold a whole datastore
+            batch.append(_event(self._encode(self._queue.popleft())))
+            size += len(batch[-1])
+        return b"".join(batch)
 
     def beat(self) -> bytes:
         return _HEARTBEAT
@@ -162,7 +178,7 @@ class EventStream(LiveBody):
         self._closed = True
         self.end()
         self._queue.clear()
-        self._forget(self)
+        self._streams.discard(self)
         self.release()
 
     def __iter__(self) -> Iterator[bytes]:

@@ -19,6 +19,7 @@ from nms.operations.request import Invoke, Principal, Receiver
 from restconf import body, media
 from restconf.front import Front
 from restconf.media import MEDIA_TYPE
+from restconf.operations import paths_from_the_input
 from restconf.query import parse_query
 from restconf.sse import MEDIA, EventStream, OpenStreams, answer, check_accepted
 from restconf.wsgi import PRINCIPAL, Environ
@@ -60,14 +61,15 @@ def blueprint(front: Front, streams: OpenStreams) -> Blueprint:
         forget_the_forgotten()
         streams.check_room()
         coding = encoding(read(node.children[0], given), sent)
-        opened = EventStream(ENCODINGS.get(coding, sent), streams.discard)
+        opened = EventStream(ENCODINGS.get(coding, sent), streams)
         session = front.core.open_session(
             environ[PRINCIPAL], "restconf", environ.get("REMOTE_ADDR", ""), lambda _: opened.end()
         )
         opened.release = lambda: front.core.close_session(session)
         receiver = Receiver(opened.put, sent, lambda: opened.waiting, opened.end, lambda number: _uri(environ, number))
         try:
-            reply = front.core.dispatch(session, Invoke(node, given, receiver=receiver))
+            with paths_from_the_input(node):
+                reply = front.core.dispatch(session, Invoke(node, given, receiver=receiver))
         except BaseException:
             front.core.close_session(session)
             raise

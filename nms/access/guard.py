@@ -121,6 +121,15 @@ class Guard:
         """May `principal` know whether there is an instance at `path`?"""
         return self.view(principal).may_read(path)
 
+    def sees(self, principal: Principal, datastore: str, path: InstancePath) -> bool:
+        """Is there an instance at `path` that `principal` may know of: itself, or for what may be read inside it?"""
+        root = self.store.root(datastore)
+        value = tree.get(root, path)
+        if value is None or self.may_read(principal, path):
+            return value is not None
+        alone = tree.put(self.schema.root, self.schema.root.blank, path, value)
+        return alone is not None and tree.get(self.view(principal).prune(self.schema.root, alone), path) is not None
+
     def read(
         self,
         principal: Principal,

@@ -10,7 +10,7 @@ How rules meet data nodes is in `nms.access.walk`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
@@ -54,10 +54,28 @@ class _RuleText:
         path: InstancePath = ()
         if self.kind == "data":
             try:
-                path = parse_path(schema, _with_modules(schema, self.text.replace("$USER", quote(user))))
+                path = _node_path(schema, _with_modules(schema, self.text.replace("$USER", quote(user))))
             except RpcError as error:
                 raise RpcError("invalid-value", f"path of a NACM rule: {error.message}", path=self.where) from None
         return Rule(self.kind, self.module, self.text, path, self.operations, self.permit)
+
+
+def _node_path(schema: Schema, text: str) -> InstancePath:
+    """The data node, action or notification that a rule's path names (section 3.5.2).
+
+    Raises:
+        RpcError: invalid-value; there is none.
+    """
+    try:
+        return parse_path(schema, text)
+    except RpcError:
+        above, _, name = text.rpartition("/")
+        path = parse_path(schema, above) if above else ()
+        inner = (*path[-1][0].actions, *path[-1][0].notifications) if path else ()
+        found = next((node for node in inner if name in (node.name, f"{node.module}:{node.name}")), None)
+        if found is None:
+            raise
+        return (*path, (found, None))
 
 
 _PREFIX: Final = re.compile(r"'[^']*'|\"[^\"]*\"|([A-Za-z_][\w.-]*):")
@@ -210,16 +228,19 @@ class View:
         """May the instance at `path` itself be read?"""
         return self.free or not path or self._walk("read").permits(path)
 
+    def _may_read_down_to(self, path: InstancePath) -> bool:
+        """May each instance be read that leads to what is at `path` (section 3.1.3)?"""
+        return all(self.may_read(path[:length]) for length in range(1, len(path) + 1))
+
     def denied_write(self, changes: Iterable[Change]) -> InstancePath | None:
         """The first instance among `changes` that may not be changed, None if all may (section 3.2.5)."""
         if self.free:
             return None
         for change in changes:
-            operation: Operation = "create" if change.old is None else "delete" if change.new is None else "update"
-            value = change.old if operation == "delete" else change.new
-            denied = self._walk(operation).first_denied(change.path, value, subtree=operation != "update")
-            if denied is not None:
-                return denied
+            for operation, path, value in _accesses(change):
+                denied = self._walk(operation).first_denied(path, value, subtree=operation != "update")
+                if denied is not None:
+                    return denied
         return None
 
     def may_execute(self, rpc: Node, path: InstancePath = ()) -> bool:
@@ -227,7 +248,7 @@ class View:
         if self.free or (rpc.module, rpc.name) == ("ietf-netconf", "close-session"):
             return True
         if path:
-            return self.may_read(path) and self._walk("exec").permits(path, rpc)
+            return self._may_read_down_to(path) and self._walk("exec").permits(path, rpc)
         return self._protocol(rpc, "rpc", "exec", self._policy.exec_default)
 
     def may_receive(self, notification: Node, path: InstancePath = ()) -> bool:
@@ -235,7 +256,7 @@ class View:
         if self.free or notification.name in ("replayComplete", "notificationComplete"):
             return True
         if path:
-            return self._walk("read").permits(path, notification)
+            return self._may_read_down_to(path) and self._walk("read").permits(path, notification)
         return self._protocol(notification, "notification", "read", self._policy.read_default)
 
     def _protocol(self, node: Node, kind: str, operation: Operation, default: bool) -> bool:
@@ -244,6 +265,23 @@ class View:
             if named and rule.module in ("*", node.module) and _covers(rule, operation):
                 return rule.permit
         return default and node.default_deny != "all" and (node.module, node.name) not in _SENSITIVE
+
+
+def _accesses(change: Change) -> Iterator[tuple[Operation, InstancePath, Value]]:
+    """What a change does to which instance.  Each value of a leaf-list is one; another order of them is an update."""
+    above, (node, key) = change.path[:-1], change.path[-1]
+    if node.kind == "leaf-list" and key is None:
+        old, new = set(change.old or ()), set(change.new or ())
+        yield from (("create", (*above, (node, value)), value) for value in change.new or () if value not in old)
+        yield from (("delete", (*above, (node, value)), value) for value in change.old or () if value not in new)
+        if old == new:
+            yield "update", change.path, change.new
+    elif change.old is None:
+        yield "create", change.path, change.new
+    elif change.new is None:
+        yield "delete", change.path, change.old
+    else:
+        yield "update", change.path, change.new
 
 
 def _covers(rule: Rule, operation: str) -> bool:

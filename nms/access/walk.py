@@ -113,6 +113,9 @@ class Walk:
                 continue
             if child.kind == "list":
                 slots[child.index] = self._list(child, held, state, passing)
+            elif child.kind == "leaf-list" and self._named(state, child):
+                judged = ((v, self._instance(child, v, self._step(state, child, v), passing)) for v in held)
+                slots[child.index] = tuple(v for v, shown in judged if shown is not None) or None
             else:
                 slots[child.index] = self._instance(child, held, self._step(state, child, None), passing)
         return value if all(a is b for a, b in zip(slots, value, strict=True)) else tuple(slots)
@@ -174,7 +177,9 @@ class Walk:
     def permits(self, path: InstancePath, below: Node | None = None) -> bool:
         """Is the instance at `path`, or the action or notification `below` it, permitted?"""
         state = self._state_at(path)
-        return self._decide(below if below is not None else path[-1][0], state)
+        if below is not None:
+            return self._decide(below, self._step(state, below, None))
+        return self._decide(path[-1][0], state)
 
     def first_denied(self, path: InstancePath, value: Value, *, subtree: bool) -> InstancePath | None:
         """The first instance at (and, for a `subtree`, below) `path` that is not permitted."""
@@ -195,7 +200,8 @@ class Walk:
             held = value[child.index]
             if held is None or child in node.keys:
                 continue
-            for step, inner in tree.members(child, held) if child.kind == "list" else [((child, None), held)]:
+            several = child.kind in ("list", "leaf-list")
+            for step, inner in tree.members(child, held) if several else [((child, None), held)]:
                 denied = self._search(child, inner, self._step(state, *step), (*path, step))
                 if denied is not None:
                     return denied

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from nms.client import Client
-from nms.commands import connection, output
+from nms.commands import app_change, connection, output
 from nms.commands.output import local_name
 from nms.commands.payload import checked
 from nms.errors import RpcError
@@ -32,6 +32,9 @@ def add(commands: Any) -> None:
     deploy.add_argument("--dns-name", help="name under which clients find it (default: the descriptor's)")
     deploy.add_argument("--customer", default="operator", help="who orders (default: operator)")
     deploy.add_argument("--max-latency", help="greatest latency in milliseconds")
+    deploy.add_argument(
+        "--dry-run", action="store_true", help="show what would be done in each domain, and do nothing of it"
+    )
     deploy.add_argument("--no-wait", action="store_true", help="return once the order is accepted")
     connection.add(deploy)
     deploy.set_defaults(run=_deploy)
@@ -43,12 +46,17 @@ def add(commands: Any) -> None:
 
     terminate = actions.add_parser("terminate", help="terminate an order's applications")
     terminate.add_argument("id", help="order")
+    terminate.add_argument("--grace", type=int, metavar="SECONDS", help="time to end (default: the application's)")
+    terminate.add_argument("--force", action="store_const", const=0, dest="grace", help="end at once")
     connection.add(terminate)
     terminate.set_defaults(run=_terminate)
+    app_change.add(actions)
 
 
 def _deploy(args: argparse.Namespace) -> int:
     client = connection.client(args)
+    if args.dry_run:
+        return _plan(client, args)
     order(
         client,
         args.id,
@@ -66,6 +74,40 @@ def _deploy(args: argparse.Namespace) -> int:
     return 0
 
 
+def _plan(client: Client, args: argparse.Namespace) -> int:
+    wish = _item(args.package, args.zone, args.dns_name, args.max_latency)
+    body = {"mec-order:input": {"id": args.id, "item": [wish]}}
+    found = client.invoke("operations/mec-order:plan-order", body)
+    if args.json:
+        output.show_json(found)
+        return 0
+    for item in found.get("item", ()):
+        if "error" in item:
+            raise RpcError("operation-failed", f"nothing could be done: {item['error'].get('detail', '')}")
+        for part in item["part"]:
+            reasons = "; ".join(part.get("reason", ()))
+            output.say(f"{item['id']}, instance {part['id']}: zone {part['zone']} of {part['domain']}: {reasons}")
+        rows = [
+            (step["domain"], local_name(step["reference-point"]), step["subject-type"], step["subject"], step["detail"])
+            for part in item["part"]
+            for step in part["step"]
+        ]
+        output.table(("DOMAIN", "POINT", "ENTRY OF", "CALLED", "ABOUT"), rows, empty="nothing would be done")
+    output.say("dry run: nothing was done")
+    return 0
+
+
+def _item(package: str, zones: list[str] | None, dns_name: str | None, max_latency: str | None) -> dict[str, Any]:
+    item: dict[str, Any] = {"id": "app", "package": package}
+    if zones:
+        item["acceptable-zone"] = zones
+    if dns_name:
+        item["dns-name"] = dns_name
+    if max_latency:
+        item["requirement"] = {"max-latency": max_latency}
+    return item
+
+
 def order(
     client: Client,
     name: str,
@@ -77,13 +119,7 @@ def order(
     max_latency: str | None = None,
 ) -> None:
     """Place an order of one application at Mx1; the same order again changes nothing."""
-    item: dict[str, Any] = {"id": "app", "package": package}
-    if zones:
-        item["acceptable-zone"] = zones
-    if dns_name:
-        item["dns-name"] = dns_name
-    if max_latency:
-        item["requirement"] = {"max-latency": max_latency}
+    item = _item(package, zones, dns_name, max_latency)
     entry = {"id": name, "customer": customer, "item": [item]}
     client.write("PATCH", _ORDERS, checked("mec-order", {_ORDERS: {"order": [entry]}}))
 
@@ -145,12 +181,12 @@ def _show(orders: list[dict[str, Any]]) -> None:
         for item in state.get("item") or [{}]:
             ends = item.get("endpoint", ())
             where = ", ".join(f"{e.get('dns-name') or e.get('address', '')}:{e.get('port', '')}" for e in ends)
-            rows.append(
-                (entry["id"], local_name(state.get("state", "")), item.get("zone", ""), where, _why_or_blank(state))
-            )
-    output.table(
-        ("ORDER", "STATE", "ZONE", "REACHED AT", "NOTE"), rows, empty="no orders: nms app deploy PACKAGE --id ID"
-    )
+            made = item.get("instance", ())
+            runs = f"{len(made)} x {', '.join(sorted({e.get('software-version', '?') for e in made}))}" if made else ""
+            zones = ", ".join(sorted({e["zone"] for e in made})) or item.get("zone", "")
+            rows.append((entry["id"], local_name(state.get("state", "")), runs, zones, where, _why_or_blank(state)))
+    headers = ("ORDER", "STATE", "RUNS", "ZONE", "REACHED AT", "NOTE")
+    output.table(headers, rows, empty="no orders: nms app deploy PACKAGE --id ID")
 
 
 def _why_or_blank(state: dict[str, Any]) -> str:
@@ -162,6 +198,9 @@ def _terminate(args: argparse.Namespace) -> int:
     client = connection.client(args)
     entry = read(client, args.id)
     deployments = [item["deployment"] for item in entry.get("state", {}).get("item", []) if "deployment" in item]
+    if args.grace is not None:
+        items = [{"id": item["id"], "graceful-timeout": args.grace} for item in entry["item"]]
+        client.write("PATCH", _ORDERS, checked("mec-order", {_ORDERS: {"order": [{"id": args.id, "item": items}]}}))
     terminate(client, args.id, deployments)
     if args.json:
         output.show_json({"id": args.id, "terminated": deployments})

@@ -21,7 +21,16 @@ def add(commands: Any) -> None:
     parser.add_argument("--operator", default="", help="who runs it")
     parser.add_argument("--country", default="", help="two capital letters")
     parser.add_argument("--address", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+    add_driver(parser)
     parser.set_defaults(run=_init)
+
+
+def add_driver(parser: argparse.ArgumentParser) -> None:
+    """The option --driver."""
+    parser.add_argument(
+        "--driver", choices=sorted(init.INSTANCES), default="embedded",
+        help="what instances run on: embedded (processes, the default) or netns (network namespaces; needs root)",
+    )  # fmt: skip
 
 
 def _init(args: argparse.Namespace) -> int:
@@ -32,6 +41,7 @@ def _init(args: argparse.Namespace) -> int:
         operator=args.operator,
         country=args.country,
         address=args.address,
+        driver=args.driver,
     )
     output.say(f"wrote {len(files)} files into {args.folder}; start the domain with: nms serve --config {files[-1]}")
     return 0

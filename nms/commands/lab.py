@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nms.commands import app, lab_report, output, stage
+from nms.commands import app, init, lab_report, output, partner, stage
 from nms.commands.output import local_name
 from nms.commands.stage import Domain, Place, Teller
 from nms.errors import ConfigError, RpcError
@@ -71,6 +71,8 @@ def add(commands: Any) -> None:
     parser.add_argument("--all", action="store_true", help="all options, one after the other")
     parser.add_argument("--once", action="store_true", help="end after the story, even in a terminal")
     parser.add_argument("--report", type=Path, help="write what was observed as a page (HTML)")
+    partner.add_protocol(parser)
+    init.add_driver(parser)
     parser.set_defaults(run=_run)
 
 
@@ -85,7 +87,7 @@ def _run(args: argparse.Namespace) -> int:
     teller = Teller()
     for option in chosen:
         try:
-            outcomes.append(_play(teller, option, stay))
+            outcomes.append(_play(teller, option, args.protocol, args.driver, stay))
         except (stage.Failed, RpcError) as error:
             output.complain(f"step {teller.number} failed: {error}")
             return 1
@@ -97,16 +99,16 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _play(teller: Teller, option: BoundaryOption, stay: bool) -> Outcome:
-    """Start two domains, play the order under `option`, and end them."""
+def _play(teller: Teller, option: BoundaryOption, protocol: str, driver: str, stay: bool) -> Outcome:
+    """Start two domains on that infrastructure, play the order under `option` over `protocol`, and end them."""
     folder = Path(tempfile.mkdtemp(prefix="mec-nms-lab-"))
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         points = ", ".join(point.name for point in option.points)
-        teller.step(f"Option {option.number}, {option.identity}: {points} cross the boundary")
+        teller.step(f"Option {option.number}, {option.identity}: {points} cross the boundary by {protocol}")
         ports = stage.Ports(stack)
-        a, b = (stage.start(folder / name, number, ports, stack) for number, name in enumerate(("a", "b")))
-        stage.federate(teller, a, b, option.identity)
+        a, b = (stage.start(folder / name, number, ports, stack, driver) for number, name in enumerate(("a", "b")))
+        stage.federate(teller, a, b, option.identity, protocol)
         zone = stage.until("A sees a zone of the agreement", lambda: stage.remote_zones(a, b))[0]["id"]
         outcome, where = _deploy(teller, option, a, b, zone)
         if stay:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from nms.errors import ConfigError
 if TYPE_CHECKING:
     from tools.model.change import Change
     from tools.model.edition import Edition
+    from tools.model.live import Source
 
 
 def add(topics: Any) -> None:
@@ -24,8 +26,11 @@ def add(topics: Any) -> None:
         "editions", nargs="+", metavar="OLD NEW",
         help="a YANG file, a folder, or GITREV:PATH, as in HEAD:yang; with --live only NEW, ours",
     )  # fmt: skip
-    parser.add_argument("--live", metavar="URL", help="the modules of the server at https://HOST:PORT, in place of OLD")
-    for name, what in (("ca", "the server's authority"), ("cert", "our certificate"), ("key", "its private key")):
+    parser.add_argument(
+        "--live", metavar="URL",
+        help="in place of OLD: the modules of the server at https://HOST:PORT or netconf://USER@HOST:PORT",
+    )  # fmt: skip
+    for name, what in (("ca", "the server's authority"), ("cert", "our certificate"), ("key", "our private key")):
         parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"with --live: {what}")
     parser.add_argument("--path", action="append", type=Path, default=[], metavar="DIR", help="a folder of imports")
     parser.add_argument("--json", action="store_true", help="all differences as JSON")
@@ -40,13 +45,29 @@ def _editions(args: argparse.Namespace) -> tuple[Edition, Edition]:
     new = open_edition(args.editions[-1], args.path)
     if not args.live:
         return open_edition(args.editions[0], args.path), new
-    from nms.client import Client
     from tools.model.live import open_live
 
+    with _server(args) as server:
+        return open_live(server, new.modules, args.path), new
+
+
+@contextmanager
+def _server(args: argparse.Namespace) -> Iterator[Source]:
+    """Who is asked for modules, by the protocol that the URL names."""
+    if args.live.startswith("netconf:"):
+        from tools.model import live_netconf
+
+        with live_netconf.connect(args.live, args.key) as source:
+            yield source
+        return
+    from nms.client import Client
+    from tools.model.live_restconf import Restconf
+
     if None in (args.ca, args.cert, args.key):
-        raise ConfigError("--live wants --ca, --cert and --key: servers ask who we are, and we ask who they are")
-    server = Client.at(args.live, ca=args.ca, cert=args.cert, key=args.key)
-    return open_live(server, new.modules, args.path), new
+        raise ConfigError(
+            "--live https://... wants --ca, --cert and --key: servers ask who we are, and we ask who they are"
+        )
+    yield Restconf(Client.at(args.live, ca=args.ca, cert=args.cert, key=args.key))
 
 
 def _compat(args: argparse.Namespace) -> int:

@@ -19,6 +19,7 @@ from nms.commands.output import local_name
 from nms.commands.payload import checked
 from nms.errors import ConfigError, RpcError
 from nms.federation import card
+from nms.federation.client import PROTOCOLS
 
 _FEDERATION = "mec-federation:federation"
 OPTIONS = {
@@ -46,6 +47,7 @@ def add(commands: Any) -> None:
     adding.add_argument("--option", choices=sorted(OPTIONS), default="5", help="boundary option (default: 5, Mx3)")
     adding.add_argument("--zone", action="append", default=[], help="zone offered (provider) or accepted (consumer)")
     adding.add_argument("--until", help="end of the agreement, e.g. 2030-01-01T00:00:00Z (default: none)")
+    add_protocol(adding)
     connection.add(adding)
     adding.set_defaults(run=_add)
 
@@ -62,6 +64,14 @@ def add(commands: Any) -> None:
     remove.add_argument("id", help="partner")
     connection.add(remove)
     remove.set_defaults(run=_remove)
+
+
+def add_protocol(parser: argparse.ArgumentParser) -> None:
+    """Let a command say by which protocol sessions go to partners."""
+    default = PROTOCOLS[0]
+    parser.add_argument(
+        "--protocol", choices=PROTOCOLS, default=default, help=f"of our sessions with the partner (default: {default})"
+    )
 
 
 def _card(args: argparse.Namespace) -> int:
@@ -84,6 +94,7 @@ def _add(args: argparse.Namespace) -> int:
         option=OPTIONS[args.option],
         zones=args.zone,
         until=args.until,
+        protocol=args.protocol,
     )
     if args.json:
         output.show_json(entry)
@@ -101,6 +112,7 @@ def agree(
     option: str = OPTIONS["5"],
     zones: list[str],
     until: str | None = None,
+    protocol: str = PROTOCOLS[0],
 ) -> dict[str, Any]:
     """Add a partner by its card, and an agreement; the entry written."""
     accepted = {"accepted": True} if role == "consumer" else {}
@@ -112,7 +124,7 @@ def agree(
     }
     if until:
         terms["valid-until"] = until
-    entry: dict[str, Any] = card.partner_entry(partner) | {"agreement": [terms]}
+    entry: dict[str, Any] = card.partner_entry(partner, protocol) | {"agreement": [terms]}
     client.write("PATCH", _FEDERATION, checked("mec-federation", {_FEDERATION: {"partner": [entry]}}))
     return entry
 

@@ -39,6 +39,7 @@ from nms.client import Client
 from nms.commands import app, output, package, partner
 from nms.commands.output import local_name
 from nms.federation import card
+from nms.federation.client import PROTOCOLS
 from nms.mec import package as packages
 from nms.mec.domain import load_drivers
 
@@ -107,8 +108,11 @@ def until(what: str, check: Callable[[], T | None]) -> T:
 _OPERATORS = (("Operator A", "ES"), ("Operator B", "PT"), ("Operator C", "IT"))
 
 
-def start(folder: Path, number: int, ports: Ports, stack: contextlib.ExitStack) -> Domain:
+def start(folder: Path, number: int, ports: Ports, stack: contextlib.ExitStack, driver: str = "embedded") -> Domain:
     """Start the daemon of a new domain in `folder`, the `number`th on this stage; `stack` ends it.
+
+    Args:
+        driver: of its infrastructure.
 
     Raises:
         Failed: it did not start.
@@ -128,7 +132,8 @@ def start(folder: Path, number: int, ports: Ports, stack: contextlib.ExitStack) 
         operator=operator,
         country=country,
         ports=taken,
-        address_block=f"127.{81 + number}.0.0/16",
+        driver=driver,
+        address_block=init.INSTANCES[driver].format(81 + number),
     )
     file = folder / init.CONFIG_NAME
     log = stack.enter_context((folder.parent / f"{name}.log").open("wb"))
@@ -143,7 +148,8 @@ def start(folder: Path, number: int, ports: Ports, stack: contextlib.ExitStack) 
     stack.callback(_stop, process)
     assert process.stdout is not None
     if not process.stdout.readline():
-        raise Failed(f"the daemon of {name} did not start")
+        said = (folder.parent / f"{name}.log").read_text(errors="replace").strip().rpartition("\n")[2]
+        raise Failed(f"the daemon of {name} did not start: {said}")
     return Domain(name, folder, process, configuration.load(file), Client.of(file))
 
 
@@ -203,16 +209,22 @@ async def _clear(config: configuration.Config) -> None:
         await vim.close()
 
 
-def federate(teller: Teller, a: Domain, b: Domain, option: str = partner.OPTIONS["5"]) -> None:
+def federate(
+    teller: Teller, a: Domain, b: Domain, option: str = partner.OPTIONS["5"], protocol: str = PROTOCOLS[0]
+) -> None:
     """Have both operators add the other's card, B offering its zone to A; return when the agreement is active.
+
+    Args:
+        protocol: of the sessions, both ways.
 
     Raises:
         Failed: it did not become active.
     """
     cards = {domain.id: card.of(domain.config, domain.folder) for domain in (a, b)}
     zone = b.config.zones[0].id
-    partner.agree(b.client, cards[a.id], agreement=AGREEMENT, role="provider", option=option, zones=[zone])
-    partner.agree(a.client, cards[b.id], agreement=AGREEMENT, role="consumer", option=option, zones=[zone])
+    terms: dict[str, Any] = {"agreement": AGREEMENT, "option": option, "zones": [zone], "protocol": protocol}
+    partner.agree(b.client, cards[a.id], role="provider", **terms)
+    partner.agree(a.client, cards[b.id], role="consumer", **terms)
     for domain, other in ((a, b), (b, a)):
         until(f"{domain.id}: agreement with {other.id} active", partial(_active, domain, other))
         teller.note(f"{domain.id}: the agreement with {other.id} is active")

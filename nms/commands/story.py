@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from nms.commands import app, output, stage
+from nms.commands import app, output, partner, stage
 from nms.commands.output import local_name
 from nms.commands.stage import Domain, Failed, Place, Teller
 from nms.errors import RpcError
@@ -29,6 +29,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--once", action="store_true", help="end after the story, even in a terminal")
     parser.add_argument("--folder", type=Path, help="fresh folder for the two domains (default: a temporary one)")
+    partner.add_protocol(parser)
     parser.set_defaults(run=_run)
 
 
@@ -44,7 +45,7 @@ def _run(args: argparse.Namespace) -> int:
                 stack.callback(shutil.rmtree, folder, ignore_errors=True)
             try:
                 a, b = _start(teller, folder, stack)
-                _federate(teller, a, b)
+                _federate(teller, a, b, args.protocol)
                 _onboard(teller, a)
                 where = _order(teller, a, b)
                 _use(teller, b, where)
@@ -86,9 +87,9 @@ def _addresses(domain: Domain) -> str:
     return f"NETCONF over SSH {config.netconf.ssh.listen}, RESTCONF {config.restconf.listen}, DNS {dns}"
 
 
-def _federate(teller: Teller, a: Domain, b: Domain) -> None:
+def _federate(teller: Teller, a: Domain, b: Domain, protocol: str) -> None:
     teller.step("They exchange cards and agree: B offers its zone to A over Mx3 (boundary option 5)")
-    stage.federate(teller, a, b)
+    stage.federate(teller, a, b, protocol=protocol)
     zones = stage.until("A sees B's zone", lambda: stage.remote_zones(a, b))
     for found in zones:
         free = found.get("available", {})
@@ -139,7 +140,8 @@ def _look(teller: Teller, a: Domain, b: Domain) -> None:
                 teller.note(f"{domain.id} from {other.id}, package {held['id']}: {arrived} bytes by HTTPS")
         open_ = domain.client.read("ietf-netconf-monitoring:netconf-state/sessions").get("session", ())
         theirs = [local_name(each["transport"]) for each in open_ if each["username"] == other.id]
-        teller.note(f"{domain.id} is logged in to by {other.id}: {len(theirs)} sessions, {', '.join(set(theirs))}")
+        if theirs:  # over RESTCONF nobody is logged in
+            teller.note(f"{domain.id} is logged in to by {other.id}: {len(theirs)} sessions, {', '.join(set(theirs))}")
 
 
 def _invite(a: Domain, b: Domain, where: Place) -> None:

@@ -27,6 +27,9 @@ from nms.model.values import Value
 _FORMAT: Final = 1
 #: Records are folded into the snapshot when they are larger than it, and than this many bytes.
 _LEAST: Final = 1 << 20
+#: Pages in the write-ahead log until they are moved to the database, and the bytes that so many take.
+_LOG_PAGES: Final = 256
+_LOG_SIZE: Final = _LOG_PAGES * (4096 + 24) + 32
 #: About the least bytes of one change in a record.
 _CHANGE: Final = 64
 _TABLES: Final = """
@@ -115,7 +118,20 @@ class SqliteJournal:
         db.execute("COMMIT")
         if version not in (0, _FORMAT):
             raise ConfigError(f"the store {self._path} has format {version}, this version reads {_FORMAT}")
+        db.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
+        if self._sync:
+            self._lengthen_log()
         return db
+
+    def _lengthen_log(self) -> None:
+        """Make the write-ahead log as long as it gets: a file that grows has its new length stored at each fsync too.
+
+        SQLite overwrites it from the start after each checkpoint, and ignores what is there beyond its last frame.
+        """
+        with open(f"{self._path}-wal", "r+b") as log:
+            log.write(bytes(max(0, _LOG_SIZE - log.seek(0, os.SEEK_END))))
+            log.flush()
+            os.fsync(log.fileno())
 
     def append(self, records: Sequence[Record], image: Callable[[], Image]) -> None:
         """Make `records` durable, all or none.

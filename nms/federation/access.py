@@ -28,13 +28,14 @@ _NOTIFICATIONS: Final[Mapping[str, Sequence[str]]] = {
     "mec-federation": ("federation-state-changed", "operation-occurrence-changed", "alarm-notification", "kpi-report"),
     "mec-system": ("deployment-changed", "package-changed"),
     "mec-platform-manager": ("app-instance-changed",),
-    "mec-platform": ("rule-changed", "service-availability-changed"),
+    "mec-platform": ("rule-changed", "service-availability-changed", "application-changed"),
     "mec-resource": ("resource-changed",),
 }
 #: Lists that only a platform writes in, over Mp2.
 _RULES: Final[Mapping[str, Sequence[str]]] = {"mec-resource:resources": ("data-plane-rule",)}
 _RPCS: Final[Mapping[str, Sequence[str]]] = {
     "ietf-netconf": ("get", "get-config", "edit-config", "close-session"),
+    "ietf-netconf-monitoring": ("get-schema",),
     "notifications": ("create-subscription",),
 }
 

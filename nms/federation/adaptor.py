@@ -1,9 +1,9 @@
 """The remote implementation of a management session: a reference point that ends in another domain (paper 4.2.1).
 
-`RemoteSession` speaks NETCONF (RFC 6241, 5277, 6242) to a partner and looks like `LocalSession`.  ncclient blocks,
-hence two threads a session: one for requests, and one that keeps the session up and reads notifications over a second
-NETCONF session, since not every server interleaves (RFC 5277 section 6).  What a path means, and when a partner is
-trusted, is not known here.
+`RemoteSession` speaks to a partner and looks like `LocalSession`; in which protocol is the endpoint's business
+(`nms.federation.client`).  Its clients block, hence two threads a session: one for requests, and one that keeps the
+session up and reads notifications over a conversation of its own, since not every NETCONF server interleaves (RFC 5277
+section 6) and no HTTP connection does.  What a path means, and when a partner is trusted, is not known here.
 
 Clients choose the identifiers, so that an edit is idempotent: when its answer is lost, the session reads what the
 partner has and takes it for done if that is what was asked.
@@ -21,13 +21,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
-from lxml import etree
-
 from nms.errors import RpcError
-from nms.federation.netconf_client import EVENTS, Client, Peer, Recorder, Unanswered, unreachable
-from nms.federation.payload import action_element, config_element, filter_element, holds, members_of, tree_of
+from nms.federation.client import Client, Endpoint, Event, Recorder, Unanswered, unreachable
+from nms.federation.payload import holds
 from nms.mec.session import RESYNC, DataEdit, Members, Sink, Watch, uninterrupted
-from nms.model import json, xml
 from nms.model.schema import Schema
 from nms.operations.request import Content
 
@@ -50,9 +47,13 @@ class Counters:
         state: local name of the session-state identity; `established` only while the partner has just answered.
         lost: notifications missed, by their sequence.
         last_sequence: of the last notification received, None before the first of a connection.
+        protocol: local name of the identity; "" where the partner has no endpoint that can be used.
+        endpoint: of the partner's, that of the last connection.
     """
 
     state: str = "disconnected"
+    protocol: str = ""
+    endpoint: str = ""
     established_at: datetime | None = None
     messages_in: int = 0
     messages_out: int = 0
@@ -83,7 +84,7 @@ class RemoteSession:
 
     Args:
         schema: our models; the partner's agree with them, or nothing is asked of it.
-        peers: where to reach the partner, in order of preference.
+        endpoints: where to reach the partner, in order of preference.
         base: instance-identifier, in the partner's datastore, of the subtree.
         scope: of the notifications that belong to this subtree.
         clock: gives aware times.
@@ -94,17 +95,17 @@ class RemoteSession:
     def __init__(
         self,
         schema: Schema,
-        peers: Sequence[Peer],
+        endpoints: Sequence[Endpoint],
         base: str,
         scope: Scope,
         clock: Callable[[], datetime],
         changed: Callable[[], None] = lambda: None,
         recorder: Recorder | None = None,
     ) -> None:
-        self.counters = Counters()
+        self.counters = Counters(protocol=next((endpoint.protocol for endpoint in endpoints), ""))
         self.passed: set[str] = set()
         self._schema = schema
-        self._peers = tuple(peers)
+        self._endpoints = tuple(endpoints)
         self._base = base
         self._scope = scope
         self._clock = clock
@@ -131,20 +132,19 @@ class RemoteSession:
             RpcError: the partner's.  operation-failed, type transport, app-tag "temporary": not reached, nothing was
                 done; `Unanswered`: it may have been done, and asking again is harmless.
         """
-        config = config_element(self._schema, self._base, edits)
         # Before the partner hears of a package it must be allowed to fetch it.
         self.passed |= {
             edit.data["digest"] for edit in edits if isinstance(edit.data, Mapping) and "digest" in edit.data
         }
         try:
-            await self._ask(lambda client: client.edit(config))
+            await self._ask(lambda client: client.edit(self._base, edits))
         except RpcError as error:
             if not isinstance(error, Unanswered) and error.tag != "data-exists":
                 raise
             if not await self._was_done(edits, error):
                 if error.tag == "data-exists":
                     raise
-                await self._ask(lambda client: client.edit(config))
+                await self._ask(lambda client: client.edit(self._base, edits))
 
     async def get(self, path: str = "", content: Content = "all") -> Members | None:
         """See `ManagementSession.get`."""
@@ -152,17 +152,15 @@ class RemoteSession:
 
     async def read(self, path: str, content: Content = "all") -> Members | None:
         """As `get`, at an instance-identifier from the partner's root, which NACM there lets us see."""
-        wanted = filter_element(self._schema, path)
-        config = content == "config"
-        root = await self._ask(lambda client: tree_of(self._schema, client.get(wanted, config=config)))
-        return members_of(self._schema, root, path, content)
+        return await self._ask(lambda client: client.get(path, content))
 
     async def invoke(self, path: str, action: str, input: Mapping[str, Any]) -> Members:
         """See `ManagementSession.invoke` (RFC 7950 section 7.15)."""
-        node, element = action_element(self._schema, self._base + path, action, input)
-        reply = await self._ask(lambda client: client.call(element))
-        output = next(child for child in node.children if child.kind == "output")
-        return json.plain(output, xml.decode(output, reply)) if len(reply) and output.children else {}
+        return await self._ask(lambda client: client.invoke(self._base + path, action, input))
+
+    async def schema(self, name: str, revision: str) -> bytes:
+        """The YANG text of a module, as the partner has it; "" stands for the only revision."""
+        return await self._ask(lambda client: client.schema(name, revision))
 
     def watch(self, sink: Sink) -> Watch:
         """See `ManagementSession.watch`; `sink` hears `RESYNC` after every gap and every new connection."""
@@ -200,7 +198,7 @@ class RemoteSession:
 
     def _carry_out(self, work: Callable[[Client], T]) -> T:
         """In the worker thread."""
-        timeout = max((peer.timeout for peer in self._peers), default=1.0)
+        timeout = max((endpoint.timeout for endpoint in self._endpoints), default=1.0)
         self._attempted.wait(timeout)  # the first connection of all is being made; a later one is not waited for
         client = self._requests
         if client is None or not client.connected:
@@ -214,7 +212,7 @@ class RemoteSession:
                 client.close()  # the reader notices and makes a new one
             raise
         finally:
-            self._count(client, 0)
+            self._count(client)
 
     async def _was_done(self, edits: Sequence[DataEdit], error: RpcError) -> bool:
         """Does the partner have what `edits` asked for?  Raises `error` when that cannot be found out."""
@@ -230,7 +228,7 @@ class RemoteSession:
 
     async def _back(self) -> bool:
         """Wait until the session is up again, for the time of one answer."""
-        patience = max((peer.timeout for peer in self._peers), default=1.0)
+        patience = max((endpoint.timeout for endpoint in self._endpoints), default=1.0)
         self.reconnect()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):
@@ -256,7 +254,7 @@ class RemoteSession:
             finally:
                 requests, self._requests = self._requests, None
                 if requests is not None:
-                    self._count(requests, 0)
+                    self._count(requests)
                     self._gone[0] += requests.messages_in
                     self._gone[1] += requests.messages_out
                     requests.close()
@@ -268,14 +266,16 @@ class RemoteSession:
                 pause = min(pause * 2, LONGEST_PAUSE)
 
     def _connect(self) -> Client:
-        """Both sessions over the first endpoint that answers; gives the one that is subscribed."""
-        failure = unreachable("no endpoint with a pinned key for NETCONF over SSH, or no [federation] key here")
-        for peer in self._peers:
+        """Both conversations over the first endpoint that answers; gives the one that is subscribed."""
+        failure = unreachable(
+            "no endpoint of the session's protocol with a pinned identity, or no [federation] key here"
+        )
+        for endpoint in self._endpoints:
             try:
-                events = Client(peer, self._recorder)
+                events = endpoint.open(self._schema, self._recorder)
                 try:
                     events.subscribe()
-                    requests = Client(peer, self._recorder)
+                    requests = endpoint.open(self._schema, self._recorder)
                 except RpcError:
                     events.close()
                     raise
@@ -287,6 +287,7 @@ class RemoteSession:
             counters.reconnects += counters.connections > 0
             counters.connections += 1
             counters.established_at = self._clock()
+            counters.protocol, counters.endpoint = endpoint.protocol, endpoint.id
             counters.last_sequence = None
             self._set_state("established")
             self._attempted.set()
@@ -297,32 +298,24 @@ class RemoteSession:
         raise failure
 
     def _follow(self, events: Client) -> None:
-        """Hand notifications on until one of the two sessions ends."""
+        """Hand notifications on until one of the two conversations ends."""
         while not self._closed.is_set():
-            message = events.notification(LOOK)
+            event = events.notification(LOOK)
             requests = self._requests
             if requests is not None:
-                self._count(requests, events.messages_in)
-            if message is not None:
-                self._notified(message)
+                self._count(requests)
+            if event is not None:
+                self._notified(event)
             elif requests is None or not requests.connected:
                 raise unreachable(self.counters.last_error or "the session has ended")
 
-    def _notified(self, message: etree._Element) -> None:
-        for element in message:
-            name = etree.QName(element)
-            if name.namespace == EVENTS:
-                continue
-            module = self._schema.module_of_namespace.get(name.namespace or "")
-            node = self._schema.notifications.get((module or "", name.localname))
-            if node is None:
-                continue  # of a model that we do not have: nothing that we could understand
-            members = json.plain(node, xml.decode(node, element))
-            if (members.get("partner"), members.get("agreement")) != (self._scope.partner, self._scope.agreement):
-                continue
-            self.counters.notifications += 1
-            if self._in_order(members):
-                self._tell(f"{node.module}:{node.name}", members)
+    def _notified(self, event: Event) -> None:
+        members = event.members
+        if (members.get("partner"), members.get("agreement")) != (self._scope.partner, self._scope.agreement):
+            return
+        self.counters.notifications += 1
+        if self._in_order(members):
+            self._tell(event.name, members)
 
     def _in_order(self, members: Members) -> bool:
         """Whether the notification is news; a gap before it is told as `RESYNC`."""
@@ -347,7 +340,7 @@ class RemoteSession:
         for sink in tuple(self._sinks):
             sink(name, members)
 
-    def _count(self, requests: Client, events_in: int) -> None:
+    def _count(self, requests: Client) -> None:
         self.counters.messages_in = self._gone[0] + requests.messages_in
         self.counters.messages_out = self._gone[1] + requests.messages_out
 

@@ -49,7 +49,7 @@ class Known:
     Attributes:
         answered: the partner has answered once since this side knows the agreement.
         theirs: its entry of the agreement, None when it has none.
-        models_agree: whether its models are ours (RFC 8525); None: not compared yet.
+        differing: its models that mean something else than ours, in words; None: not compared yet.
         descriptor_accepted: the operator has accepted its descriptor, or asks for no acceptance.
         unsupported: why the boundary option cannot be activated here; empty when it can.
         live: things that exist under the agreement here or there.
@@ -57,7 +57,7 @@ class Known:
 
     answered: bool = False
     theirs: Theirs | None = None
-    models_agree: bool | None = None
+    differing: str | None = None
     descriptor_accepted: bool = True
     unsupported: str = ""
     live: int = 0
@@ -120,10 +120,10 @@ def _agreeing(present: State, terms: Terms, known: Known) -> Verdict:
         return Verdict("negotiating", f"the partner wants boundary option {known.theirs.option or 'none'}")
     if known.theirs.role == terms.role:
         return Verdict("negotiating", f"both sides want to be the {terms.role}")
-    if known.models_agree is None:
+    if known.differing is None:
         return Verdict("negotiating", "the partner's models are not known yet")
-    if not known.models_agree:
-        return Verdict("negotiating", "models differ: see the partner's model-mismatch")
+    if known.differing:
+        return Verdict("negotiating", f"models differ: {known.differing}; see the partner's model-mismatch")
     if not known.descriptor_accepted:
         return Verdict(
             "negotiating", "the partner's descriptor is not the accepted one: compare it and accept its digest"

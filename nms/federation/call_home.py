@@ -10,23 +10,19 @@ from __future__ import annotations
 import contextlib
 import logging
 import queue
-import select
 import socket
-import ssl
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import paramiko
-from ncclient import manager
-from ncclient.operations.rpc import RaiseMode
 from ncclient.transport.errors import TransportError
-from ncclient.transport.unixSocket import UnixSocketSession
 
-from nms.credentials import fingerprint
 from nms.errors import RpcError
+from nms.federation import pinned
+from nms.federation.client import Recorder
 from nms.federation.netconf_client import Client, Peer
 
 log = logging.getLogger(__name__)
@@ -54,11 +50,65 @@ class TlsPeer:
 Caller: TypeAlias = Peer | TlsPeer
 
 
-class CallHomes:
-    """Listens for servers that call home.
+class Listening:
+    """A port at which everybody may call, heard in threads of their own.
 
     Args:
         address, port: where; port 0 takes a free one (4334 is the assigned one for SSH, 4335 for TLS).
+        hear: called with each connection, which is its own from then on unless it raises RpcError, TransportError,
+            SSHException, OSError or EOFError.
+        patience: seconds until it must have come to an end.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+
+    def __init__(self, address: str, port: int, hear: Callable[[socket.socket], None], patience: float) -> None:
+        self._hear = hear
+        self._patience = patience
+        self._places = threading.BoundedSemaphore(MOST_UNKNOWN)
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self._listening = socket.create_server((address, port), family=family)
+        self.port: int = self._listening.getsockname()[1]
+        self._thread = threading.Thread(target=self._accept, name="call-homes", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Listen no more."""
+        with contextlib.suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)  # wakes the thread
+        self._listening.close()
+        self._thread.join()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                caller, (host, *_) = self._listening.accept()
+            except OSError:
+                return
+            if self._places.acquire(blocking=False):
+                threading.Thread(target=self._attend, args=(caller, host), name="call-home", daemon=True).start()
+            else:
+                caller.close()
+
+    def _attend(self, caller: socket.socket, host: str) -> None:
+        try:
+            # Whatever a step waits for, the socket is gone when the patience is at its end.
+            with pinned.within(self._patience, caller):
+                caller.settimeout(self._patience)
+                self._hear(caller)
+        except (RpcError, TransportError, paramiko.SSHException, OSError, EOFError) as error:
+            log.warning("a call from %s was refused: %s", host, error)
+            caller.close()
+        finally:
+            self._places.release()
+
+
+class CallHomes:
+    """Gives one session for each server that calls home.
+
+    Args:
+        address, port: see `Listening`.
         expected: asked with each call: who may call, over SSH (`Peer`) or over TLS (`TlsPeer`), not both at one port.
         patience: seconds until a caller must be known.
 
@@ -70,14 +120,9 @@ class CallHomes:
         self, address: str, port: int, expected: Callable[[], Iterable[Caller]], *, patience: float = 10.0
     ) -> None:
         self._expected = expected
-        self._patience = patience
-        self._places = threading.BoundedSemaphore(MOST_UNKNOWN)
         self._taken: queue.SimpleQueue[tuple[Caller, Client]] = queue.SimpleQueue()
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        self._listening = socket.create_server((address, port), family=family)
-        self.port: int = self._listening.getsockname()[1]
-        self._thread = threading.Thread(target=self._accept, name="call-homes", daemon=True)
-        self._thread.start()
+        self._listening = Listening(address, port, self._hear, patience)
+        self.port = self._listening.port
 
     def accept(self, timeout: float | None = None) -> tuple[Caller, Client]:
         """The next server that has called: who it is, and the session with it.
@@ -92,112 +137,81 @@ class CallHomes:
 
     def close(self) -> None:
         """Listen no more, and end the sessions that nobody has accepted."""
-        with contextlib.suppress(OSError):
-            self._listening.shutdown(socket.SHUT_RDWR)  # wakes the thread
         self._listening.close()
-        self._thread.join()
         with contextlib.suppress(queue.Empty):
             while True:
                 self._taken.get_nowait()[1].close()
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                caller, (host, *_) = self._listening.accept()
-            except OSError:
-                return
-            if self._places.acquire(blocking=False):
-                threading.Thread(target=self._hear, args=(caller, host), name="call-home", daemon=True).start()
-            else:
-                caller.close()
-
-    def _hear(self, caller: socket.socket, host: str) -> None:
-        # Whatever a step waits for, the socket is gone when the patience is at its end.
-        alarm = threading.Timer(self._patience, _hang_up, [caller])
-        alarm.daemon = True
-        alarm.start()
-        try:
-            caller.settimeout(self._patience)
-            expected = list(self._expected())
-            over_tls = [each for each in expected if isinstance(each, TlsPeer)]
-            over_ssh = [each for each in expected if isinstance(each, Peer)]
-            known, stream = _secured(caller, over_tls) if over_tls else _authenticated(caller, over_ssh)
-            self._taken.put((known, _session(known, stream)))
-        except (RpcError, TransportError, paramiko.SSHException, OSError, EOFError) as error:
-            log.warning("a call from %s was refused: %s", host, error)
-            caller.close()
-        finally:
-            alarm.cancel()
-            self._places.release()
-
-
-def _hang_up(caller: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        caller.shutdown(socket.SHUT_RDWR)
+    def _hear(self, caller: socket.socket) -> None:
+        expected = list(self._expected())
+        over_tls = [each for each in expected if isinstance(each, TlsPeer)]
+        known: Caller
+        if over_tls:
+            known, stream = _secured(caller, over_tls)
+            self._taken.put((known, Client.over(stream, f"the caller {known.fingerprint}", known.timeout)))
+            return
+        known, transport = identified(caller, [each for each in expected if isinstance(each, Peer)])
+        self._taken.put((known, session_over(transport, known, transport.close)))
 
 
 def _refused(why: str) -> RpcError:
     return RpcError("operation-failed", why, type="transport")
 
 
-class _Stream(UnixSocketSession):  # type: ignore[misc]  # ncclient is untyped
-    """ncclient's session over whatever can be read, written and selected; it says <hello> when it connects."""
-
-    def connect(self, stream: Any, timeout: float) -> None:
-        self._socket = stream
-        self._connected = True
-        self._post_connect(timeout)
-
-
-def _session(peer: Caller, stream: Any) -> Client:
-    handler = manager.make_device_handler(None)
-    session = _Stream(handler)
-    try:
-        session.connect(stream, peer.timeout)
-    except BaseException:
-        stream.close()
-        raise
-    opened = manager.Manager(session, handler, timeout=peer.timeout, raise_mode=RaiseMode.NONE)
-    return Client.over(opened, _name_of(peer), peer.timeout)
-
-
-def _name_of(peer: Caller) -> str:
-    return f"the caller {peer.fingerprint if isinstance(peer, TlsPeer) else peer.address}"
-
-
 # ---------------------------------------------------------------- SSH
 
 
 class _Channel:
-    """A channel whose end is the end of its connection."""
+    """A channel, and what else is to be done at its end."""
 
-    def __init__(self, channel: paramiko.Channel, transport: paramiko.Transport) -> None:
+    def __init__(self, channel: paramiko.Channel, ended: Callable[[], None]) -> None:
         self.recv, self.send, self.fileno = channel.recv, channel.send, channel.fileno
-        self._transport = transport
+        self._channel = channel
+        self._ended = ended
 
     def close(self) -> None:
-        self._transport.close()
+        self._channel.close()
+        self._ended()
 
 
-def _authenticated(caller: socket.socket, expected: list[Peer]) -> tuple[Peer, _Channel]:
-    """The peer whose host key the caller has shown, and its subsystem `netconf`.  We are the SSH client."""
-    pinned = {tuple(peer.host_key.split()[:2]): peer for peer in expected}
+def identified(caller: socket.socket, expected: list[Peer]) -> tuple[Peer, paramiko.Transport]:
+    """The peer whose host key the caller has shown, and the connection, in which we are the SSH client and logged in.
+
+    Raises:
+        RpcError, SSHException, OSError, EOFError: it is nobody who is expected, or does not admit us.
+    """
+    known_by = {tuple(peer.host_key.split()[:2]): peer for peer in expected}
     transport = paramiko.Transport(caller)
     try:
         # Only kinds of keys that are pinned: a server with several shows one of those.
-        transport.get_security_options().key_types = _key_types(kind for kind, _ in pinned)
+        transport.get_security_options().key_types = _key_types(kind for kind, _ in known_by)
         transport.start_client(timeout=_left(caller))
         shown = transport.get_remote_server_key()
-        known = pinned.get((shown.get_name(), shown.get_base64()))
+        known = known_by.get((shown.get_name(), shown.get_base64()))
         if known is None:
             raise _refused("its host key is nobody's who is expected")
         transport.auth_publickey(known.user, paramiko.PKey.from_path(str(known.key)))
-        channel = transport.open_session(timeout=known.timeout)
-        channel.invoke_subsystem("netconf")
     except BaseException:
         transport.close()
         raise
-    return known, _Channel(channel, transport)
+    return known, transport
+
+
+def session_over(
+    transport: paramiko.Transport, peer: Peer, ended: Callable[[], None], recorder: Recorder | None = None
+) -> Client:
+    """A NETCONF session with a caller, in a channel of its own; `ended` is called when it is closed.
+
+    Raises:
+        TransportError, SSHException, OSError, EOFError: it does not begin; `ended` has been called.
+    """
+    try:
+        channel = transport.open_session(timeout=peer.timeout)
+        channel.invoke_subsystem("netconf")
+    except BaseException:
+        ended()
+        raise
+    return Client.over(_Channel(channel, ended), f"the caller {peer.address}", peer.timeout, recorder)
 
 
 def _key_types(kinds: Iterable[str]) -> list[str]:
@@ -221,52 +235,9 @@ def _secured(caller: socket.socket, expected: list[TlsPeer]) -> tuple[TlsPeer, s
     mine = {(peer.cert, peer.key) for peer in expected}
     if len(mine) != 1:
         raise _refused("one client certificate is shown to everybody who calls at this port")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # The certificate is pinned: who has issued it and for which name says nothing more.
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    context.load_cert_chain(*mine.pop())
-    secured = context.wrap_socket(caller)
-    try:
-        shown = fingerprint(secured.getpeercert(binary_form=True) or b"")
-        known = next((peer for peer in expected if peer.fingerprint == shown), None)
-        if known is None:
-            raise _refused(f"the certificate {shown} is nobody's who is expected")
-    except BaseException:
+    secured, shown = pinned.handshake(caller, pinned.ClientCertificate(*mine.pop()), _left(caller))
+    known = next((peer for peer in expected if peer.fingerprint == f"sha256:{shown}"), None)
+    if known is None:
         secured.close()
-        raise
-    ours, theirs = socket.socketpair()
-    threading.Thread(target=_carry, args=(secured, theirs), name="call-home-tls", daemon=True).start()
-    return known, ours
-
-
-def _carry(secured: ssl.SSLSocket, plain: socket.socket) -> None:
-    """Carry bytes both ways until one side ends; each side is read only while the other one has taken what it got."""
-    inward = outward = b""
-    poll = select.poll()
-    with secured, plain:
-        secured.setblocking(False)
-        plain.setblocking(False)
-        while True:
-            poll.register(secured, (0 if inward else select.POLLIN) | (select.POLLOUT if outward else 0))
-            poll.register(plain, (0 if outward else select.POLLIN) | (select.POLLOUT if inward else 0))
-            # what is decrypted already does not make the socket readable
-            poll.poll(0 if not inward and secured.pending() else None)
-            try:
-                inward = _moved(inward, secured, plain)
-                outward = _moved(outward, plain, secured)
-            except (OSError, EOFError):
-                return
-
-
-def _moved(waiting: bytes, source: socket.socket, sink: socket.socket) -> bytes:
-    """What still waits for `sink` after one step.  Raises `EOFError`: `source` has ended."""
-    try:
-        if waiting:
-            return waiting[sink.send(waiting) :]
-        data = source.recv(65536)
-    except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-        return waiting
-    if not data:
-        raise EOFError
-    return data
+        raise _refused(f"the certificate sha256:{shown} is nobody's who is expected")
+    return known, pinned.in_clear(secured)

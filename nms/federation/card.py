@@ -7,7 +7,6 @@ configuration's files.
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from pathlib import Path
 from typing import Any, Final
@@ -17,8 +16,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 import bindings
+from nms.cert_to_name import fingerprint
 from nms.config import Config, Endpoint
 from nms.errors import ConfigError, RpcError
+from nms.mec.occurrence import plain
 from nms.mec.session import Members
 
 _REQUIRED: Final = ("id", "endpoint", "authorized-key")
@@ -42,16 +43,23 @@ def of(config: Config, folder: Path) -> Members:
         if value:
             card[name] = value
     if config.restconf is not None and config.restconf.cert is not None:
-        der = _certificate(config.restconf.cert)
-        pinned = {"certificate-fingerprint": hashlib.sha256(der).hexdigest()}
+        pinned = {"certificate-fingerprint": fingerprint(_certificate(config.restconf.cert))}
         card["endpoint"].append(_endpoint("packages", "https", config.restconf.listen, **pinned))
+        card["endpoint"].append(_endpoint("restconf", "restconf", config.restconf.listen, **pinned))
+    tls = config.netconf.tls
+    if tls is not None:
+        pinned = {"certificate-fingerprint": fingerprint(_certificate(tls.cert))}
+        card["endpoint"].append(_endpoint("tls", "netconf-tls", tls.listen, **pinned))
     if federation.cert is not None:
         card["client-certificate"] = [base64.b64encode(_certificate(federation.cert)).decode()]
     return card
 
 
-def partner_entry(card: Members) -> Members:
+def partner_entry(card: Members, protocol: str = "") -> Members:
     """The entry of /mec-federation:federation/partner for a card, without agreements.
+
+    Args:
+        protocol: that our sessions with it shall use, one of `nms.federation.client.PROTOCOLS`; "": the default.
 
     Raises:
         RpcError: missing-element, invalid-value; it is no card.
@@ -65,7 +73,13 @@ def partner_entry(card: Members) -> Members:
     entry: Members = {name: card[name] for name in (*_REQUIRED, "client-certificate") if name in card}
     if label := card.get("name") or card.get("operator"):
         entry["name"] = label
-    return _typed(entry | {"user-name": card["id"]})
+    entry["user-name"] = card["id"]
+    if protocol:
+        entry["session-protocol"] = f"mec-types:{protocol}"
+    entry = _typed(entry)
+    if protocol and not any(plain(each["protocol"]) == protocol for each in entry["endpoint"]):
+        raise RpcError("data-missing", f"the card of {entry['id']} has no endpoint that speaks {protocol}")
+    return entry
 
 
 def _typed(entry: Members) -> Members:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from nms.errors import RpcError, RpcErrors
 from nms.federation.link import Link, entries_of
@@ -54,6 +54,8 @@ async def remove_all(session: ManagementSession, agreement: Members, containers:
     Raises:
         RpcError: the partner is not reached.
     """
+    for rule in _rules(agreement, containers):
+        await session.edit([DataEdit(rule, "remove")])
     found = entries_of(agreement, containers)
     first = [each for each in found if each[0].rpartition("/")[2] not in _USED] or found
     for name, subject in first:
@@ -63,3 +65,10 @@ async def remove_all(session: ManagementSession, agreement: Members, containers:
             if isinstance(error, RpcError) and error.type == "transport":
                 raise
             log.info("%s %s cannot be withdrawn yet: %s", name, subject, error)
+
+
+def _rules(agreement: Members, containers: Sequence[str]) -> Iterator[str]:
+    """Paths of what a platform has in force in our data plane (Mp2): it goes with the instances that it serves."""
+    for container in containers:
+        for rule in agreement.get(container, {}).get("data-plane-rule", ()):
+            yield f"/{container}/data-plane-rule[instance='{rule['instance']}'][id='{rule['id']}']"

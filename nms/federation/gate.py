@@ -60,8 +60,16 @@ class Gate:
             name = next((name for name in session.principal.groups if name.startswith(PREFIX)), "")
             known = identity.principal(self._core.store, session.principal.name) == session.principal
             if name and not (known and before.get(name, proofs.get(name)) == proofs.get(name)):
-                with contextlib.suppress(RpcError):  # it has ended meanwhile
-                    await asyncio.to_thread(self._core.dispatch, self._own, KillSession(session.id))
+                await asyncio.to_thread(self._end, session)
+
+    def _end(self, session: Session) -> None:
+        """In a thread: ending a session waits for the writer's turn."""
+        if session.protocol.startswith("netconf-"):
+            with contextlib.suppress(RpcError):  # it has ended meanwhile
+                self._core.dispatch(self._own, KillSession(session.id))
+        else:  # RESTCONF has none that one could name; its front end hangs up
+            self._core.close_session(session)
+            session.close("no partner any more")
 
     def close(self) -> None:
         """Give the sessions of the core back."""

@@ -19,9 +19,11 @@ from typing import Final, cast
 import orjson
 
 from nms.errors import RpcError
+from nms.federation import models
 from nms.federation.adaptor import RemoteSession
 from nms.federation.agreement import Known, Theirs
 from nms.federation.crossing import Traffic
+from nms.federation.models import Mismatch
 from nms.federation.options import CONTAINERS, INTENTS, BoundaryOption, Side
 from nms.mec.occurrence import plain
 from nms.mec.partners import P
@@ -46,7 +48,7 @@ class Link:
         own: our identifier, under which the partner has its entry of us.
         theirs: the partner's entry of the agreement, as last read; None when it has none.
         domain: its description of itself.
-        mismatch: module -> revision at the partner ("" when it lacks the module), where they differ.
+        mismatch: module -> how it differs at the partner, where it does; None while that is not known.
         traffic: what has crossed; `crossed` is called when it has.
         wake: set when something may have changed.
     """
@@ -59,7 +61,7 @@ class Link:
     crossed: Callable[[], None] = lambda: None
     theirs: Members | None = None
     domain: Members = field(default_factory=dict)
-    mismatch: dict[str, str] | None = None
+    mismatch: dict[str, Mismatch] | None = None
     answered: bool = False
     reachable: bool = False
     round_trip: float = 0.0
@@ -110,7 +112,8 @@ class Link:
             self.round_trip = (time.monotonic() - begun) * 1000
             if self.connections != self.session.counters.connections or self.mismatch is None:
                 library = await self.session.read("/ietf-yang-library:yang-library")
-                self.mismatch = mismatches(schema, library or {}, modules_of(self.option))
+                found = models.mismatches(schema, library or {}, modules_of(self.option))
+                self.mismatch = await models.compare(self.session, schema, found, self.mismatch or {})
                 self.domain = await self.session.read("/mec-federation:federation/domain") or {}
                 self.connections = self.session.counters.connections
             self.theirs, self.answered, self.reachable, self.error = theirs, True, True, ""
@@ -132,7 +135,7 @@ class Link:
                 state=plain(theirs.get("state", {}).get("federation-state", "")),
                 until=datetime.fromisoformat(theirs["valid-until"]) if "valid-until" in theirs else None,
             ),
-            models_agree=None if self.mismatch is None else not self.mismatch,
+            differing=None if self.mismatch is None else models.told(self.mismatch),
             descriptor_accepted=not accepted_digest or digest_of(self.domain) == accepted_digest,
             unsupported=unsupported,
             live=live,
@@ -162,22 +165,8 @@ def entries_of(agreement: Members, containers: Sequence[str]) -> list[tuple[str,
 
 
 def modules_of(option: BoundaryOption) -> tuple[str, ...]:
-    """The modules whose revisions must agree under a boundary option."""
+    """The modules by which both sides must mean the same under a boundary option."""
     return (*_SHARED, *option.exposed)
-
-
-def mismatches(schema: Schema, library: Members, modules: Sequence[str]) -> dict[str, str]:
-    """Those of `modules` whose revision in the partner's yang-library is not ours, with the partner's ("": none)."""
-    revisions = {
-        module["name"]: module.get("revision", "")
-        for module_set in library.get("module-set", ())
-        for module in module_set.get("module", ())
-    }
-    return {
-        name: revisions.get(name, "")
-        for name in modules
-        if name not in schema.modules or revisions.get(name) != schema.modules[name].revision
-    }
 
 
 def digest_of(domain: Members) -> str:

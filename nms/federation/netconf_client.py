@@ -2,8 +2,8 @@
 
 The server's host key is pinned: no known_hosts, no agent, no key but the one given, no unknown key accepted.  Only SSH
 is connected here: `connect_tls` of ncclient 0.7.1 knows authorities but no pinned certificate, and waits for the socket
-while decrypted bytes are left; servers that call over TLS come through `nms.federation.call_home`.  For worker threads
-only; this module knows neither models nor datastores nor an event loop.
+while decrypted bytes are left; TLS is `nms.federation.pinned`'s, and `Client.over` takes what it gives.  For worker
+threads only; this module knows neither models nor datastores nor an event loop.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ import copy
 import logging
 import queue
 import socket
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import paramiko
 from lxml import etree
@@ -26,9 +25,10 @@ from ncclient.operations.rpc import RaiseMode
 from ncclient.transport import session as ncclient_session
 from ncclient.transport.errors import TransportError
 from ncclient.transport.session import SessionListener
+from ncclient.transport.unixSocket import UnixSocketSession
 
 from nms.errors import HTTP_STATUS, ErrorType, RpcError
-from nms.mec.occurrence import TEMPORARY
+from nms.federation.client import Recorder, unanswered, unreachable
 
 BASE: Final = "urn:ietf:params:xml:ns:netconf:base:1.0"
 EVENTS: Final = "urn:ietf:params:xml:ns:netconf:notification:1.0"
@@ -40,13 +40,6 @@ for _name in ("ncclient", "paramiko"):
 
 #: Seconds that ncclient may leave a request in its queue, once for each; 0.1 would be most of a request's time.
 ncclient_session.TICK = 0.01
-
-#: Called with each message received, as text: what crossed the boundary (used to prove what did not).
-Recorder = Callable[[str], None]
-
-
-class Unanswered(RpcError):
-    """No answer came: the request may have been carried out or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +103,24 @@ class Client(SessionListener):  # type: ignore[misc]  # ncclient is untyped
         self._begin(opened, _named(peer), peer.timeout, recorder)
 
     @classmethod
-    def over(cls, opened: manager.Manager, name: str, timeout: float, recorder: Recorder | None = None) -> Client:
-        """The client of a session that is open already.
+    def over(cls, stream: Any, name: str, timeout: float, recorder: Recorder | None = None) -> Client:
+        """The client over a stream that can be read, written and selected, and whose other end is known already.
 
         Args:
             name: of the server, for messages.
-            timeout: seconds to wait for each reply.
+            timeout: seconds to wait for its <hello> and for each reply.
+
+        Raises:
+            TransportError: it says no <hello>.
         """
+        handler = manager.make_device_handler(None)
+        session = _Stream(handler)
+        try:
+            session.connect(stream, timeout)
+        except BaseException:
+            stream.close()
+            raise
+        opened = manager.Manager(session, handler, timeout=timeout, raise_mode=RaiseMode.NONE)
         client = cls.__new__(cls)
         client._begin(opened, name, timeout, recorder)
         return client
@@ -189,9 +193,9 @@ class Client(SessionListener):  # type: ignore[misc]  # ncclient is untyped
         except TimeoutExpiredError as error:
             # The answer may still come and would be taken for another's: this session is over.
             self.close()
-            raise _unanswered(self._name, f"no answer within {self._timeout:g} s") from error
+            raise unanswered(self._name, f"no answer within {self._timeout:g} s") from error
         except (TransportError, OperationError, paramiko.SSHException, OSError, EOFError) as error:
-            raise _unanswered(self._name, str(error) or type(error).__name__) from error
+            raise unanswered(self._name, str(error) or type(error).__name__) from error
         root = etree.fromstring(reply.xml.encode(), _PARSER)
         errors = root.findall(f"{{{BASE}}}rpc-error")
         serious = [e for e in errors if e.findtext(f"{{{BASE}}}error-severity", "error").strip() == "error"]
@@ -225,6 +229,15 @@ class Client(SessionListener):  # type: ignore[misc]  # ncclient is untyped
         self._manager._session._dispatch_error(TransportError("the session was closed"))
 
 
+class _Stream(UnixSocketSession):  # type: ignore[misc]
+    """ncclient's session over whatever can be read, written and selected; it says <hello> when it connects."""
+
+    def connect(self, stream: Any, timeout: float) -> None:
+        self._socket = stream
+        self._connected = True
+        self._post_connect(timeout)
+
+
 _PARSER: Final = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True)
 
 
@@ -242,18 +255,9 @@ def error_of(element: etree._Element) -> RpcError:
     return RpcError(tag, message, type=cast(ErrorType, known), path=text("error-path"), app_tag=text("error-app-tag"))
 
 
-def unreachable(why: str) -> RpcError:
-    """The error for a partner that was not reached; that may pass."""
-    return RpcError("operation-failed", why, type="transport", app_tag=TEMPORARY)
-
-
 def _named(peer: Peer) -> str:
     return f"{peer.address} port {peer.port}"
 
 
 def _transport(server: str, why: str) -> RpcError:
     return unreachable(f"{server}: {why}")
-
-
-def _unanswered(server: str, why: str) -> Unanswered:
-    return Unanswered("operation-failed", f"{server}: {why}", type="transport", app_tag=TEMPORARY)

@@ -156,9 +156,13 @@ class Partners:
 
     def knock(self, user: str) -> None:
         """A user has logged in: a partner that comes is a partner that can be reached.  Any thread."""
-        for partner, agreement in list(self._entries.values()):
-            link = self.links.get((partner["id"], agreement["id"]))
-            if link is not None and user_of(partner) == user and not link.session.established:
+        for partner in {partner["id"] for partner, _ in list(self._entries.values()) if user_of(partner) == user}:
+            self.called(partner)
+
+    def called(self, partner: str) -> None:
+        """A partner can be reached.  Any thread."""
+        for key, link in list(self.links.items()):
+            if key[0] == partner and not link.session.established:
                 link.session.reconnect()
 
     # ------------------------------------------------------------ following the configuration
@@ -190,8 +194,7 @@ class Partners:
         for key in gone:
             self._part(self.links.pop(key))
             self._standing.forget(*key, last=all(other[0] != key[0] for other in entries))
-        for key in moved:
-            await self._end(self.links.pop(key))
+        leaving = [self.links.pop(key) for key in moved]
         self._entries = entries
         came = [key for key in entries if key not in self.links]
         for key, entry in entries.items():
@@ -199,6 +202,8 @@ class Partners:
                 self._join(key, *entry)
             else:
                 self.links[key].wake.set()
+        for link in leaving:  # only now: an agreement without a link is one that is gone
+            await self._end(link)
         if gone or came:
             self.zones.changed()
         self.zones.look()
@@ -206,9 +211,9 @@ class Partners:
     def _moved(self, key: tuple[str, str], entry: tuple[Members, Members]) -> bool:
         """Has what the session was made of changed?"""
         (old, agreed), (new, wanted) = self._entries[key], entry
-        return any(old.get(name) != new.get(name) for name in ("endpoint", "local-user")) or any(
-            agreed[name] != wanted[name] for name in ("boundary-option", "role")
-        )
+        return any(
+            old.get(name) != new.get(name) for name in ("endpoint", "local-user", "session-protocol", "calls-home")
+        ) or any(agreed[name] != wanted[name] for name in ("boundary-option", "role"))
 
     def _join(self, key: tuple[str, str], partner: Members, agreement: Members) -> None:
         session = self._connect(partner, agreement)
@@ -329,7 +334,7 @@ class Partners:
 
     def _part(self, link: Link) -> None:
         """The agreement's entry is gone: what we have at the partner is given back, or stays listed as orphans."""
-        subjects = sorted({*self.zones.parts(*link.id), *link.held()})
+        subjects = sorted({*self.zones.parts(*link.id, link.served), *link.held()})
         for name, subject in subjects:
             self.orphans.note(*link.id, name, subject, "the agreement was removed")
         task = self._loop.create_task(self._take_leave(link, subjects))

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import http.client
 import re
-import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Generator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from nms.errors import RpcError
+from nms.federation import pinned
+from nms.federation.pinned import ClientCertificate
 from nms.mec.occurrence import TEMPORARY
 from nms.mec.session import Members
 
@@ -41,14 +40,6 @@ class Origin:
     port: int
     path: str
     fingerprint: str
-
-
-@dataclass(frozen=True, slots=True)
-class ClientCertificate:
-    """The certificate that we show, and its key (PEM files)."""
-
-    cert: Path
-    key: Path
 
 
 class Pull:
@@ -140,19 +131,9 @@ def origin_of(partner: Members, source: str) -> Origin:
 
 def _rest(origin: Origin, certificate: ClientCertificate, at: int) -> Generator[bytes, None, None]:
     """The bytes from `at` on; ends when all have come, and raises OSError or HTTPException when some have not."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # The one certificate is pinned below; its issuer and names say nothing more.
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    context.load_cert_chain(certificate.cert, certificate.key)
-    connection = http.client.HTTPSConnection(origin.address, origin.port, timeout=PATIENCE, context=context)
+    connection = http.client.HTTPConnection(origin.address, origin.port)
+    connection.sock = pinned.connect(origin.address, origin.port, origin.fingerprint, certificate, PATIENCE)
     try:
-        connection.connect()
-        shown = connection.sock.getpeercert(binary_form=True)
-        if shown is None or hashlib.sha256(shown).hexdigest() != origin.fingerprint:
-            where = f"{origin.address} port {origin.port}"
-            raise RpcError("operation-failed", f"{where}: its certificate is not the pinned one", type="transport")
         headers = {"Range": f"bytes={at}-", "Accept-Encoding": "identity"}
         connection.request("GET", origin.path, headers=headers if at else {"Accept-Encoding": "identity"})
         response = connection.getresponse()

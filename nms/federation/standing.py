@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final, cast
 
+from nms.federation import models
 from nms.federation.agreement import State
 from nms.federation.identity import PARTNERS
 from nms.federation.link import Link, digest_of
@@ -65,10 +66,9 @@ class Standing:
             state |= {name: held[name] for name in ("last-seen", "round-trip") if name in held}
             state["last-error"] = link.error
         if link.mismatch is not None:
-            state["models-agree"] = not link.mismatch
-            found = [{"module": name, "revision": revision} for name, revision in sorted(link.mismatch.items())]
-            if found:
-                state["model-mismatch"] = found
+            state["models-agree"] = not models.told(link.mismatch)
+            if link.mismatch:
+                state["model-mismatch"] = models.shown(link.mismatch)
         self._publisher.state(f"{path}/state", state, durable=False)
         if link.domain and link.reachable:
             digest = digest_of(link.domain)
@@ -99,7 +99,6 @@ class Standing:
         counters = link.session.counters
         carried: dict[str, Any] = {
             "state": f"mec-types:{counters.state}",
-            "transport": "mec-types:netconf-ssh",
             "messages-in": str(counters.messages_in),
             "messages-out": str(counters.messages_out),
             "notifications-in": str(counters.notifications),
@@ -109,6 +108,9 @@ class Standing:
         }
         if counters.established_at is not None:
             carried["established-at"] = timestamp(counters.established_at)
+            carried["endpoint"] = counters.endpoint
+        if counters.protocol:
+            carried["transport"] = f"mec-types:{counters.protocol}"
         if counters.last_error_time is not None:
             carried |= {"last-error": counters.last_error, "last-error-time": timestamp(counters.last_error_time)}
         for name in link.points:

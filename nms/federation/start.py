@@ -14,12 +14,15 @@ from nms.errors import ConfigError
 from nms.federation import identity
 from nms.federation.adaptor import RemoteSession
 from nms.federation.adaptor import Scope as EventScope
+from nms.federation.callers import Callers
+from nms.federation.client import Recorder
+from nms.federation.endpoints import Proofs, callers_of, endpoints_of
 from nms.federation.files import PackageFiles
 from nms.federation.gate import Gate
-from nms.federation.netconf_client import Peer, Recorder
 from nms.federation.options import OPTIONS
 from nms.federation.partner import Partners
-from nms.federation.pull import ClientCertificate, Pull
+from nms.federation.pinned import ClientCertificate
+from nms.federation.pull import Pull
 from nms.federation.zones import Zones
 from nms.mec.package_store import PackageStore
 from nms.mec.publisher import Publisher
@@ -59,7 +62,10 @@ class Federation:
 
     def by_certificate(self, digest: str) -> Principal | None:
         """Whom a client certificate stands for; SHA-256 of its DER, hexadecimal."""
-        return identity.by_certificate(self._core.store, digest)
+        found = identity.by_certificate(self._core.store, digest)
+        if found is not None:
+            self.partners.knock(found.name)
+        return found
 
     def anchors(self) -> list[bytes]:
         """Client certificates (DER) of partners: a TLS server must believe each, without its issuer."""
@@ -89,7 +95,7 @@ async def start(
         publisher: the domain's own, since it numbers what partners are sent.
         store: the packages that the orchestrator keeps; the front end serves them.
         recorder: sees every message that arrives from partners.
-        interval, patience, farewell: seconds; see `Partners` and `Peer`.
+        interval, patience, farewell: seconds; see `Partners` and `Endpoint`.
 
     Raises:
         ConfigError: the federation's key cannot be used.
@@ -99,12 +105,19 @@ async def start(
         _check_key(key)
     await _describe(core, config)
     own = config.domain.id
+    cert, cert_key = config.federation.cert, config.federation.cert_key
+    shown = ClientCertificate(cert, cert_key) if cert is not None and cert_key is not None else None
+    listens = config.federation.call_home
+    callers = Callers(
+        lambda: callers_of(identity.partners(core.store), proofs), lambda partner: partners.called(partner)
+    )
+    proofs = Proofs(own, key, shown, patience, callers if listens is not None else None)
 
     def connect(partner: Members, agreement: Members) -> RemoteSession:
-        peers = peers_of(partner, own, key, patience)
+        endpoints = endpoints_of(partner, proofs)
         base = agreement_path(own, agreement["id"])
         scope = EventScope(own, agreement["id"])
-        return RemoteSession(core.schema, peers, base, scope, core.store.clock, lambda: partners.wake(), recorder)
+        return RemoteSession(core.schema, endpoints, base, scope, core.store.clock, lambda: partners.wake(), recorder)
 
     users = frozenset(user.name for user in config.users)
     served = _served(config)
@@ -113,40 +126,25 @@ async def start(
         publisher, own, core, connect, gate, config.domain.blocks, users, served, interval=interval, farewell=farewell
     )
     core.store.add_provider(partners)
+    if listens is not None:
+        try:
+            callers.listen(listens.host, listens.port, patience)
+        except OSError as error:
+            raise ConfigError(f"[federation] call-home: {listens}: {error.strerror}") from None
     for action, handler in (("retry", partners.orphans.retry), ("settle", partners.orphans.settle)):
         core.register("mec-federation", f"{_ORPHAN}/{action}", handler)
     watching = core.open_session(Principal("system", recovery=True), "local", "", lambda reason: None)
     core.dispatch(watching, CreateSubscription(_login(partners)))
     await partners.start()
     administrators = frozenset(user.name for user in config.users if user.recovery)
-    cert, cert_key = config.federation.cert, config.federation.cert_key
-    shown = ClientCertificate(cert, cert_key) if cert is not None and cert_key is not None else None
     return Federation(
         partners=partners,
         zones=partners.zones,
         packages=Pull(shown, partners.partner),
         files=PackageFiles(store, administrators, partners.given) if store is not None else None,
         _core=core,
-        _closing=[lambda: core.close_session(watching)],
+        _closing=[lambda: core.close_session(watching), callers.close],
     )
-
-
-def peers_of(partner: Members, own: str, key: Path | None, timeout: float) -> list[Peer]:
-    """The endpoints of a partner that can be used: NETCONF over SSH with a pinned host key."""
-    if key is None:
-        return []
-    return [
-        Peer(
-            endpoint["address"],
-            int(endpoint["port"]),
-            endpoint["host-key"],
-            partner.get("local-user", own),
-            key,
-            timeout,
-        )
-        for endpoint in partner.get("endpoint", ())
-        if str(endpoint["protocol"]).endswith("netconf-ssh") and "host-key" in endpoint
-    ]
 
 
 def _served(config: Config) -> str:

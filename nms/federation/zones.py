@@ -6,11 +6,12 @@ as down, never as ready.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from nms.errors import RpcError
 from nms.federation.link import Link
+from nms.federation.options import CONTAINERS, INTENTS
 from nms.federation.orphans import Orphans
 from nms.mec.occurrence import plain
 from nms.mec.partners import P
@@ -62,6 +63,25 @@ class Zones:
         """See `nms.mec.partners.Partners.agreements`."""
         return [key for key, link in list(self._links.items()) if link.role == "consumer"]
 
+    def held(self, partner: str, agreement: str) -> list[tuple[str, str]]:
+        """See `nms.mec.partners.Partners.held`."""
+        link = self._links.get((partner, agreement))
+        return [] if link is None else link.held()
+
+    async def shown(self, partner: str, agreement: str) -> dict[tuple[str, str], Members]:
+        """See `nms.mec.partners.Partners.shown`."""
+        link = self._links.get((partner, agreement))
+        theirs = None if link is None else await link.session.get("", "config")
+        if link is None or theirs is None:
+            raise RpcError("data-missing", f"there is no agreement {agreement} with {partner}")
+        found = (
+            (container, name, entry)
+            for container in link.served
+            for name in INTENTS[container]
+            for entry in theirs.get(container, {}).get(name, ())
+        )
+        return {(f"{container}/{name}", entry["id"]): entry for container, name, entry in found}
+
     def source(self, partner: str, agreement: str, digest: str) -> str:
         """See `nms.mec.partners.Partners.source`.  Raises `RpcError`: operation-not-supported (nothing is served)."""
         if not self._packages:
@@ -76,26 +96,20 @@ class Zones:
         """See `nms.mec.partners.Partners.reclaim`."""
         self._orphans.returned(partner, agreement, name, subject)
 
-    def parts(self, partner: str, agreement: str) -> list[tuple[str, str]]:
-        """(list, identifier there) of what our deployments have at a partner, as far as is recorded."""
+    def parts(
+        self, partner: str, agreement: str, served: Sequence[str] = (CONTAINERS["mec-system"],)
+    ) -> list[tuple[str, str]]:
+        """(list, identifier there) of what our deployments have at a partner, as far as is recorded.
+
+        Args:
+            served: containers in which the partner serves us.
+        """
         return [
             subject
             for package, part in self._recorded()
             if (part["domain"], part["agreement"]) == (partner, agreement)
-            for subject in self._subjects(partner, agreement, part["reference"], package)
+            for subject in _subjects(part["reference"], package, served)
         ]
-
-    def _subjects(self, partner: str, agreement: str, reference: str, package: str) -> list[tuple[str, str]]:
-        """(list, identifier) of what a part takes at a partner."""
-        link = self._links.get((partner, agreement))
-        names = link.served if link is not None else ("mec-system:system",)
-        found = {
-            "mec-system:system": (("deployment", reference), ("package", package)),
-            "mec-platform-manager:platform-manager": (("app-instance", reference),),
-            "mec-platform:platform": (("application", reference),),
-            "mec-resource:resources": (("compute-instance", f"{reference}.1"), ("reservation", reference)),
-        }
-        return [(f"{container}/{name}", subject) for container in names for name, subject in found[container]]
 
     def carriers(self) -> set[tuple[str, str]]:
         """(partner, agreement) of all that carry a part of our deployments, as far as is recorded."""
@@ -136,6 +150,17 @@ class Zones:
         for vim in self._publisher.entries(f"{_INFRASTRUCTURE}/vim"):
             for zone in vim.get("zone", ()):
                 yield {name: value for name, value in zone.items() if name not in _OWN} | zone.get("state", {})
+
+
+def _subjects(reference: str, package: str, served: Sequence[str]) -> list[tuple[str, str]]:
+    """(list, identifier) of what a part takes at a partner."""
+    found = {
+        "mec-system:system": (("deployment", reference), ("package", package)),
+        "mec-platform-manager:platform-manager": (("app-instance", reference),),
+        "mec-platform:platform": (("application", reference),),
+        "mec-resource:resources": (("compute-instance", f"{reference}.1"), ("reservation", reference)),
+    }
+    return [(f"{container}/{name}", subject) for container in served for name, subject in found[container]]
 
 
 _INFRASTRUCTURE = "/mec-resource:infrastructure"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import fields
+from typing import Any, Final
 
+from nms.limits import Limits
 from nms.management.settings import TOP, Place
 from nms.model import json
 from nms.model.schema import Schema
@@ -12,6 +14,9 @@ from nms.model.values import Value
 from nms.transport.callhome import CallHome
 from nms.transport.door import Door
 from nms.transport.listener import Address
+
+#: Limits of type uint64.
+_WIDE: Final = frozenset(("message_size", "max_request", "max_answer"))
 
 
 class State:
@@ -42,20 +47,7 @@ class State:
     def _members(self) -> dict[str, Any]:
         door, limits = self._door, self._door.limits
         return {
-            "limits": {
-                "sessions": limits.sessions,
-                "sessions-per-user": limits.sessions_per_user,
-                "channels": limits.channels,
-                "logins": limits.logins,
-                "logins-per-address": limits.logins_per_address,
-                "login-time": int(limits.login_time),
-                "login-failures": limits.login_failures,
-                "hello-time": int(limits.hello_time),
-                "message-size": str(limits.message_size),
-                "message-time": int(limits.message_time),
-                "message-rate": int(limits.message_rate),
-                "notifications": limits.notifications,
-            },
+            "limits": _limits(limits),
             "counters": {
                 "sessions": door.sessions.taken,
                 "logins": door.logins.taken,
@@ -80,6 +72,12 @@ class State:
         problem = self.problems.get(name)
         entry = {"name": name, "origin": "configuration", "address": place.host, "port": place.port}
         return entry | ({"problem": problem} if problem else {})
+
+
+def _limits(limits: Limits) -> dict[str, Any]:
+    """Every limit under the name that its key has in the file."""
+    shown = {field.name: getattr(limits, field.name) for field in fields(limits)}
+    return {name.replace("_", "-"): str(held) if name in _WIDE else int(held) for name, held in shown.items()}
 
 
 def _address(address: Address) -> dict[str, Any]:

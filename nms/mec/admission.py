@@ -6,7 +6,9 @@ so nothing has to be reserved and a refusal leaves nothing behind.  It must not 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
 
 from nms.datastore.transaction import Transaction
 from nms.drivers.api import Resources
@@ -15,6 +17,7 @@ from nms.mec import agreed, capacity
 from nms.mec.lifecycle import LifeCycle
 from nms.mec.occurrence import plain
 from nms.mec.onboarding import Onboarding, usable
+from nms.mec.placement import Demand, Place
 from nms.mec.publisher import Publisher
 from nms.mec.scope import Intent, Scope
 from nms.mec.session import Members, members_at
@@ -22,8 +25,9 @@ from nms.mec.zones import OWN, Zones
 from nms.model.path import parse_path
 from nms.model.values import Value
 
+CONTEXT = "user-context-transfer"
 #: What of a deployment may change while it lives.
-FREE = ("desired-state", "phase", "name", "customer", "order")
+FREE = ("desired-state", "phase", "name", "customer", "order", "graceful-timeout", "package", "requirement", CONTEXT)
 
 
 class Admission:
@@ -60,9 +64,11 @@ class Admission:
             where = intent.scope.base + intent.path
             if intent.old is not None:
                 self._change(intent, where)
-                continue
+                if revised(intent.old, intent.new) in (None, "transfer-context"):
+                    continue
             name = intent.new["package"]
-            usable(self._publisher.read(f"{intent.scope.base}/package[id='{name}']"), name, where)
+            if intent.old is None or intent.old["package"] != name:
+                usable(self._publisher.read(f"{intent.scope.base}/package[id='{name}']"), name, where)
             agreement = agreed.terms(self._publisher, intent.scope, tx.new)
             self._in_force(intent, agreement)
             named = [intent.new["zone"]] if "zone" in intent.new else intent.new.get("acceptable-zone", [])
@@ -72,9 +78,11 @@ class Admission:
     def relocations(self, wanted: Sequence[Intent], tx: Transaction) -> None:
         """Relocations may begin.  Raises `RpcError`."""
         for intent in wanted:
-            if intent.new is None or intent.old is not None:
-                continue
             where = intent.scope.base + intent.path
+            if intent.old is not None:
+                self._relocated(intent, where, tx)
+                continue
+            assert intent.new is not None
             entry = self._publisher.read(f"{intent.scope.base}/deployment[id='{intent.new['deployment']}']") or {}
             state = entry.get("state", {})
             if plain(state.get("instantiation-state", "")) != "instantiated":
@@ -96,15 +104,28 @@ class Admission:
 
     # -- the single checks
 
+    def _relocated(self, intent: Intent, where: str, tx: Transaction) -> None:
+        """A wish to relocate is a record once it is written; it goes when it is fulfilled, or with everything."""
+        busy = self._lifecycle.works(intent.scope, "relocation", intent.id)
+        agreement = agreed.terms(self._publisher, intent.scope, tx.new)
+        if intent.new is not None:
+            raise RpcError("operation-not-supported", f"relocation {intent.id} cannot change; wish another", path=where)
+        if busy and (intent.scope.own or agreement):
+            raise RpcError("in-use", f"relocation {intent.id} is under way; cancel its occurrence", path=where)
+
     def _change(self, intent: Intent, where: str) -> None:
         old, new = intent.old or {}, intent.new or {}
         fixed = [name for name in {*old, *new} if name not in FREE and old.get(name) != new.get(name)]
+        if _lasting(old) != _lasting(new):
+            fixed.append("requirement")
         if fixed:
             raise RpcError(
                 "operation-not-supported",
                 f"{sorted(fixed)[0]} of deployment {intent.id} cannot change; terminate it and deploy anew",
                 path=where,
             )
+        if revised(old, new) is not None and old.get("phase") == "prepared":
+            raise RpcError("operation-not-supported", f"confirm deployment {intent.id} before it changes", path=where)
         if old.get("phase", "confirmed") == "confirmed" and new.get("phase", "confirmed") == "prepared":
             raise RpcError("invalid-value", f"deployment {intent.id} is confirmed already", path=where)
         held = (intent.held or {}).get("state", {})
@@ -168,6 +189,40 @@ class Admission:
         return () if found is None else found[name]
 
 
+def _lasting(deployment: Mapping[str, Any]) -> Members:
+    """What is required of the zones, which no change can make true of those that are in use."""
+    return {name: value for name, value in deployment.get("requirement", {}).items() if name != "scale"}
+
+
 def requirement(descriptor: Members, deployment: Members) -> Members:
     """What a deployment requires: the descriptor's requirement, where the deployment says nothing else."""
     return {**descriptor.get("requirement", {}), **deployment.get("requirement", {})}
+
+
+def demand(descriptor: Members, deployment: Members) -> Demand:
+    """What a deployment demands of zones."""
+    wish = requirement(descriptor, deployment)
+    acceptable = [deployment["zone"]] if "zone" in deployment else deployment.get("acceptable-zone")
+    location = wish.get("location", {})
+    latitude, longitude = location.get("latitude"), location.get("longitude")
+    return Demand(
+        each=capacity.demand(descriptor),
+        count=wish.get("scale", 1),
+        acceptable=frozenset(acceptable) if acceptable else None,
+        architecture=plain(descriptor.get("virtual-compute", {}).get("architecture", "")),
+        country=location.get("country", ""),
+        domain=deployment.get("domain", ""),
+        max_latency=Decimal(wish["max-latency"]) if "max-latency" in wish else None,
+        place=Place(float(latitude), float(longitude)) if latitude is not None and longitude is not None else None,
+        affinity=wish.get("affinity", "none"),
+    )
+
+
+def revised(old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
+    """The operation that a change of a deployment's entry asks for beside starting and stopping; None: none."""
+    if old["package"] != new["package"]:
+        return "update"
+    if new.get(CONTEXT) and old.get(CONTEXT) != new.get(CONTEXT):
+        return "transfer-context"
+    scales = [each.get("requirement", {}).get("scale") for each in (old, new)]
+    return "scale" if scales[0] != scales[1] else None

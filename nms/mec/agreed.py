@@ -95,24 +95,28 @@ def claimed(agreement: Mapping[str, Any], descriptors: Mapping[str, Members]) ->
     return held, len(infrastructure.get("compute-instance", ())) + len(instances)
 
 
-class Agreements:
-    """A provider that hears of changed agreements: other zones are offered.
+class Listener:
+    """A provider that hears of changes and refuses none, as where other agreements mean that other zones are offered.
 
     Args:
         changed: called in the committing thread.
+        paths: of whose changes.
     """
 
-    paths: tuple[str, ...] = ("/mec-federation:federation/partner/agreement",)
-
-    def __init__(self, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        changed: Callable[[], None],
+        paths: tuple[str, ...] = ("/mec-federation:federation/partner/agreement",),
+    ) -> None:
+        self.paths = paths
         self._changed = changed
 
     def prepare(self, changes: Sequence[Change], tx: Transaction) -> None:
-        """Agreements are the federation's business."""
+        """Whether they are allowed is the business of others."""
 
     def abort(self, tx: Transaction) -> None:
         """Nothing was done."""
 
     def apply(self, changes: Sequence[Change], tx: Transaction) -> None:
-        """Show anew what there is."""
+        """They have happened."""
         self._changed()

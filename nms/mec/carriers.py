@@ -24,6 +24,7 @@ class Part:
         zone: as this domain calls it.
         reference: of the application instance here, or of the deployment at the partner.
         partner, agreement, remote_zone: "" for a part of one's own.
+        package: that it is made of, as whoever asked for it calls it.
     """
 
     scope: Scope
@@ -34,6 +35,7 @@ class Part:
     partner: str = ""
     agreement: str = ""
     remote_zone: str = ""
+    package: str = ""
 
 
 @dataclass(frozen=True, slots=True)

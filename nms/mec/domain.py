@@ -19,29 +19,35 @@ from nms.datastore.transaction import Transaction
 from nms.drivers import api
 from nms.errors import ConfigError
 from nms.mec import exposure, mep, mepm, vim, windows
-from nms.mec.agreed import Agreements
+from nms.mec.agreed import Listener
+from nms.mec.drift import DriverSide, PartnerSide, partner_sides
 from nms.mec.lifecycle import LifeCycle
 from nms.mec.meo import Meo
 from nms.mec.mep import Mep
 from nms.mec.mepm import Mepm
+from nms.mec.mp1 import Identities, Mp1
 from nms.mec.onboarding import Onboarding
-from nms.mec.oss import Oss
+from nms.mec.oss import ORDERS, Oss
 from nms.mec.package_store import PackageStore
 from nms.mec.partners import NoPartners, Partners
 from nms.mec.places import Places
 from nms.mec.planes import Planes
+from nms.mec.proxy import Proxy
 from nms.mec.publisher import Publisher
 from nms.mec.publisher import Store as PublishingStore
 from nms.mec.publisher import Streams as PublishingStreams
-from nms.mec.reference_points import Mm1, Mm2, Mm3, Mm4, Mm5, Mm6
+from nms.mec.reconcile import Reconciliation, Side
+from nms.mec.reference_points import Mm1, Mm2, Mm3, Mm4, Mm5, Mm6, Mm8, Mm9, System
 from nms.mec.scope import scope_of
 from nms.mec.session import SYSTEM, DataEdit, LocalSession, to_edit
 from nms.mec.session import Core as Dispatcher
+from nms.mec.slices import Slices
 from nms.mec.steering import Steering
 from nms.mec.tenancy import Tenancy
 from nms.mec.transfer import PackageSource, Transfers
 from nms.mec.vim import Vim
 from nms.mec.zones import OWN, UNDER_AGREEMENT
+from nms.model import json
 from nms.operations.request import EditConfig, Invoke, Session
 
 VIM, PLATFORM, MANAGER = "vim-1", "mep-1", "mepm-1"
@@ -106,11 +112,13 @@ class Domain:
     drivers: Drivers | None = None
     vim: Vim | None = None
     mep: Mep | None = None
+    mp1: Mp1 | None = None
     mepm: Mepm | None = None
     meo: Meo | None = None
     oss: Oss | None = None
     mm1: Mm1 | None = None
     mm2: Mm2 | None = None
+    reconciliation: Reconciliation | None = None
     stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
     def refresh(self) -> None:
@@ -204,19 +212,24 @@ async def _assemble(
     transfers = Transfers(domain.content, source)
     vim_base, platform_base = f"{vim.VIMS}[id='{VIM}']", f"{mep.PLATFORMS}[id='{PLATFORM}']"
     manager_base = f"{mepm.MANAGERS}[id='{MANAGER}']"
+    slices: Slices | None = None
 
     async def open_window(window: windows.Window, base: str, show: exposure.Show) -> Tenancy:
         """Let partners see, and write in, what they are shown of a block."""
-        tenancy = Tenancy(publisher, window, base, local(base), transfers, show)
-        core.store.add_provider(Agreements(tenancy.wake))
+        tenancy = Tenancy(publisher, window, base, local(base), transfers, show, slices)
+        core.store.add_provider(Listener(tenancy.wake))
         await _run(domain, core, tenancy, [window.path] if window.followed else [])
         return tenancy
 
+    identities = Identities.configured(config) if {"vim", "mep"} <= blocks else None
     keys, signed = config.packages.trusted_keys, config.packages.require_signature
     if "vim" in blocks:
         assert drivers is not None
-        domain.vim = Vim(publisher, drivers.vim, transfers, VIM, local(vim_base), measure_interval)
+        given = identities.environment if identities is not None else lambda instance: {}
+        domain.vim = Vim(publisher, drivers.vim, transfers, VIM, local(vim_base), measure_interval, given)
         await _run(domain, core, domain.vim, [vim.VIMS])
+        slices = Slices(publisher, VIM, local(vim_base))
+        await _run(domain, core, slices, [])
         await open_window(windows.RESOURCES, vim_base, exposure.resources(publisher, VIM))
         await _run(domain, core, Steering(publisher, drivers.data_plane), [])
     infrastructure = (VIM, Mm6(local(vim_base))) if "vim" in blocks else None
@@ -225,8 +238,12 @@ async def _assemble(
     if "mep" in blocks:
         assert drivers is not None
         planes = Planes(publisher, drivers.data_plane, places, partners)
-        domain.mep = Mep(publisher, drivers.dns, drivers.data_plane, PLATFORM, planes.of)
+        session = local(platform_base)
+        domain.mep = Mep(publisher, drivers.dns, drivers.data_plane, PLATFORM, session, planes.of)
         await _run(domain, core, domain.mep, [])
+        if identities is not None:
+            domain.mp1 = Mp1(core, publisher, identities, domain.mep, VIM)
+            await _run(domain, core, domain.mp1, [])
         planes.tenancy = await open_window(
             windows.PLATFORM, platform_base, exposure.platform(publisher, PLATFORM, local)
         )
@@ -240,14 +257,45 @@ async def _assemble(
         onboarding = Onboarding(publisher, transfers, keys, signed, notify=True)
         manager = (MANAGER, Mm3(local(manager_base))) if "mepm" in blocks else None
         vims = {VIM: Mm4(local(vim_base))} if "vim" in blocks else {}
-        domain.meo = Meo(publisher, onboarding, config.domain.id, manager, vims, partners)
-        core.store.add_provider(Agreements(domain.meo.wake))
+        domain.meo = Meo(publisher, onboarding, config.domain.id, manager, vims, partners, slices)
+        core.store.add_provider(Listener(domain.meo.wake))
         domain.mm1 = Mm1(local(OWN.base))
         await _run(domain, core, domain.meo, [OWN.base, UNDER_AGREEMENT])
     if "oss" in blocks:
         assert domain.mm1 is not None
-        domain.oss = Oss(publisher, domain.mm1)
+        assert domain.meo is not None
+        domain.oss = Oss(publisher, domain.mm1, domain.meo.planner)
+        core.register("mec-order", "plan-order", domain.oss.plan)
         await _run(domain, core, domain.oss, [])
+        await _run(domain, core, Proxy(core, publisher, Mm8(local(ORDERS.base)), Mm9(local(OWN.base))), [])
+    await _reconcile(domain, core, partners, domain.mm1)
+
+
+async def _reconcile(domain: Domain, core: Core, partners: Partners, own: System | None) -> None:
+    """Compare with partners and drivers, now and then and on demand."""
+    meo, vim_ = domain.meo, domain.vim
+
+    def partner_side(key: tuple[str, str]) -> PartnerSide:
+        assert meo is not None
+        assert own is not None
+        edit = own.session.edit
+        return PartnerSide(key, domain.publisher, partners, meo.carriers, meo.lifecycle, meo.parts_of, meo.heal, edit)
+
+    with_partners = partner_sides(partners.agreements if meo is not None else tuple, partner_side)
+    below: list[Side] = []
+    if vim_ is not None:
+        assert domain.drivers is not None
+        below.append(DriverSide(vim_.scope, VIM, domain.publisher, domain.drivers.vim, vim_.lifecycle))
+    domain.reconciliation = Reconciliation(domain.publisher, lambda: [*below, *with_partners()])
+
+    def reconcile(session: Session, request: Invoke) -> None:
+        wanted = json.plain(request.node.children[0], request.input).get("partner")
+        assert domain.reconciliation is not None
+        domain.reconciliation.now(lambda name: wanted is None or name.partition("/")[0] == wanted)
+
+    core.register("mec-federation", "reconcile", reconcile)
+    await domain.reconciliation.start()
+    domain.stack.push_async_callback(domain.reconciliation.close)
 
 
 class Block(Protocol):

@@ -43,6 +43,7 @@ class Run:
         wanted: configuration of the subject's entry; {} when the entry is gone.
         held: the entry with its state before it was removed; {} when that is not known any more.
         memo: what one step leaves for the next; gone after a restart.
+        about: type and identifier of another subject that this one is a wish about; ("", ""): none.
     """
 
     scope: Scope
@@ -64,11 +65,13 @@ class Run:
     task: asyncio.Task[None] | None = None
     share: tuple[int, int] = (0, 100)
     report: Callable[[], None] = lambda: None
+    about: tuple[str, str] = ("", "")
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """The subject, among those of all scopes."""
-        return self.scope.base, self.subject_type, self.subject
+        """What is worked on, among what there is in all scopes: the subject, or what the subject is a wish about."""
+        kind, name = self.about if self.about[1] else (self.subject_type, self.subject)
+        return self.scope.base, kind, name
 
     @property
     def entry(self) -> str:
@@ -113,6 +116,7 @@ class LifeCycle:
         base: schema path of the container or list that holds operation-occurrence, of the domain and under agreements.
         procedures: the steps by (subject type, operation).
         ended: told of each occurrence that has ended or waits for a decision, before that can be seen.
+        about: subject type of wishes -> type of what they are about, which is the name of the leaf that says which.
     """
 
     def __init__(
@@ -124,6 +128,7 @@ class LifeCycle:
         concerns: Callable[[Scope], bool] = lambda scope: True,
         *,
         recorded: bool = True,
+        about: Mapping[str, str] | None = None,
     ) -> None:
         self._publisher = publisher
         self._recorded = recorded
@@ -131,6 +136,7 @@ class LifeCycle:
         self._procedures = procedures
         self._ended = ended
         self._concerns = concerns
+        self._about = about or {}
         self._loop = asyncio.get_running_loop()
         self._runs: dict[str, Run] = {}
         self._tails: dict[tuple[str, str, str], Run] = {}
@@ -148,6 +154,7 @@ class LifeCycle:
             intent.new or {},
             intent.held or {},
             self._publisher.now(),
+            about=self._wished_about(intent.list, intent.new or {}),
         )
         self._publish(run)
         self._loop.call_soon_threadsafe(self._enqueue, run)
@@ -172,6 +179,15 @@ class LifeCycle:
         """Whether work about a subject is under way or waits."""
         return any(run.key == (scope.base, subject_type, subject) for run in self._runs.values())
 
+    def works(self, scope: Scope, subject_type: str, subject: str) -> bool:
+        """Whether something that was asked for by that subject is under way or waits."""
+        asked = (scope, subject_type, subject)
+        return any((run.scope, run.subject_type, run.subject) == asked for run in self._runs.values())
+
+    def _wished_about(self, subject_type: str, wanted: Members) -> tuple[str, str]:
+        kind = self._about.get(subject_type, "")
+        return kind, wanted.get(kind, "")
+
     def resume(self) -> None:
         """Take up what an earlier process of the daemon has left unfinished, oldest first."""
         left: list[Run] = []
@@ -194,6 +210,7 @@ class LifeCycle:
         wanted = self._publisher.read(f"{scope.base}/{kind}[id='{subject}']", config=True)
         run = Run(scope, plain(entry["operation"]), subject, kind, wanted or {}, {}, entry["start-time"], entry["id"])
         run.state, run.error = plain(entry["state"]), entry.get("error", {})
+        run.about = self._wished_about(kind, run.wanted)
         run.progress, run.step, run.reasons = entry.get("progress", 0), entry.get("step", ""), entry.get("reason", [])
         return run
 

@@ -9,26 +9,28 @@ how a partner is reached.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
-from decimal import Decimal
 
+from nms.errors import RpcError
 from nms.mec import capacity
-from nms.mec.admission import Admission, requirement
+from nms.mec.admission import Admission, demand, revised
 from nms.mec.carriers import Carriers, Part
 from nms.mec.lifecycle import LifeCycle, Run, Step, reverse
 from nms.mec.observation import Observation
 from nms.mec.occurrence import plain
-from nms.mec.onboarding import Onboarding, descriptor_of
+from nms.mec.onboarding import Onboarding, descriptor_of, usable
 from nms.mec.partners import Partners
 from nms.mec.parts import Parts, reference
-from nms.mec.placement import Demand, Place, choose
+from nms.mec.placement import choose
+from nms.mec.plan import Planner
 from nms.mec.provisioning import Provisioning
 from nms.mec.publisher import Publisher, timestamp
 from nms.mec.reference_points import Mm3, Mm4
-from nms.mec.relocation import Relocation
+from nms.mec.revision import Revision
 from nms.mec.scope import Duty, Intent, IntentProvider, Scope
 from nms.mec.session import Members
+from nms.mec.slices import Slices
 from nms.mec.zones import OWN, UNDER_AGREEMENT, Zones
 
 DEPLOYMENT, RELOCATION, PACKAGE = "deployment", "relocation", "package"
@@ -41,6 +43,7 @@ class Meo:
         domain: identifier of this domain.
         manager: its platform manager with its reference point; None for a broker.
         vims: its infrastructure managers.
+        slices: of its infrastructure; None for a broker.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Meo:
         manager: tuple[str, Mm3] | None,
         vims: Mapping[str, Mm4],
         partners: Partners,
+        slices: Slices | None,
     ) -> None:
         self._publisher = publisher
         self._onboarding = onboarding
@@ -60,16 +64,17 @@ class Meo:
         self._vims = vims
         self._partners = partners
         self.zones = Zones(publisher, domain, vims, partners)
-        carriers = Carriers(self._manager, lambda zone: vims[self.zones.vim_of(zone)], partners)
-        self._parts = Parts(carriers, onboarding.content, partners)
+        self.carriers = carriers = Carriers(self._manager, lambda zone: vims[self.zones.vim_of(zone)], partners)
+        self._parts = Parts(carriers, onboarding.content, partners, slices)
         provisioning = Provisioning(publisher, onboarding, self._manager, vims, partners, self._parts)
         self._loop = asyncio.get_running_loop()
         self._timers: dict[tuple[str, str], asyncio.TimerHandle] = {}
         self._refreshing: asyncio.Task[None] | None = None
         self.observation = Observation(publisher, self.parts_of, self._parts, self._manager, self._busy)
-        relocation = Relocation(publisher, self._parts, self.parts_of, self.observation)
+        revision = Revision(publisher, self.zones, self._parts, self.parts_of, self._shown, self.observation, domain)
         reserved = Step("resources are reserved", self._reserve, self._release)
-        carried = Step("instances run", self._instantiate, self._terminate)
+        prepared = Step("every part is prepared", self._prepare, self._terminate)
+        carried = Step("instances run", self._instantiate)
         reported = Step("endpoints are reported", self._report)
         self.lifecycle = LifeCycle(
             publisher,
@@ -89,18 +94,30 @@ class Meo:
                     Step("zones are chosen", self._place),
                     reserved,
                     Step("package is handed over", self._hand_over),
+                    prepared,
                     carried,
                     reported,
                 ],
-                (DEPLOYMENT, "terminate"): reverse([reserved, carried]),
+                (DEPLOYMENT, "terminate"): reverse(
+                    [reserved, Step("instances run", self._instantiate, self._terminate)]
+                ),
                 (DEPLOYMENT, "start"): [Step("instances run", self._operate), reported],
                 (DEPLOYMENT, "stop"): [Step("instances are stopped", self._operate), reported],
-                (RELOCATION, "relocate"): [
-                    Step("instance runs in the target zone", relocation.move_in, relocation.move_back),
-                    Step("instance is withdrawn from the old zone", relocation.move_out),
-                ],
+                (DEPLOYMENT, "heal"): [Step("what was lost runs again", self._make_again), reported],
+                (DEPLOYMENT, "scale"): revision.steps(),
+                (DEPLOYMENT, "update"): revision.steps(),
+                (RELOCATION, "relocate"): revision.steps(),
+                (DEPLOYMENT, "transfer-context"): [Step("the context of users has gone over", revision.hand_over)],
             },
             self._ended,
+            about={RELOCATION: DEPLOYMENT},
+        )
+        self.planner = Planner(
+            domain,
+            lambda: self.zones.candidates(OWN),
+            self._described,
+            demand,
+            partners,
         )
         self.admission = Admission(publisher, self.zones, onboarding, self.lifecycle)
         duties = {
@@ -182,8 +199,11 @@ class Meo:
             self.lifecycle.begin(intent, "terminate")
         elif old is None or (_phase(old), _phase(new)) == ("prepared", "confirmed"):
             self.lifecycle.begin(intent, "instantiate")
-        elif _desired(old) != _desired(new):
-            self.lifecycle.begin(intent, "start" if _desired(new) == "started" else "stop")
+        else:
+            if (operation := revised(old, new)) is not None:
+                self.lifecycle.begin(intent, operation)
+            if _desired(old) != _desired(new):
+                self.lifecycle.begin(intent, "start" if _desired(new) == "started" else "stop")
         self.wake()
 
     def _act_relocation(self, intent: Intent) -> None:
@@ -198,15 +218,14 @@ class Meo:
             return  # chosen before a restart, or when it was prepared
         package = self._package(run)
         descriptor = descriptor_of(package, run.wanted["package"], run.entry)
-        wish = requirement(descriptor, run.wanted)
-        demand = _demand(descriptor, wish, run.wanted)
-        choices = choose(self.zones.candidates(run.scope), demand, self._domain)
+        choices = choose(self.zones.candidates(run.scope), demand(descriptor, run.wanted), self._domain)
         run.reasons = list(choices[0].reasons)
         instances = [
             {
                 "id": str(number),
                 "zone": choice.candidate.zone,
                 "operational-state": "mec-types:stopped",
+                "package": run.wanted["package"],
                 "reason": list(choice.reasons),
             }
             for number, choice in enumerate(choices, 1)
@@ -227,7 +246,7 @@ class Meo:
             await self._parts.reserve(part, amount, run.wanted.get("hold-time", 300))
 
     async def _release(self, run: Run) -> None:
-        for part in await self._left(run):
+        for part in reversed(await self._left(run)):
             await self._parts.release(part)
 
     async def _hand_over(self, run: Run) -> None:
@@ -235,18 +254,53 @@ class Meo:
         for part in self.parts_of(run.scope, run.subject):
             await self._parts.hand_over(part, package, run.within)
 
+    async def _prepare(self, run: Run) -> None:
+        """Nobody carries out a part before everybody has said that it can be: several are all or nothing."""
+        parts = self.parts_of(run.scope, run.subject)
+        if _phase(run.wanted) == "prepared" or len(parts) > 1:
+            for part in parts:
+                await self._parts.prepare(part, run.wanted, self._package(run) or {}, run.within)
+
     async def _instantiate(self, run: Run) -> None:
+        if _phase(run.wanted) == "prepared":
+            return
         package = self._package(run) or {}
         descriptor = descriptor_of(package, run.wanted["package"], run.entry)
         for part in self.parts_of(run.scope, run.subject):
-            if _phase(run.wanted) == "prepared":
-                await self._parts.prepare(part, run.wanted, package, run.within)
-            else:
-                await self._parts.instantiate(part, run.wanted, package, descriptor, run.within)
+            await self._parts.instantiate(part, run.wanted, package, descriptor, run.within)
 
     async def _terminate(self, run: Run) -> None:
-        for part in await self._left(run):
-            await self._parts.terminate(part, run.within if run.operation == "terminate" else None)
+        """The last part first; one that resists does not keep the others."""
+        within = run.within if run.operation == "terminate" else None
+        grace = (run.wanted or run.held).get("graceful-timeout")
+        failures: list[RpcError] = []
+        for part in reversed(await self._left(run)):
+            try:
+                await self._parts.terminate(part, within, grace)
+            except RpcError as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
+
+    def heal(self, scope: Scope, deployment: str, parts: Collection[str]) -> None:
+        """Have parts of a deployment made again that its carriers have lost.  In the event loop."""
+        path = f"{scope.base}/{DEPLOYMENT}[id='{deployment}']"
+        wanted, held = self._publisher.read(path, config=True), self._publisher.read(path)
+        run = self.lifecycle.begin(Intent(scope, DEPLOYMENT, deployment, wanted, wanted, held), "heal")
+        run.memo["lost"] = frozenset(parts)
+
+    async def _make_again(self, run: Run) -> None:
+        """What is left of a lost part goes first: its resources are given back, and asked for anew."""
+        for part in self.parts_of(run.scope, run.subject):
+            lost = run.memo.get("lost")  # gone after a restart: then its state tells
+            if part.id in lost if lost is not None else not await self._parts.state(part):
+                package = self._publisher.read(f"{run.scope.base}/{PACKAGE}[id='{part.package}']") or {}
+                descriptor = descriptor_of(package, part.package, run.entry)
+                await self._parts.terminate(part, None, 0)
+                await self._parts.release(part)
+                await self._parts.reserve(part, capacity.demand(descriptor), run.wanted.get("hold-time", 300))
+                await self._parts.hand_over(part, package, run.within)
+                await self._parts.instantiate(part, run.wanted, package, descriptor, run.within)
 
     async def _operate(self, run: Run) -> None:
         for part in self.parts_of(run.scope, run.subject):
@@ -260,7 +314,7 @@ class Meo:
             self._arm(run.scope, run.subject, until)
             return
         await self.observation.report(run.scope, run.subject)
-        self._use(run.scope, run.wanted["package"])
+        self._use(run.scope)
 
     def _arm(self, scope: Scope, deployment: str, until: str) -> None:
         """Withdraw a prepared deployment when its time is over."""
@@ -298,7 +352,7 @@ class Meo:
             if held.get("domain", self._domain) != self._domain:
                 at = (held["domain"], held["agreement"], at[2])
             name = reference(scope, deployment, each["id"], at[0])
-            parts.append(Part(scope, deployment, each["id"], each["zone"], name, *at))
+            parts.append(Part(scope, deployment, each["id"], each["zone"], name, *at, each.get("package", "")))
         return parts
 
     async def _left(self, run: Run) -> list[Part]:
@@ -337,6 +391,12 @@ class Meo:
     def _package_of(self, scope: Scope, deployment: Members) -> Members | None:
         return self._publisher.read(f"{scope.base}/{PACKAGE}[id='{deployment['package']}']")
 
+    def _described(self, package: str) -> tuple[Members, Members]:
+        """A package of the domain's own, and its descriptor.  Raises `RpcError`: it cannot be used."""
+        path = f"{OWN.base}/{PACKAGE}[id='{package}']"
+        found = self._publisher.read(path)
+        return found or {}, usable(found, package, path)
+
     # -- what is seen
 
     def _ended(self, run: Run) -> None:
@@ -354,42 +414,26 @@ class Meo:
                 self.observation.gone(run.scope, run.subject, run.error)
             elif run.operation == "terminate" and run.state == "completed":
                 self.observation.gone(run.scope, run.subject, {})
-            if run.held or run.wanted:
-                self._use(run.scope, (run.wanted or run.held)["package"])
+            self._use(run.scope)
         if not run.scope.own:
             self._publisher.state(
                 f"{run.scope.agreement_path}/state/used", self.admission.used(run.scope), durable=False
             )
             self.wake()
 
-    def _use(self, scope: Scope, package: str) -> None:
-        """Show whether a package has instances."""
-        deployments = self._publisher.entries(f"{scope.base}/{DEPLOYMENT}")
-        used = any(
-            each["package"] == package and plain(each.get("state", {}).get("instantiation-state", "")) == "instantiated"
-            for each in deployments
-        )
-        path = f"{scope.base}/{PACKAGE}[id='{package}']/state"
-        if self._publisher.read(path) is not None:
-            self._publisher.state(f"{path}/usage-state", f"mec-types:{'in-use' if used else 'not-in-use'}")
+    def _use(self, scope: Scope) -> None:
+        """Show which packages have instances."""
+        used = {
+            each.get("package", deployment["package"])
+            for deployment in self._publisher.entries(f"{scope.base}/{DEPLOYMENT}")
+            if plain(deployment.get("state", {}).get("instantiation-state", "")) == "instantiated"
+            for each in deployment["state"].get("instance", ())
+        }
+        for package in self._publisher.entries(f"{scope.base}/{PACKAGE}"):
+            usage = f"mec-types:{'in-use' if package['id'] in used else 'not-in-use'}"
+            if package.get("state", {}).get("usage-state", usage) != usage:
+                self._publisher.state(f"{scope.base}/{PACKAGE}[id='{package['id']}']/state/usage-state", usage)
         self.wake()
-
-
-def _demand(descriptor: Members, wish: Members, wanted: Members) -> Demand:
-    acceptable = [wanted["zone"]] if "zone" in wanted else wanted.get("acceptable-zone")
-    location = wish.get("location", {})
-    latitude, longitude = location.get("latitude"), location.get("longitude")
-    return Demand(
-        each=capacity.demand(descriptor),
-        count=wish.get("scale", 1),
-        acceptable=frozenset(acceptable) if acceptable else None,
-        architecture=plain(descriptor.get("virtual-compute", {}).get("architecture", "")),
-        country=location.get("country", ""),
-        domain=wanted.get("domain", ""),
-        max_latency=Decimal(wish["max-latency"]) if "max-latency" in wish else None,
-        place=Place(float(latitude), float(longitude)) if latitude is not None and longitude is not None else None,
-        affinity=wish.get("affinity", "none"),
-    )
 
 
 def _phase(entry: Members) -> str:

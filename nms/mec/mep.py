@@ -9,33 +9,45 @@ must not know where an application runs, nor why.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from nms.datastore.transaction import Transaction
 from nms.drivers import api
 from nms.errors import RpcError
 from nms.mec.occurrence import plain
-from nms.mec.publisher import Publisher
+from nms.mec.publisher import Publisher, timestamp
 from nms.mec.scope import Duty, Intent, IntentProvider
-from nms.mec.session import Members
+from nms.mec.session import DataEdit, ManagementSession, Members
 
 _log = logging.getLogger(__name__)
 
 PLATFORMS = "/mec-platform:platforms/platform"
+CHANGED = "mec-platform:application-changed"
 RULE_CHANGED = "mec-platform:rule-changed"
 SERVICE_CHANGED = "mec-platform:service-availability-changed"
 RECORD_TYPE: Mapping[str, api.RecordType] = {"ipv4": "A", "ipv6": "AAAA"}
 
 
+#: What an application says of itself -> leaf of its state that shows it.
+_SAID: Mapping[str, str] = {
+    "confirm-ready": "confirmed-ready-at",
+    "confirm-context-transfer": "context-transferred-at",
+}
+
+
 @dataclass(slots=True)
 class _InForce:
-    """What of an application is in force, by rule."""
+    """What of an application is in force, by rule; `may_end`: it has said that it need not be waited for."""
 
     records: dict[str, api.DnsRecord] = field(default_factory=dict)
     rules: dict[str, tuple[api.TrafficRule, api.DataPlane]] = field(default_factory=dict)
+    may_end: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Mep:
@@ -43,6 +55,7 @@ class Mep:
 
     Args:
         data_plane: the domain's own.
+        session: on the block's own entry.
         plane_of: gives the data plane that carries an application's traffic; None: the domain's own always does.
     """
 
@@ -52,18 +65,22 @@ class Mep:
         dns: api.Dns,
         data_plane: api.DataPlane,
         id: str,
+        session: ManagementSession,
         plane_of: Callable[[str], api.DataPlane] | None = None,
     ) -> None:
         self._publisher = publisher
         self._dns = dns
         self._data_plane = data_plane
         self._plane_of = plane_of or (lambda application: data_plane)
-        self._id = id
+        self.id = id
+        self._session = session
         self.scope = publisher.scope(f"{PLATFORMS}[id='{id}']")
         self._loop = asyncio.get_running_loop()
         self._in_force: dict[str, _InForce] = {}
         self._work: dict[str, asyncio.Task[None]] = {}
         self._changed: set[str] = set()
+        #: What an application says comes in any thread, and is read and written together with what is shown of it.
+        self._saying = threading.Lock()
         duties = {
             f"{PLATFORMS}/application": Duty(self._check_application, self._act_application),
             f"{PLATFORMS}/service": Duty(lambda wanted, tx: None, self._act_service),
@@ -108,9 +125,57 @@ class Mep:
                     )
 
     def _act_application(self, intent: Intent) -> None:
-        # What was so before the change must not be taken for its outcome.
-        self._publisher.state(f"{self.scope.base}{intent.path}/state", {"ready": False})
+        # What was so before the change must not be taken for its outcome; what the application has said stays said.
+        path = f"{self.scope.base}{intent.path}/state"
+        with self._saying:
+            said = (self._publisher.read(path) or {}) if intent.old is not None else {}
+            kept = {name: said[name] for name in _SAID.values() if name in said}
+            if _context(intent.old) != _context(intent.new):
+                kept.pop("context-transferred-at", None)
+            self._publisher.state(path, {"ready": False, **kept})
         self._loop.call_soon_threadsafe(self._wake, intent.id)
+
+    def hear(self, application: str, what: str) -> None:
+        """An application has said something of itself (an action of the list application); any thread.
+
+        Raises:
+            RpcError: operation-failed; nobody has asked it to.
+        """
+        path = f"{self.scope.base}/application[id='{application}']"
+        entry = self._publisher.read(path) or {}
+        state: Members = entry.get("state", {})
+        if what == "confirm-termination":
+            if "ends-at" not in state:
+                raise RpcError("operation-failed", "the application is not asked to end", path=path, status=409)
+            self._loop.call_soon_threadsafe(self._may_end(application).set)
+            return
+        if what == "confirm-context-transfer" and not _context(entry):
+            raise RpcError("operation-failed", "there is nowhere the context should go", path=path, status=409)
+        with self._saying:
+            state = self._publisher.read(f"{path}/state") or {}
+            self._tell(application, path, {**state, _SAID[what]: self._publisher.now()})
+
+    def _tell(self, application: str, path: str, state: Members) -> None:
+        """Show and tell what an application has said, or is asked."""
+        self._publisher.state(f"{path}/state", state)
+        names = (*_SAID.values(), "ends-at")
+        told = {name: state[name] for name in names if name in state}
+        self._publisher.notify(self.scope, CHANGED, {"platform": self.id, "application": application, **told})
+
+    def _may_end(self, application: str) -> asyncio.Event:
+        return self._in_force.setdefault(application, _InForce()).may_end
+
+    async def _wait_for_end(self, path: str, id: str, seconds: int) -> None:
+        """Give an application that can say so the time to end; it is seen that it has to."""
+        state = self._publisher.read(f"{path}/state") or {}
+        if not seconds or "confirmed-ready-at" not in state:
+            return
+        until = timestamp(self._publisher.store.clock() + timedelta(seconds=seconds))
+        may_end = self._may_end(id)
+        may_end.clear()
+        self._tell(id, path, {**state, "ends-at": until})
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(may_end.wait(), seconds)
 
     def _act_service(self, intent: Intent) -> None:
         change = "removed" if intent.new is None else "added" if intent.old is None else "attributes-changed"
@@ -122,7 +187,7 @@ class Mep:
         if change != "removed":
             shown = {"state": state, "is-local": True}
             self._publisher.state(f"{self.scope.base}/service[id='{id}']/state", shown)
-        told = {"platform": self._id, "service": id, "change": change, "state": state}
+        told = {"platform": self.id, "service": id, "change": change, "state": state}
         if "name" in service:
             told["name"] = service["name"]
         self._publisher.notify(self.scope, SERVICE_CHANGED, told)
@@ -149,8 +214,10 @@ class Mep:
         wanted = self._publisher.read(path, config=True)
         in_force = self._in_force.setdefault(id, _InForce())
         serving = wanted is not None and wanted.get("desired-state", "started") == "started"
-        if not serving and (in_force.records or in_force.rules):
-            await asyncio.sleep((wanted or {}).get("graceful-timeout", 0))
+        if wanted is not None and not serving and (in_force.records or in_force.rules):
+            # No new users; those that are there are served until it ends.
+            await self._align(path, id, "dns-rule", {}, in_force)
+            await self._wait_for_end(path, id, wanted.get("graceful-timeout", 0))
         rules = wanted if wanted is not None and serving else {}
         failures = [
             *await self._align(path, id, "dns-rule", rules, in_force),
@@ -158,6 +225,7 @@ class Mep:
         ]
         if wanted is None:
             del self._in_force[id]
+            await self._unregister(id)
             return
         state: Members = {
             "operational-state": f"mec-types:{'started' if serving else 'stopped'}",
@@ -171,8 +239,18 @@ class Mep:
                 "detail": "; ".join(each.message for each in failures),
             }
         # Changed again meanwhile: that change has its own outcome.
-        if id not in self._changed:
-            self._publisher.state(f"{path}/state", state)
+        with self._saying:
+            held = self._publisher.read(f"{path}/state") or {}
+            said = {name: held[name] for name in _SAID.values() if serving and name in held}
+            if id not in self._changed:
+                self._publisher.state(f"{path}/state", {**state, **said})
+
+    async def _unregister(self, application: str) -> None:
+        """The services of an application that is gone are gone too."""
+        services = self._publisher.entries(f"{self.scope.base}/service")
+        gone = [each["id"] for each in services if each.get("application") == application]
+        if gone:
+            await self._session.edit([DataEdit(f"/service[id='{each}']", "remove") for each in gone])
 
     async def _align(self, path: str, id: str, kind: str, wanted: Members, in_force: _InForce) -> list[RpcError]:
         """Withdraw what is in force and not wanted, and put the rest in force; gives what went wrong."""
@@ -251,9 +329,14 @@ class Mep:
             members["error"] = failure
             _log.warning("%s %s of %s: %s", kind, rule, application, failure["detail"])
         self._publisher.state(where, members)
-        told = {"platform": self._id, "application": application, "rule-type": kind, "rule": rule}
+        told = {"platform": self.id, "application": application, "rule-type": kind, "rule": rule}
         told["state"] = f"mec-types:{state}"
         self._publisher.notify(self.scope, RULE_CHANGED, {**told, **({"error": failure} if failure else {})})
+
+
+def _context(application: Members | None) -> Members:
+    """Where the context of an application's users shall go; {}: nowhere."""
+    return (application or {}).get("user-context-transfer", {})  # type: ignore[no-any-return]
 
 
 def traffic_rule(instance: str, rule: Mapping[str, Any]) -> api.TrafficRule:

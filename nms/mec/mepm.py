@@ -7,8 +7,6 @@ an instance over Mm6 and the platform serve it over Mm5, and cannot tell where t
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -21,19 +19,19 @@ from nms.mec.occurrence import TEMPORARY, plain
 from nms.mec.onboarding import Onboarding, descriptor_of, usable
 from nms.mec.places import Place, Places
 from nms.mec.publisher import Publisher
-from nms.mec.reference_points import Mm5, Mm6
+from nms.mec.reference_points import Mm5
 from nms.mec.scope import Duty, Intent, IntentProvider, Scope
-from nms.mec.session import RESYNC, Members, Watch, members_at
-from nms.mec.vim import CHANGED as RESOURCE_CHANGED
-from nms.mec.vim import KPIS
+from nms.mec.session import Members, members_at
+from nms.mec.supervision import INSTANCE, Supervision, compute_id
 from nms.model.path import parse_path
+
+CONTEXT = "user-context-transfer"
+#: Seconds that an application has for the context of its users.
+PATIENCE = 30.0
 
 _log = logging.getLogger(__name__)
 
 MANAGERS = "/mec-platform-manager:platform-managers/platform-manager"
-CHANGED = "mec-platform-manager:app-instance-changed"
-INSTANCE = "app-instance"
-ALARM = "application-failed-alarm"
 
 
 class Mepm:
@@ -52,12 +50,8 @@ class Mepm:
     ) -> None:
         self._publisher = publisher
         self._onboarding = onboarding
-        self._id = id
         self._places = places
-        self._watches: dict[int, tuple[Mm6, Watch]] = {}
         self.scope = publisher.scope(f"{MANAGERS}[id='{id}']")
-        self._loop = asyncio.get_running_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
         runs = Step("instance runs", self._allocate, self._release)
         served = Step("rules and records are active", self._serve, self._withdraw)
         reported = Step("endpoints are reported", self._report)
@@ -79,10 +73,19 @@ class Mepm:
                     Step("instance is stopped", self._operate),
                     reported,
                 ],
+                (INSTANCE, "transfer-context"): [Step("the context of users has gone over", self._transfer_context)],
                 (INSTANCE, "configure"): [Step("rules and records are as wished", self._serve), reported],
             },
             self._ended,
             self._mine,
+        )
+        self.supervision = Supervision(
+            publisher,
+            self.scope,
+            id,
+            places,
+            lambda name: self.lifecycle.busy(self.scope, INSTANCE, name),
+            self._came_back,
         )
         duties = {
             f"{MANAGERS}/package": Duty(self._check_packages, self._act_package),
@@ -100,28 +103,16 @@ class Mepm:
                 if "state" not in entry and entry["id"] not in known:
                     wanted = self._publisher.read(f"{self.scope.base}/{name}[id='{entry['id']}']", config=True)
                     self.lifecycle.begin(Intent(self.scope, name, entry["id"], None, wanted, entry), operation)
-        for work in (self._look_after(), self._report_kpis()):
-            task = self._loop.create_task(work)
-            self._tasks.add(task)
-        await self._show_vims()
-        await self._compare()
+        await self.supervision.start()
 
     async def close(self) -> None:
         """Stop; instances run on."""
-        for _, watch in self._watches.values():
-            watch.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.supervision.close()
         await self.lifecycle.close()
 
     def refresh(self) -> None:
         """Places may have come or gone: listen at each.  Called in the event loop."""
-        points = {id(place.mm6): place.mm6 for place in self._places.all()}
-        for key in self._watches.keys() - points.keys():
-            self._watches.pop(key)[1].close()
-        for key in points.keys() - self._watches.keys():
-            self._watches[key] = (points[key], points[key].watch(self._told))
+        self.supervision.refresh()
 
     # -- what a commit may ask
 
@@ -170,9 +161,18 @@ class Mepm:
         elif intent.old is None:
             self.lifecycle.begin(intent, "instantiate")
         elif _desired(intent.old) == _desired(intent.new):
-            self.lifecycle.begin(intent, "configure")
+            if _ruled(intent.old) != _ruled(intent.new):
+                self.lifecycle.begin(intent, "configure")
+            if intent.new.get(CONTEXT) and intent.old.get(CONTEXT) != intent.new.get(CONTEXT):
+                self.lifecycle.begin(intent, "transfer-context")
         else:
             self.lifecycle.begin(intent, "start" if _desired(intent.new) == "started" else "stop")
+
+    def _came_back(self, instance: str) -> None:
+        """An instance runs again after a fault: rules and records follow it to where it is now."""
+        path = f"{self.scope.base}/{INSTANCE}[id='{instance}']"
+        wanted, held = self._publisher.read(path, config=True), self._publisher.read(path)
+        self.lifecycle.begin(Intent(self.scope, INSTANCE, instance, wanted, wanted, held), "configure")
 
     # -- steps
 
@@ -197,7 +197,7 @@ class Mepm:
         if await place.mm6.image(image["checksum"]["value"]) is None:
             await place.mm6.add_image(image["checksum"]["value"], self._image(image, place.source), run.within)
         compute = self._compute(run.wanted, descriptor, place.zone)
-        await place.mm6.allocate(_compute_id(run.subject), compute, run.within)
+        await place.mm6.allocate(compute_id(run.subject), compute, run.within)
 
     def _image(self, image: Mapping[str, Any], source: Callable[[str], str] | None) -> Members:
         """Entry of the list image for the image of a descriptor; a partner's infrastructure pulls it from here."""
@@ -208,9 +208,10 @@ class Mepm:
 
     async def _take_back(self, run: Run) -> None:
         """No infrastructure holds the image of a package that is gone, unless another package has the same one."""
-        descriptor = run.held.get("state", {}).get("descriptor", {})
-        digest = descriptor.get("sw-image", {}).get("checksum", {}).get("value", "")
-        for place in self._places.all() if digest else ():
+        digest = _image_digest(run.held)
+        others = (each for each in self._publisher.entries(f"{self.scope.base}/package") if each["id"] != run.subject)
+        kept = not digest or any(_image_digest(each) == digest for each in others)
+        for place in () if kept else self._places.all():
             try:
                 await place.mm6.remove_image(digest)
             except RpcError as error:
@@ -220,17 +221,18 @@ class Mepm:
 
     async def _release(self, run: Run) -> None:
         if (place := self._place(run)) is not None:
-            await place.mm6.release(_compute_id(run.subject))
+            grace = (run.wanted or run.held).get("graceful-timeout")
+            await place.mm6.release(compute_id(run.subject), grace=grace)
 
     async def _operate(self, run: Run) -> None:
         if (place := self._place(run)) is not None:
-            await place.mm6.operate(_compute_id(run.subject), _desired(run.wanted), run.within)
+            await place.mm6.operate(compute_id(run.subject), _desired(run.wanted), run.within)
 
     async def _serve(self, run: Run) -> None:
         if _desired(run.wanted) != "started":
             return
         place = self._places.of(run.wanted.get("zone", ""))
-        instance = await place.mm6.compute_instance(_compute_id(run.subject)) or {}
+        instance = await place.mm6.compute_instance(compute_id(run.subject)) or {}
         address = next(iter(instance.get("state", {}).get("address", ())), None)
         if address is None:
             raise RpcError("operation-failed", f"instance {run.subject} has no address")
@@ -246,11 +248,27 @@ class Mepm:
 
     async def _withdraw(self, run: Run) -> None:
         if (place := self._place(run)) is not None:
-            await place.mm5.withdraw(run.subject)
+            await place.mm5.withdraw(run.subject, 0 if run.undoing else self._grace(run))
+
+    async def _transfer_context(self, run: Run) -> None:
+        place = self._places.of(run.wanted.get("zone", ""))
+        await place.mm5.transfer_context(run.subject, run.wanted[CONTEXT], PATIENCE)
+        state = self._publisher.read(f"{run.entry}/state") or {}
+        self._publisher.state(f"{run.entry}/state", {**state, "context-transferred-at": self._publisher.now()})
+
+    def _grace(self, run: Run) -> int:
+        """Seconds that an application gets to end or stop: as whoever asks for it says, else as its descriptor does."""
+        entry = run.wanted or run.held
+        if "graceful-timeout" in entry:
+            return int(entry["graceful-timeout"])
+        package = self._publisher.read(f"{self.scope.base}/package[id='{entry.get('package', '')}']") or {}
+        how = "change-state" if run.operation == "stop" else "terminate"
+        said = package.get("state", {}).get("descriptor", {}).get(how, {})
+        return int(said.get("max-graceful-timeout", said.get("min-graceful-timeout", 0)))
 
     async def _report(self, run: Run) -> None:
         place = self._places.of(run.wanted.get("zone", ""))
-        instance = await place.mm6.compute_instance(_compute_id(run.subject)) or {}
+        instance = await place.mm6.compute_instance(compute_id(run.subject)) or {}
         held = instance.get("state", {})
         if plain(held.get("operational-state", "")) != _desired(run.wanted):
             # It has ended between its start and now.
@@ -263,14 +281,14 @@ class Mepm:
             "zone": run.wanted.get("zone", held["zone"]),
             "reason": run.reasons,
             "platform": place.platform,
-            "compute-instance": [_compute_id(run.subject)],
+            "compute-instance": [compute_id(run.subject)],
         }
         if "started-at" in held:
             state["started-at"] = held["started-at"]
         if _desired(run.wanted) == "started":
             state["endpoint"] = await self._endpoints(run, place.mm5, held["address"][0])
         self._publisher.state(f"{run.entry}/state", state)
-        self._tell(run.subject, state)
+        self.supervision.tell(run.subject, state)
 
     async def _endpoints(self, run: Run, platform: Mm5, address: str) -> list[Members]:
         descriptor = self._descriptor(run)
@@ -309,6 +327,7 @@ class Mepm:
             "port": ports,
             "zone": zone,
             "reservation": wanted.get("reservation"),
+            "slice": wanted.get("slice"),
             "desired-state": _desired(wanted),
         }
         return {name: value for name, value in compute.items() if value}
@@ -323,115 +342,21 @@ class Mepm:
             "instantiation-state": "mec-types:not-instantiated",
             "operational-state": "mec-types:stopped",
         }
+        if run.operation == "transfer-context":
+            return  # it runs on, and the occurrence says why
         if run.operation != "instantiate":
             held = self._publisher.read(f"{run.entry}/state") or {}
             state = {**held, "operational-state": "mec-types:stopped"}
         if run.error:
             state["error"] = dict(run.error)
         self._publisher.state(f"{run.entry}/state", state)
-        self._tell(run.subject, state)
-
-    # -- faults
-
-    def _told(self, name: str, members: Members) -> None:
-        if name == RESOURCE_CHANGED and members.get("resource-type") == "compute-instance":
-            self._observe(members["resource"], members["state"], members.get("error", {}))
-        elif name == RESYNC:
-            task = self._loop.create_task(self._compare())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _look_after(self) -> None:
-        """Compare now and then, for what no notification has told."""
-        while True:
-            await self._pause("fault-interval", 10)
-            with contextlib.suppress(RpcError):
-                await self._compare()
-
-    async def _compare(self) -> None:
-        for place in self._places.all():
-            with contextlib.suppress(RpcError):  # one that does not answer keeps nobody from being looked after
-                for instance in await place.mm6.compute_instances():
-                    state = instance.get("state", {})
-                    if "operational-state" in state:
-                        self._observe(instance["id"], plain(state["operational-state"]), state.get("error", {}))
-
-    def _observe(self, compute: str, now: str, error: Mapping[str, str]) -> None:
-        """An instance has changed without being told to."""
-        name = _instance_id(compute)
-        entry = self._publisher.read(f"{self.scope.base}/{INSTANCE}[id='{name}']")
-        if entry is None or "state" not in entry or self.lifecycle.busy(self.scope, INSTANCE, name):
-            return
-        state = entry["state"]
-        if plain(state.get("instantiation-state", "")) != "instantiated":
-            return
-        if plain(state["operational-state"]) != now or dict(state.get("error", {})) != dict(error):
-            state = {**state, "operational-state": f"mec-types:{now}"}
-            state.pop("error", None)
-            if error:
-                state["error"] = dict(error)
-            self._publisher.state(f"{self.scope.base}/{INSTANCE}[id='{name}']/state", state)
-            self._tell(name, state)
-        if now == "started":
-            self._publisher.alarm(self.scope, name, ALARM, "major", "it runs again", cleared=True)
-        elif error:
-            self._publisher.alarm(self.scope, name, ALARM, "major", error.get("detail", "it has ended"))
-
-    def _tell(self, id: str, state: Members) -> None:
-        names = ("instantiation-state", "operational-state", "endpoint", "error")
-        told = {name: state[name] for name in names if name in state}
-        self._publisher.notify(self.scope, CHANGED, {"platform-manager": self._id, "app-instance": id, **told})
-
-    # -- performance
-
-    async def _pause(self, interval: str, default: int) -> None:
-        """Wait as long as is configured; a change while waiting counts."""
-        begun = self._loop.time()
-        while True:
-            configuration = self._publisher.read(f"{self.scope.base}/configuration", config=True) or {}
-            left = begun + configuration.get(interval, default) - self._loop.time()
-            if left <= 0:
-                return
-            await asyncio.sleep(min(left, 1.0))
-
-    async def _report_kpis(self) -> None:
-        while True:
-            await self._pause("kpi-interval", 60)
-            await self._show_vims()
-            rows: list[Members] = []
-            for place in self._places.all():
-                with contextlib.suppress(RpcError):
-                    rows += [{**row, "subject": _instance_id(row["subject"])} for row in await place.mm6.kpis()]
-            for row in rows:
-                key = f"[metric='{row['metric']}'][subject='{row['subject']}']"
-                self._publisher.state(f"{self.scope.base}/kpi{key}", row, durable=False)
-            self._publisher.notify(self.scope, KPIS, {"kpi": rows})
-
-    async def _show_vims(self) -> None:
-        """Show each infrastructure manager that can be told to run something, with what it has left."""
-        for place in self._places.all():
-            with contextlib.suppress(RpcError):
-                zones = await place.mm6.zones()
-                left = capacity.sum_of(capacity.resources(_left(zone)) for zone in zones)
-                vim: dict[str, Any] = {
-                    "zone": [zone["id"] for zone in zones],
-                    "state": "mec-types:active",
-                    "available": capacity.amounts(left),
-                }
-                self._publisher.state(f"{self.scope.base}/vim[id='{place.vim}']", vim, durable=False)
+        self.supervision.tell(run.subject, state)
 
 
-def _left(zone: Members) -> Members:
-    """What a zone has left: beside its attributes where a partner shows it, in its state where it is one's own."""
-    return zone.get("available") or zone.get("state", {}).get("available", {})  # type: ignore[no-any-return]
-
-
-def _compute_id(instance: str) -> str:
-    return f"{instance}.1"
-
-
-def _instance_id(compute: str) -> str:
-    return compute.removesuffix(".1")
+def _image_digest(package: Members) -> str:
+    """Digest of the image in a package with its state; "" while it is not known."""
+    descriptor = package.get("state", {}).get("descriptor", {})
+    return str(descriptor.get("sw-image", {}).get("checksum", {}).get("value", ""))
 
 
 def _desired(entry: Members) -> str:
@@ -439,8 +364,13 @@ def _desired(entry: Members) -> str:
 
 
 def _fixed(entry: Members) -> Members:
-    free = ("desired-state", "traffic-rule", "dns-rule", "name", "graceful-timeout")
+    free = ("desired-state", "traffic-rule", "dns-rule", "name", "graceful-timeout", CONTEXT)
     return {name: value for name, value in entry.items() if name not in free}
+
+
+def _ruled(entry: Members) -> Members:
+    """What of an instance's entry the platform has to hear of."""
+    return {name: value for name, value in entry.items() if name in ("traffic-rule", "dns-rule")}
 
 
 def _rules(descriptor: Members, wanted: Members, kind: str) -> list[Members]:

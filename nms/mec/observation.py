@@ -13,7 +13,7 @@ from typing import Any
 
 from nms.errors import RpcError
 from nms.mec.carriers import Part
-from nms.mec.occurrence import plain
+from nms.mec.occurrence import plain, terminated
 from nms.mec.parts import SAID, Parts, said
 from nms.mec.publisher import ALARM, Publisher
 from nms.mec.reference_points import Mm3, ReferencePoint
@@ -96,8 +96,9 @@ class Observation:
         self._watches[key] = (point, point.watch(lambda name, members: self._told(key, name, members)))
 
     def _told(self, key: tuple[str, str], name: str, members: Members) -> None:
-        if name in (INSTANCE_CHANGED, CHANGED):
-            part = self._part(key, members.get("app-instance") or members.get("deployment", ""))
+        if name in (INSTANCE_CHANGED, CHANGED) or terminated(name, members):
+            called = members.get("app-instance") or members.get("deployment") or members.get("subject", "")
+            part = self._part(key, called)
             if part is not None:
                 self._spawn(self._follow(part))
         elif name == ALARM and key[0]:
@@ -147,12 +148,10 @@ class Observation:
             self._attend(part)
             state = await self._parts.state(part)
             known = next(each for each in held["instance"] if each["id"] == part.id)
-            instance = {
-                "id": part.id,
-                "zone": part.zone,
-                "operational-state": state.get("operational-state", "mec-types:stopped"),
-                "reason": known.get("reason", []),
-            }
+            now = {"zone": part.zone, "operational-state": state.get("operational-state", "mec-types:stopped")}
+            instance = {name: value for name, value in known.items() if name != "endpoint"} | now
+            if (version := self._version(scope, known.get("package", ""))) is not None:
+                instance["software-version"] = version
             if "endpoint" in state:
                 instance["endpoint"] = state["endpoint"]
             instances.append(instance)
@@ -170,6 +169,8 @@ class Observation:
             "operational-state": f"mec-types:{'started' if running else 'stopped'}",
             "instance": instances,
         }
+        if "context-transferred-at" in held:
+            state["context-transferred-at"] = held["context-transferred-at"]
         if running:
             state["started-at"] = held.get("started-at", self._publisher.now())
         if shown:
@@ -197,9 +198,14 @@ class Observation:
     def _tell(self, scope: Scope, deployment: str, state: Members) -> None:
         names = ("instantiation-state", "operational-state", "error")
         told = {name: state[name] for name in names if name in state}
-        keep = ("id", "zone", "operational-state", "endpoint")
+        keep = ("id", "zone", "operational-state", "package", "software-version", "endpoint")
         instances = [{name: each[name] for name in keep if name in each} for each in state.get("instance", ())]
         self._publisher.notify(scope, CHANGED, {"deployment": deployment, **told, "instance": instances})
+
+    def _version(self, scope: Scope, package: str) -> str | None:
+        """Version of the software in a package."""
+        path = f"{scope.base}/package[id='{package}']/state/descriptor"
+        return (self._publisher.read(path) or {}).get("software-version") if package else None
 
     def _state(self, scope: Scope, deployment: str) -> Members:
         return self._publisher.read(f"{scope.base}/deployment[id='{deployment}']/state") or {}

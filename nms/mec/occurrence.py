@@ -68,3 +68,9 @@ def occurrence_of(members: Mapping[str, Any]) -> Occurrence:
 def plain(identity: str) -> str:
     """An identity without its module."""
     return identity.rpartition(":")[2]
+
+
+def terminated(name: str, members: Mapping[str, Any]) -> bool:
+    """Whether a notification tells that its subject was terminated, by whomever."""
+    what = (plain(members.get("operation", "")), plain(members.get("state", "")))
+    return name == OCCURRENCE_CHANGED and what == ("terminate", "completed")

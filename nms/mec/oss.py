@@ -1,28 +1,39 @@
 """OSS, the operations support system (ETSI GS MEC 003 clause 7.1.2; TM Forum TMF641).
 
 It serves Mx1 over ``mec-order:orders``: a third party's order becomes deployments, which it has the orchestrator carry
-out over Mm1, all of them or none.  The customer sees states, names and addresses, and cannot tell who hosts what.
+out over Mm1, all of them or none: where there are several, each is prepared (room is held for it, nothing runs) before
+the first is confirmed, and what fails is compensated in reverse.  The customer sees states, names and addresses, and
+cannot tell who hosts what.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from nms.datastore.transaction import Transaction
 from nms.errors import RpcError, RpcErrors
+from nms.mec.amendment import amended, lasting, reached, wish
 from nms.mec.occurrence import Occurrence, plain
+from nms.mec.plan import Planner
 from nms.mec.publisher import Publisher
 from nms.mec.reference_points import Mm1
 from nms.mec.scope import Duty, Intent, IntentProvider, Scope
 from nms.mec.session import Members
+from nms.model import json
+from nms.model.values import Value
+from nms.operations.request import Invoke, Session
 
 _log = logging.getLogger(__name__)
 
 ORDERS = Scope("/mec-order:orders")
+#: Nothing is said beside what stands in the deployments.
+_NO_GRACE: Mapping[str, int | None] = MappingProxyType({})
+_PASSED_ON = ("dns-name", "requirement", "acceptable-zone", "graceful-timeout")
 CHANGED = "mec-order:order-state-changed"
 DEPLOYMENT_CHANGED = "mec-system:deployment-changed"
 
@@ -30,9 +41,10 @@ DEPLOYMENT_CHANGED = "mec-system:deployment-changed"
 class Oss:
     """The block."""
 
-    def __init__(self, publisher: Publisher, mm1: Mm1) -> None:
+    def __init__(self, publisher: Publisher, mm1: Mm1, planner: Planner) -> None:
         self._publisher = publisher
         self._mm1 = mm1
+        self._planner = planner
         self._loop = asyncio.get_running_loop()
         self._work: dict[str, asyncio.Task[None]] = {}
         duty = Duty(self._check, self._act)
@@ -48,6 +60,10 @@ class Oss:
                 self._spawn(name, self._cancel(name))
             elif state in ("acknowledged", "in-progress") or (state == "completed" and "requested-end" in order):
                 self._spawn(name, self._deliver(name))
+            elif state == "completed":
+                shown = {each["id"]: plain(each["state"]) for each in order["state"]["item"]}
+                left = {each["id"]: wish(each) for each in order["item"] if shown.get(each["id"]) == "in-progress"}
+                self._spawn(name, self._amend(name, left))
         for deployment in await self._mm1.deployments():
             if "order" in deployment and deployment["order"] not in orders:
                 self._spawn(deployment["order"], self._withdraw([deployment["id"]]))
@@ -67,24 +83,30 @@ class Oss:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def plan(self, session: Session, request: Invoke) -> Value:
+        """The rpc plan-order: what an order would have done; nothing of it is."""
+        wanted, output = request.node.children
+        return json.decode(output, self._planner.plan(json.plain(wanted, request.input)))
+
     # -- what a commit may ask
 
     def _check(self, wanted: Sequence[Intent], tx: Transaction) -> None:
         for intent in wanted:
             if intent.old is not None and intent.new is not None:
-                old, new = _fixed(intent.old), _fixed(intent.new)
+                old, new = lasting(intent.old), lasting(intent.new)
                 if old != new or (intent.old.get("cancelled") and not intent.new.get("cancelled")):
                     raise RpcError(
                         "operation-not-supported",
-                        f"order {intent.id} can only be cancelled; place another order for something else",
+                        f"order {intent.id} can only be cancelled, scaled or updated; place another for something else",
                         path=intent.scope.base + intent.path,
                     )
 
     def _act(self, intent: Intent) -> None:
         order = intent.id
         if intent.new is None:
-            deployments = [_deployment_id(order, item["id"]) for item in (intent.old or {})["item"]]
-            self._loop.call_soon_threadsafe(self._replace, order, self._withdraw(deployments))
+            items = (intent.old or {})["item"]
+            grace = {_deployment_id(order, item["id"]): item.get("graceful-timeout") for item in items}
+            self._loop.call_soon_threadsafe(self._replace, order, self._withdraw(list(grace), grace))
         elif intent.old is None:
             now = self._publisher.now()
             items = [{"id": item["id"], "state": "mec-types:acknowledged"} for item in intent.new["item"]]
@@ -94,6 +116,11 @@ class Oss:
             self._loop.call_soon_threadsafe(self._spawn, order, self._deliver(order))
         elif intent.new.get("cancelled"):
             self._loop.call_soon_threadsafe(self._replace, order, self._cancel(order))
+        elif changes := amended(intent.old, intent.new):
+            if plain(self._state(order).get("state", "")) == "completed":
+                for item in changes:  # what was so before must not be taken for the outcome
+                    self._item(order, item, state="mec-types:in-progress", progress=0, error={})
+            self._loop.call_soon_threadsafe(self._spawn, order, self._amend(order, changes))
 
     # -- work, one piece per order
 
@@ -131,10 +158,13 @@ class Oss:
         if plain(self._state(order).get("state", "")) != "completed":
             self._enter(order, "in-progress")
             try:
+                if len(wanted["item"]) > 1:
+                    for item in wanted["item"]:
+                        await self._prepare_item(order, wanted, item)
                 for item in wanted["item"]:
                     await self._deliver_item(order, wanted, item)
             except (RpcError, RpcErrors) as error:
-                await self._failed(order, wanted, error if isinstance(error, RpcError) else error.errors[0])
+                await self._failed(order, wanted, _first(error))
                 return
             self._show(order, {"completed-at": self._publisher.now()})
             self._enter(order, "completed")
@@ -143,34 +173,61 @@ class Oss:
             await self._withdraw([_deployment_id(order, item["id"]) for item in wanted["item"]])
             self._trail(order, "order", order, "its time is over: withdrawn")
 
+    async def _prepare_item(self, order: str, wanted: Members, item: Members) -> None:
+        """First half: room is held for the item wherever its parts go.  What was confirmed before a restart is so."""
+        deployment = _deployment_id(order, item["id"])
+        self._item(order, item["id"], state="mec-types:in-progress", deployment=deployment, progress=0)
+        held = await self._mm1.deployment(deployment)
+        if held is None or held.get("phase") == "prepared":
+            wish = await self._wish(order, wanted, item)
+            state = await self._mm1.instantiate(deployment, {**wish, "phase": "prepared"})
+            if "prepared-until" not in state:
+                raise _unmade(deployment, state)
+            self._trail(order, "deployment", deployment, "prepared: room is held for it", item["id"])
+
     async def _deliver_item(self, order: str, wanted: Members, item: Members) -> None:
+        """Second half, or the whole of an order of one item."""
         deployment = _deployment_id(order, item["id"])
         self._item(order, item["id"], state="mec-types:in-progress", deployment=deployment, progress=0)
 
         def progress(occurrence: Occurrence) -> None:
             self._item(order, item["id"], progress=occurrence.progress)
 
-        state = await self._mm1.instantiate(deployment, await self._wish(order, wanted, item), progress)
+        if len(wanted["item"]) > 1:
+            state = await self._mm1.confirm(deployment, progress)
+        else:
+            state = await self._mm1.instantiate(deployment, await self._wish(order, wanted, item), progress)
         if plain(state.get("instantiation-state", "")) != "instantiated":
-            failure = state.get("error", {})
-            raise RpcError("operation-failed", failure.get("detail", f"deployment {deployment} was not made"))
+            raise _unmade(deployment, state)
         instance: Members = next(iter(state.get("instance", ())), {})
-        about = {"zone": instance["zone"]} if "zone" in instance else {}
-        self._item(
-            order,
-            item["id"],
-            state="mec-types:completed",
-            progress=100,
-            endpoint=instance.get("endpoint", []),
-            **about,
-        )
+        self._item(order, item["id"], state="mec-types:completed", progress=100, **reached(state))
         domains = [part.get("domain", "") for part in state.get("part", ())]
         reasons = "; ".join(instance.get("reason", ()))
         self._trail(order, "deployment", deployment, reasons, item["id"], next(iter(domains), ""))
 
+    async def _amend(self, order: str, changes: Mapping[str, Members]) -> None:
+        """Have what was delivered changed as the order says now; what fails leaves it as it was."""
+        if plain(self._state(order).get("state", "")) != "completed":
+            return
+        for item, change in changes.items():
+            deployment = _deployment_id(order, item)
+            said: Members = {}
+            try:
+                await self._mm1.revise(
+                    deployment,
+                    change,
+                    lambda occurrence: self._item(order, item, progress=occurrence.progress),  # noqa: B023
+                )
+            except RpcError as error:
+                said = {"error-tag": error.tag, "detail": error.message}
+            now = (await self._mm1.deployment(deployment) or {}).get("state", {})
+            self._item(order, item, state="mec-types:completed", progress=100, error=said, **reached(now))
+            detail = f"not changed: {said['detail']}" if said else "changed: " + ", ".join(sorted(change))
+            self._trail(order, "deployment", deployment, detail, item)
+
     async def _wish(self, order: str, wanted: Members, item: Members) -> Members:
         wish: Members = {"package": item["package"], "customer": wanted["customer"], "order": order}
-        wish |= {name: item[name] for name in ("dns-name", "requirement", "acceptable-zone") if name in item}
+        wish |= {name: item[name] for name in _PASSED_ON if name in item}
         if "acceptable-country" in item:
             zones = await self._mm1.zones()
             there = [
@@ -208,18 +265,18 @@ class Oss:
         self._enter(order, "cancelled")
         self._trail(order, "order", order, "cancelled by the customer")
 
-    async def _withdraw(self, deployments: Sequence[str]) -> None:
-        for said in await self._withdraw_all(deployments):
+    async def _withdraw(self, deployments: Sequence[str], grace: Mapping[str, int | None] = _NO_GRACE) -> None:
+        for said in await self._withdraw_all(deployments, grace):
             _log.error("not withdrawn: %s", said)
 
-    async def _withdraw_all(self, deployments: Sequence[str]) -> list[str]:
-        """Terminate deployments; gives what went wrong, by deployment."""
+    async def _withdraw_all(self, deployments: Sequence[str], grace: Mapping[str, int | None] = _NO_GRACE) -> list[str]:
+        """Terminate deployments, the last one first; gives what went wrong, by deployment."""
         left: list[str] = []
-        for deployment in deployments:
+        for deployment in reversed(deployments):
             try:
-                await self._mm1.terminate(deployment)
-            except RpcError as error:
-                left.append(f"{deployment}: {error.message}")
+                await self._mm1.terminate(deployment, grace=grace.get(deployment))
+            except (RpcError, RpcErrors) as error:
+                left.append(f"{deployment}: {_first(error).message}")
         return left
 
     async def _until(self, time: str | None) -> None:
@@ -235,10 +292,13 @@ class Oss:
             return
         for order in self._publisher.entries(f"{ORDERS.base}/order"):
             for item in order.get("state", {}).get("item", ()):
-                if item.get("deployment") == members["deployment"] and plain(item["state"]) == "completed":
-                    instance: Members = next(iter(members.get("instance", ())), {})
+                if item.get("deployment") != members["deployment"]:
+                    continue
+                if plain(item["state"]) == "failed" and _runs(members) and "completed-at" in order["state"]:
+                    self._found(order["id"], item["id"], members)
+                elif plain(item["state"]) == "completed":
                     error = members.get("error", {})
-                    self._item(order["id"], item["id"], endpoint=instance.get("endpoint", []), error=error)
+                    self._item(order["id"], item["id"], error=error, **reached(members))
                     if error and plain(members.get("instantiation-state", "")) == "not-instantiated":
                         self._lost(order["id"], item["id"], members["deployment"], error)
 
@@ -248,6 +308,14 @@ class Oss:
         self._trail(order, "deployment", deployment, f"lost: {error.get('detail', '')}", item)
         self._show(order, {"error": error})
         self._enter(order, "failed", error)
+
+    def _found(self, order: str, item: str, deployment: Members) -> None:
+        """What was delivered and lost runs again."""
+        self._item(order, item, state="mec-types:completed", error={}, **reached(deployment))
+        self._trail(order, "deployment", deployment["deployment"], "it runs again", item)
+        if all(plain(each["state"]) == "completed" for each in self._items(order)):
+            self._show(order, {"error": {}})
+            self._enter(order, "completed")
 
     def _state(self, order: str) -> Members:
         return self._publisher.read(f"{ORDERS.base}/order[id='{order}']/state") or {}
@@ -294,9 +362,19 @@ class Oss:
         self._show(order, {"trail": [*trail, entry]})
 
 
+def _runs(deployment: Members) -> bool:
+    states = (plain(deployment.get(name, "")) for name in ("instantiation-state", "operational-state"))
+    return "error" not in deployment and tuple(states) == ("instantiated", "started")
+
+
+def _first(error: RpcError | RpcErrors) -> RpcError:
+    return error if isinstance(error, RpcError) else error.errors[0]
+
+
+def _unmade(deployment: str, state: Members) -> RpcError:
+    failure = state.get("error", {})
+    return RpcError("operation-failed", failure.get("detail", f"deployment {deployment} was not made"))
+
+
 def _deployment_id(order: str, item: str) -> str:
     return f"{order}.{item}"
-
-
-def _fixed(order: Members) -> Members:
-    return {name: value for name, value in order.items() if name not in ("cancelled", "description")}

@@ -5,7 +5,7 @@ The federation implements it; a domain without partners has `NoPartners`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from nms.errors import RpcError
@@ -40,6 +40,16 @@ class Partners(Protocol):
 
     def agreements(self) -> Sequence[tuple[str, str]]:
         """(partner, agreement) of all under which something is asked of the partner."""
+
+    def held(self, partner: str, agreement: str) -> Collection[tuple[str, str]]:
+        """(list below the agreement, identifier there) of what we have at a partner, as was read last."""
+
+    async def shown(self, partner: str, agreement: str) -> Mapping[tuple[str, str], Members]:
+        """The same with its configuration there, asked for now.
+
+        Raises:
+            RpcError: data-missing; there is no such agreement, here or there.  Or the partner does not answer.
+        """
 
     def source(self, partner: str, agreement: str, digest: str) -> str:
         """URI where that partner can pull a package of ours.  Raises `RpcError`."""
@@ -78,6 +88,14 @@ class NoPartners:
     def agreements(self) -> Sequence[tuple[str, str]]:
         """None."""
         return ()
+
+    def held(self, partner: str, agreement: str) -> Collection[tuple[str, str]]:
+        """Nothing."""
+        return ()
+
+    async def shown(self, partner: str, agreement: str) -> Mapping[tuple[str, str], Members]:
+        """There is none."""
+        raise RpcError("data-missing", f"there is no partner {partner}")
 
     def source(self, partner: str, agreement: str, digest: str) -> str:
         """There is none."""

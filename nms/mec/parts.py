@@ -21,6 +21,7 @@ from nms.mec.partners import Partners
 from nms.mec.reference_points import Mm3, ReferencePoint
 from nms.mec.scope import Scope
 from nms.mec.session import Members
+from nms.mec.slices import Slices
 
 #: What a partner is told of a failure inside; the rest is for the operator.
 SAID: Mapping[str, str] = {
@@ -63,9 +64,13 @@ class Parts:
 
     Args:
         content: packages and images by digest.
+        slices: those of the domain's own infrastructure.
     """
 
-    def __init__(self, carriers: Carriers, content: PackageStore, partners: Partners) -> None:
+    def __init__(
+        self, carriers: Carriers, content: PackageStore, partners: Partners, slices: Slices | None = None
+    ) -> None:
+        self._slices = slices
         self._carriers = carriers
         self._content = content
         self._partners = partners
@@ -109,16 +114,16 @@ class Parts:
     def _source(self, part: Part, digest: str) -> Members:
         return {"source": self._partners.source(part.partner, part.agreement, digest)}
 
-    async def take_back(self, partner: str, agreement: str, package: Mapping[str, Any]) -> None:
-        """Have a partner forget a package of one's own that it was handed.  Raises `RpcError`."""
+    async def take_back(self, partner: str, agreement: str, package: Mapping[str, Any], *, image: bool) -> None:
+        """Have a partner forget a package of one's own that it was handed, and its image too.  Raises `RpcError`."""
         carrier = self._carriers.at(partner, agreement)
         if carrier.system is not None and await carrier.system.package(package["id"]) is not None:
             await carrier.system.offboard(package["id"])
         if carrier.takes_package and carrier.manager is not None:
             await carrier.manager.offboard(package["digest"])
-        image = package.get("state", {}).get("descriptor", {}).get("sw-image", {}).get("checksum", {}).get("value", "")
-        if carrier.takes_image and carrier.vim is not None and image:
-            await carrier.vim.remove_image(image)
+        digest = package.get("state", {}).get("descriptor", {}).get("sw-image", {}).get("checksum", {}).get("value", "")
+        if image and carrier.takes_image and carrier.vim is not None and digest:
+            await carrier.vim.remove_image(digest)
 
     def package_id(self, part: Part, package: Mapping[str, Any]) -> str:
         """Identifier of a package where the part is: where a partner's orchestrator has it the same, else its digest.
@@ -135,7 +140,9 @@ class Parts:
             wish = {**self._wish(part, wanted, package), "phase": "prepared"}
             self._wanted(part, carrier)
             with abstract(part.scope):
-                await carrier.system.instantiate(part.reference, wish, within)
+                held = await carrier.system.deployment(part.reference)
+                if held is None or held.get("phase") == "prepared":  # else it was confirmed before a restart
+                    await carrier.system.instantiate(part.reference, wish, within)
 
     async def instantiate(
         self, part: Part, wanted: Members, package: Members, descriptor: Members, within: Within
@@ -158,16 +165,22 @@ class Parts:
         with abstract(part.scope):
             await self._carriers.of(part).follower.operate(part.reference, desired_state, within)
 
-    async def terminate(self, part: Part, within: Within | None = None) -> None:
-        """Withdraw it; at a partner that does not answer it becomes an orphan, and an agreement that is gone has taken
-        it along.
+    async def transfer_context(self, part: Part, target: Mapping[str, Any]) -> None:
+        """Have the context of its users go to another instance (members of mec-types:context-target)."""
+        with abstract(part.scope):
+            await self._carriers.of(part).follower.transfer_context(part.reference, target)
+
+    async def terminate(self, part: Part, within: Within | None = None, grace: int | None = None) -> None:
+        """Withdraw it, gracefully within so many seconds (None: as its application says).
+
+        At a partner that does not answer it becomes an orphan, and an agreement that is gone has taken it along.
         """
         carrier = self._agreed(part)
         if carrier is None:
             return
         with abstract(part.scope), self._kept(part, carrier.held):
             try:
-                await carrier.follower.terminate(part.reference, within)
+                await carrier.follower.terminate(part.reference, within, grace)
             except RpcError as error:
                 if error.app_tag == TEMPORARY and isinstance(carrier.follower, Mm3) and not carrier.takes_package:
                     # Our own manager waits for a partner: what is left there is the ledger's business from now on.
@@ -178,11 +191,11 @@ class Parts:
 
     @contextmanager
     def _kept(self, part: Part, names: Iterable[str]) -> Iterator[None]:
-        """List as orphans what a partner that does not answer may still hold of a part."""
+        """List as orphans what a partner that does not answer, or refuses, may still hold of a part."""
         try:
             yield
         except RpcError as error:
-            if error.app_tag != TEMPORARY or not part.partner:
+            if not part.partner:
                 raise
             for name in names:
                 self._partners.orphan(part.partner, part.agreement, name, subject(name, part.reference), error.message)
@@ -228,7 +241,7 @@ class Parts:
 
     def _wish(self, part: Part, wanted: Members, package: Members) -> Members:
         """The deployment that is asked of a partner's orchestrator."""
-        names = ("name", "dns-name", "desired-state", "hold-time")
+        names = ("name", "dns-name", "desired-state", "hold-time", "graceful-timeout")
         requirement = {name: value for name, value in wanted.get("requirement", {}).items() if name not in _SPREAD}
         wish = {
             **{name: wanted[name] for name in names if name in wanted},
@@ -254,8 +267,9 @@ class Parts:
             instance["vim"] = next((each["id"] for each in vims if carrier.zone in each.get("zone", ())), None)
             if instance["vim"] is None:
                 raise RpcError("resource-denied", f"{part.partner} shows no infrastructure in zone {carrier.zone}")
-        if "name" in wanted:
-            instance["name"] = wanted["name"]
+        if self._slices is not None and not part.scope.own and not part.partner:
+            instance["slice"] = await self._slices.of(part.scope)
+        instance |= {name: wanted[name] for name in ("name", "graceful-timeout") if name in wanted}
         if "dns-name" in wanted:
             rules = descriptor.get("dns-rule", ())[:1]
             instance["dns-rule"] = [{"id": rule["id"], "domain-name": wanted["dns-name"]} for rule in rules]

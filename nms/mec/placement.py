@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Literal
 
@@ -129,6 +129,46 @@ def choose(candidates: Sequence[Candidate], demand: Demand, home: str = "") -> l
             raise _nowhere(ranking, demand, chosen)
         chosen.append(choice)
     return chosen
+
+
+def extend(
+    candidates: Sequence[Candidate], demand: Demand, count: int, taken: Sequence[str], before: Sequence[str], home: str
+) -> list[Choice]:
+    """A choice for each of `count` instances that join those of a deployment that lives.
+
+    Args:
+        taken: zones of the instances that stay.
+        before: zones of the instances that are replaced; each stays in its zone while that suits.
+
+    Raises:
+        RpcError: resource-denied (no room), operation-failed; with the reason of every zone.
+    """
+    chosen: list[Choice] = []
+    for number in range(count):
+        zones = [*taken, *(each.candidate.zone for each in chosen)]
+        wish = replace(demand, count=1, acceptable=_acceptable(candidates, demand, zones))
+        left = [_less(each, demand.each, zones[len(taken) :].count(each.zone)) for each in candidates]
+        found: list[Choice] = []
+        if number < len(before) and (wish.acceptable is None or before[number] in wish.acceptable):
+            found = list(rank(left, replace(wish, acceptable=frozenset({before[number]})), home).choices)
+        chosen.append(found[0] if found else choose(left, wish, home)[0])
+    return chosen
+
+
+def _acceptable(candidates: Sequence[Candidate], demand: Demand, taken: Sequence[str]) -> frozenset[str] | None:
+    """Zones that are left by the affinity to instances in zones that are taken."""
+    if demand.affinity == "none" or not taken:
+        return demand.acceptable
+    zones = frozenset(each.zone for each in candidates) if demand.acceptable is None else demand.acceptable
+    return zones - frozenset(taken) if demand.affinity == "apart" else frozenset(taken[:1])
+
+
+def _less(candidate: Candidate, each: Resources, count: int) -> Candidate:
+    """A candidate in which `count` instances more have been placed."""
+    if candidate.free is None or not count:
+        return candidate
+    taken = Resources(each.millicpu * count, each.memory * count, each.storage * count)
+    return replace(candidate, free=candidate.free - taken)
 
 
 def _takes(candidate: Candidate, chosen: Sequence[Choice], demand: Demand) -> bool:

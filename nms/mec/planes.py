@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from nms.drivers import api
 from nms.errors import RpcError
-from nms.mec.mepm import INSTANCE, MANAGERS
+from nms.mec.mepm import MANAGERS
 from nms.mec.partners import Partners
 from nms.mec.places import Places
 from nms.mec.publisher import Publisher
 from nms.mec.reference_points import Mp2
 from nms.mec.steering import RemotePlane
+from nms.mec.supervision import INSTANCE
 from nms.mec.tenancy import Tenancy
 
 

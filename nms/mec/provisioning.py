@@ -7,7 +7,7 @@ It must not know deployments.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from nms.mec import package
 from nms.mec.lifecycle import Run
@@ -16,6 +16,7 @@ from nms.mec.partners import Partners
 from nms.mec.parts import Parts
 from nms.mec.publisher import Publisher
 from nms.mec.reference_points import Mm3, Mm4
+from nms.mec.session import Members
 from nms.mec.zones import OWN, UNDER_AGREEMENT
 
 
@@ -53,23 +54,34 @@ class Provisioning:
         entry = run.wanted or run.held
         digest = entry["digest"] if entry else ""
         if run.operation == "delete-package" and run.scope.own:
+            image = run.held.get("state", {}).get("descriptor", {}).get("sw-image", {})
+            unused = not self._image_elsewhere(run, image.get("checksum", {}).get("value", ""))
             for partner, agreement in self._partners.agreements():
-                await self._parts.take_back(partner, agreement, {**run.held, "id": run.subject})
+                await self._parts.take_back(partner, agreement, {**run.held, "id": run.subject}, image=unused)
         if not digest or digest not in self._onboarding.content or self._others(run, digest):
             return
         info = await asyncio.to_thread(self._onboarding.verify, digest)
         if self._manager is not None:
             await self._manager.offboard(digest)
-        for vim in self._vims.values():
+        for vim in () if self._image_elsewhere(run, info.image.digest) else self._vims.values():
             await vim.remove_image(info.image.digest)
+
+    def _image_elsewhere(self, run: Run, digest: str) -> bool:
+        """Whether another package, another version perhaps, has the same image."""
+        return any(
+            entry.get("state", {}).get("descriptor", {}).get("sw-image", {}).get("checksum", {}).get("value") == digest
+            for entry in self._other_packages(run)
+        )
 
     def _others(self, run: Run, digest: str) -> bool:
         """Whether another package, of whichever scope, has that content."""
-        return any(
-            entry.get("digest") == digest and (scope, entry["id"]) != (run.scope, run.subject)
-            for scope in (OWN, *self._publisher.scopes(UNDER_AGREEMENT))
-            for entry in self._publisher.entries(f"{scope.base}/package")
-        )
+        return any(entry.get("digest") == digest for entry in self._other_packages(run))
+
+    def _other_packages(self, run: Run) -> Iterator[Members]:
+        for scope in (OWN, *self._publisher.scopes(UNDER_AGREEMENT)):
+            for entry in self._publisher.entries(f"{scope.base}/package"):
+                if (scope, entry["id"]) != (run.scope, run.subject):
+                    yield entry
 
     async def know(self, run: Run) -> None:
         """The package can be used."""

@@ -1,9 +1,8 @@
 """The reference points between the blocks (ETSI GS MEC 003 clause 8; Mx3: Integration options, section 5.4).
 
 Each is a small typed face of a `ManagementSession`: it writes an intent, follows the operation occurrence that the
-intent has caused, and returns when that is completed.  Notifications carry the progress; a gap in their sequence
-numbers, or silence, makes the follower read the occurrence again, so that lost, doubled or reordered ones do no harm.
-Nothing here knows whether the other block is in this process or in another operator's domain.
+intent has caused (`nms.mec.reference_point`), and returns when that is completed.  Nothing here knows whether the other
+block is in this process or in another operator's domain.
 
 | point | from - to | over the subtree |
 | --- | --- | --- |
@@ -14,170 +13,20 @@ Nothing here knows whether the other block is in this process or in another oper
 | `Mm5` | MEPM - MEP | mec-platform: applications with their rules |
 | `Mm6` | MEPM - VIM | mec-resource: compute instances, and their images where the VIM is a partner's |
 | `Mp2` | MEP - data plane | mec-resource: data-plane rules |
+| `Mm8` | life-cycle proxy - OSS | mec-order: orders on behalf of device applications |
+| `Mm9` | life-cycle proxy - MEO | mec-system: packages |
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from nms.errors import RpcError
-from nms.mec.occurrence import OCCURRENCE_CHANGED, Occurrence, Progress, occurrence_of, plain
-from nms.mec.session import RESYNC, DataEdit, ManagementSession, Members, Sink, Watch
-
-#: Without a notification for this long, the state is read again.  Seconds.
-SILENCE = 2.0
-
-
-class _Events:
-    """The notifications of a subtree as a queue that knows when it has missed one."""
-
-    def __init__(self) -> None:
-        self.queue: asyncio.Queue[tuple[str, Members]] = asyncio.Queue()
-        self._last: int | None = None
-
-    def put(self, name: str, members: Members) -> None:
-        """Take one in; repetitions and latecomers are dropped, a gap becomes RESYNC."""
-        if "sequence" in members:
-            number, last = int(members["sequence"]), self._last
-            if last is not None and number <= last:
-                return
-            self._last = number
-            if last is not None and number != last + 1:
-                self.queue.put_nowait((RESYNC, {}))
-        elif name == RESYNC:
-            self._last = None
-        self.queue.put_nowait((name, members))
-
-    async def next(self) -> tuple[str, Members]:
-        """The next one; RESYNC after `SILENCE`."""
-        try:
-            async with asyncio.timeout(SILENCE):
-                return await self.queue.get()
-        except TimeoutError:
-            return RESYNC, {}
-
-
-class ReferencePoint:
-    """What all have in common: occurrences, alarms, indicators and notifications."""
-
-    point: ClassVar[str]
-
-    def __init__(self, session: ManagementSession) -> None:
-        self.session = session
-
-    async def occurrence(self, id: str) -> Occurrence | None:
-        """An operation occurrence as it is now."""
-        members = await self.session.get(f"/operation-occurrence[id='{id}']")
-        return None if members is None else occurrence_of(members)
-
-    async def latest(self, subject: str) -> Occurrence | None:
-        """The newest operation occurrence about a package, deployment, instance or other entry."""
-        found = [each for each in await self.occurrences() if each.subject == subject]
-        return max(found, key=lambda each: each.start_time, default=None)
-
-    async def occurrences(self) -> Sequence[Occurrence]:
-        """All operation occurrences that are remembered."""
-        return [occurrence_of(each) for each in await self._entries("operation-occurrence")]
-
-    async def follow(self, id: str, progress: Progress | None = None) -> Occurrence:
-        """Wait for the end of an operation occurrence; `progress` is called with each of its changes.
-
-        Raises:
-            RpcError: it failed, was cancelled, or waits for a decision (app_tag `TEMPORARY`); with its error-tag and
-                detail.  data-missing: there is none.
-        """
-        async with self._events() as events:
-            current = await self.occurrence(id)
-            shown = None
-            while True:
-                if current is None:
-                    raise RpcError("data-missing", f"operation occurrence {id} is not known")
-                if progress is not None and current != shown:
-                    progress(current)
-                shown = current
-                if current.ended:
-                    if current.state != "completed":
-                        raise current.failure()
-                    return current
-                name, members = await events.next()
-                if name == RESYNC:
-                    current = await self.occurrence(id)
-                elif name == OCCURRENCE_CHANGED and members.get("occurrence") == id:
-                    current = occurrence_of(members)
-
-    async def cancel(self, id: str, mode: str = "graceful") -> None:
-        """Cancel what is under way; what has been done is undone."""
-        await self._act(id, "cancel", {"mode": mode})
-
-    async def retry(self, id: str) -> None:
-        """Try again what has failed for the time being."""
-        await self._act(id, "retry", {})
-
-    async def fail(self, id: str) -> None:
-        """Give up what has failed for the time being; what has been done is undone."""
-        await self._act(id, "fail", {})
-
-    async def alarms(self) -> Sequence[Members]:
-        """Alarms (RFC 8632 names)."""
-        return await self._entries("alarm")
-
-    async def kpis(self) -> Sequence[Members]:
-        """Indicators."""
-        return await self._entries("kpi")
-
-    def watch(self, sink: Sink) -> Watch:
-        """Notifications of the other side; after `RESYNC` read the state again."""
-        return self.session.watch(sink)
-
-    async def _act(self, id: str, action: str, input: Mapping[str, Any]) -> None:
-        await self.session.invoke(f"/operation-occurrence[id='{id}']", action, input)
-
-    async def _entries(self, name: str) -> Sequence[Members]:
-        found = await self.session.get(f"/{name}")
-        entries: Sequence[Members] = found[name] if found is not None else ()
-        return entries
-
-    @asynccontextmanager
-    async def _events(self) -> AsyncIterator[_Events]:
-        events = _Events()
-        handle = self.session.watch(events.put)
-        try:
-            yield events
-        finally:
-            handle.close()
-
-    async def _carry_out(
-        self, edit: DataEdit, subject: str, operations: Sequence[str], progress: Progress | None
-    ) -> Occurrence | None:
-        """Write an intent and follow what it causes; None if there was nothing to do.
-
-        Writing the same intent again (after a lost answer) follows what the first one caused; where that waits for
-        a decision it is retried.
-        """
-        await self.session.edit([edit])
-        found = await self.latest(subject)
-        if found is None or found.operation not in operations:
-            return None
-        if found.state == "failed-temp":
-            await self.retry(found.id)
-        return await self.follow(found.id, progress)
-
-    async def _settle(self, path: str, settled: Callable[[Members], bool]) -> Members:
-        """Wait until the state of the entry at `path` is as wished; for what has no operation occurrences."""
-        async with self._events() as events:
-            while True:
-                members = await self.session.get(path)
-                if members is None:
-                    raise RpcError("data-missing", f"{path} was removed while it was waited for")
-                state = members.get("state", {})
-                if "error" in state:
-                    raise _error(state["error"])
-                if settled(state):
-                    return members
-                await events.next()
+from nms.mec.occurrence import Progress, plain
+from nms.mec.reference_point import ReferencePoint as ReferencePoint
+from nms.mec.session import DataEdit, Members
 
 
 class _Packages(ReferencePoint):
@@ -219,7 +68,7 @@ class System(_Packages):
     async def instantiate(self, id: str, deployment: Mapping[str, Any], progress: Progress | None = None) -> Members:
         """Deploy an application (members of the list deployment); gives its state."""
         edit = DataEdit(f"/deployment[id='{id}']", "replace", deployment)
-        await self._carry_out(edit, id, ("instantiate", "start", "stop"), progress)
+        await self._carry_out(edit, id, ("instantiate", "start", "stop", "scale", "update"), progress)
         return (await self.deployment(id) or {}).get("state", {})  # type: ignore[no-any-return]
 
     async def confirm(self, id: str, progress: Progress | None = None) -> Members:
@@ -228,14 +77,35 @@ class System(_Packages):
         await self._carry_out(edit, id, ("instantiate",), progress)
         return (await self.deployment(id) or {}).get("state", {})  # type: ignore[no-any-return]
 
+    async def scale(self, id: str, instances: int, progress: Progress | None = None) -> None:
+        """Have a deployment of so many instances; with so many already nothing happens."""
+        await self.revise(id, {"requirement": {"scale": instances}}, progress)
+
+    async def update(self, id: str, package: str, progress: Progress | None = None) -> None:
+        """Have a deployment made of another package, the new instances before the old ones end.
+
+        Raises `RpcError`: they did not come up, the old ones run on.
+        """
+        await self.revise(id, {"package": package}, progress)
+
+    async def revise(self, id: str, changes: Mapping[str, Any], progress: Progress | None = None) -> Members:
+        """Change what a deployment is made of (members of the list deployment); gives its state."""
+        edit = DataEdit(f"/deployment[id='{id}']", "merge", changes)
+        await self._carry_out(edit, id, ("scale", "update"), progress)
+        return (await self.deployment(id) or {}).get("state", {})  # type: ignore[no-any-return]
+
+    async def transfer_context(self, id: str, target: Mapping[str, Any]) -> None:
+        """Have the context of a deployment's users go to an instance (members of mec-types:context-target)."""
+        await self._transfer_context(f"/deployment[id='{id}']", id, target)
+
     async def operate(self, id: str, desired_state: str, progress: Progress | None = None) -> None:
         """Have a deployment "started" or "stopped"."""
         edit = DataEdit(f"/deployment[id='{id}']", "merge", {"desired-state": desired_state})
         await self._carry_out(edit, id, ("start", "stop", "instantiate"), progress)
 
-    async def terminate(self, id: str, progress: Progress | None = None) -> None:
-        """Withdraw a deployment; an unknown one is no error."""
-        await self._carry_out(DataEdit(f"/deployment[id='{id}']", "remove"), id, ("terminate",), progress)
+    async def terminate(self, id: str, progress: Progress | None = None, grace: int | None = None) -> None:
+        """Withdraw a deployment, gracefully within so many seconds (None: as it says); an unknown one is no error."""
+        await self._end(f"/deployment[id='{id}']", id, progress, grace)
 
     async def relocate(
         self, id: str, deployment: str, target_zone: str, reason: str = "", progress: Progress | None = None
@@ -268,7 +138,7 @@ class Mm2(ReferencePoint):
 
     async def configure(self, configuration: Mapping[str, Any]) -> None:
         """Change it (members of the container configuration)."""
-        await self.session.edit([DataEdit("/configuration", "merge", configuration)])
+        await self._edit([DataEdit("/configuration", "merge", configuration)])
 
 
 class Mm3(_Packages):
@@ -294,14 +164,18 @@ class Mm3(_Packages):
         await self._carry_out(edit, id, ("instantiate", "start", "stop", "configure"), progress)
         return (await self.app_instance(id) or {}).get("state", {})  # type: ignore[no-any-return]
 
+    async def transfer_context(self, id: str, target: Mapping[str, Any]) -> None:
+        """Have the context of its users go to another instance (members of mec-types:context-target)."""
+        await self._transfer_context(f"/app-instance[id='{id}']", id, target)
+
     async def operate(self, id: str, desired_state: str, progress: Progress | None = None) -> None:
         """Have it "started" or "stopped"."""
         edit = DataEdit(f"/app-instance[id='{id}']", "merge", {"desired-state": desired_state})
         await self._carry_out(edit, id, ("start", "stop", "instantiate"), progress)
 
-    async def terminate(self, id: str, progress: Progress | None = None) -> None:
-        """Withdraw an application instance; an unknown one is no error."""
-        await self._carry_out(DataEdit(f"/app-instance[id='{id}']", "remove"), id, ("terminate",), progress)
+    async def terminate(self, id: str, progress: Progress | None = None, grace: int | None = None) -> None:
+        """Withdraw an application instance, as `System.terminate` does a deployment; an unknown one is no error."""
+        await self._end(f"/app-instance[id='{id}']", id, progress, grace)
 
 
 class _Images(ReferencePoint):
@@ -340,14 +214,14 @@ class Mm4(_Images):
 
     async def _write_reservation(self, id: str, wish: Members, until: Sequence[str]) -> None:
         path = f"/reservation[id='{id}']"
-        await self.session.edit([DataEdit(path, "merge", wish)])
+        await self._edit([DataEdit(path, "merge", wish)])
         state = (await self._settle(path, lambda state: plain(state.get("state", "")) in until)).get("state", {})
         if plain(state["state"]) == "expired":
             raise RpcError("operation-failed", f"the hold of reservation {id} is over")
 
     async def release(self, id: str) -> None:
         """Give reserved resources back; an unknown reservation is no error."""
-        await self.session.edit([DataEdit(f"/reservation[id='{id}']", "remove")])
+        await self._edit([DataEdit(f"/reservation[id='{id}']", "remove")])
 
 
 class Mm5(ReferencePoint):
@@ -369,18 +243,39 @@ class Mm5(ReferencePoint):
 
         Raises `RpcError`: what made a rule fail.
         """
-        await self.session.edit([DataEdit(f"/application[id='{id}']", "replace", application)])
+        await self._edit([DataEdit(f"/application[id='{id}']", "replace", application)])
         return await self._settle(f"/application[id='{id}']", lambda state: state.get("ready") is True)
 
-    async def withdraw(self, id: str) -> None:
-        """Have it end service: rules and records first, then the entry; an unknown one is no error."""
+    async def transfer_context(self, id: str, target: Mapping[str, Any], patience: float) -> None:
+        """Have an application take the context of its users to another instance, within `patience` seconds.
+
+        Raises `RpcError`: it does not speak Mp1, or has not said in time that it has done so.
+        """
+        path = f"/application[id='{id}']"
+        state = (await self.session.get(path) or {}).get("state", {})
+        if "confirmed-ready-at" not in state:
+            raise RpcError("operation-failed", "the application has not said over Mp1 that it is ready")
+        await self._edit([DataEdit(path, "merge", {"user-context-transfer": dict(target)})])
+        try:
+            async with asyncio.timeout(patience):
+                await self._settle(path, lambda state: "context-transferred-at" in state)
+        except TimeoutError:
+            why = f"the application has not transferred the context of its users within {patience:g} s"
+            raise RpcError("operation-failed", why) from None
+
+    async def withdraw(self, id: str, grace: int = 0) -> None:
+        """Have it end service: rules and records first, then the entry; an unknown one is no error.
+
+        An application that speaks Mp1 gets `grace` seconds for its end.
+        """
         if await self.session.get(f"/application[id='{id}']", "config") is None:
             return
-        await self.session.edit([DataEdit(f"/application[id='{id}']", "merge", {"desired-state": "terminated"})])
+        wish = {"desired-state": "terminated", "graceful-timeout": grace}
+        await self._edit([DataEdit(f"/application[id='{id}']", "merge", wish)])
         await self._settle(
             f"/application[id='{id}']", lambda state: plain(state.get("operational-state", "")) == "stopped"
         )
-        await self.session.edit([DataEdit(f"/application[id='{id}']", "remove")])
+        await self._edit([DataEdit(f"/application[id='{id}']", "remove")])
 
 
 class Mp2(ReferencePoint):
@@ -391,16 +286,12 @@ class Mp2(ReferencePoint):
     async def activate(self, application: str, rule: Mapping[str, Any]) -> None:
         """Put a rule (members of the list data-plane-rule) in force.  Raises `RpcError`: what made it fail."""
         path = f"/data-plane-rule[instance='{application}'][id='{rule['id']}']"
-        await self.session.edit([DataEdit(path, "replace", dict(rule))])
+        await self._edit([DataEdit(path, "replace", dict(rule))])
         await self._settle(path, lambda state: plain(state.get("state", "")) == "active")
 
     async def deactivate(self, application: str, rule: str) -> None:
         """Take a rule out of force; an unknown one is no error."""
-        await self.session.edit([DataEdit(f"/data-plane-rule[instance='{application}'][id='{rule}']", "remove")])
-
-
-def _error(members: Mapping[str, str]) -> RpcError:
-    return Occurrence("", state="failed", error=members).failure()
+        await self._edit([DataEdit(f"/data-plane-rule[instance='{application}'][id='{rule}']", "remove")])
 
 
 class Mm6(_Images):
@@ -432,6 +323,37 @@ class Mm6(_Images):
         await self._carry_out(edit, id, ("start", "stop", "instantiate"), progress)
         return (await self.compute_instance(id) or {}).get("state", {})  # type: ignore[no-any-return]
 
-    async def release(self, id: str, progress: Progress | None = None) -> None:
-        """Stop it and give its resources back; an unknown one is no error."""
-        await self._carry_out(DataEdit(f"/compute-instance[id='{id}']", "remove"), id, ("terminate",), progress)
+    async def release(self, id: str, progress: Progress | None = None, grace: int | None = None) -> None:
+        """Stop it, by force after so many seconds (None: as it is), and give its resources back.
+
+        An unknown one is no error.
+        """
+        await self._end(f"/compute-instance[id='{id}']", id, progress, grace)
+
+
+class Mm8(ReferencePoint):
+    """Life-cycle proxy - OSS: orders on behalf of device applications."""
+
+    point = "mm8"
+
+    async def order(self, id: str) -> Members | None:
+        """An order with its state."""
+        return await self.session.get(f"/order[id='{id}']")
+
+    async def orders(self) -> Sequence[Members]:
+        """All orders."""
+        return await self._entries("order")
+
+    async def place(self, id: str, order: Mapping[str, Any]) -> None:
+        """Place an order (members of the list order); the same again changes nothing."""
+        await self._edit([DataEdit(f"/order[id='{id}']", "merge", order)])
+
+    async def withdraw(self, id: str) -> None:
+        """Withdraw an order with what it has brought about; an unknown one is no error."""
+        await self._edit([DataEdit(f"/order[id='{id}']", "remove")])
+
+
+class Mm9(_Packages):
+    """Life-cycle proxy - MEO: which applications there are."""
+
+    point = "mm9"

@@ -23,6 +23,7 @@ from nms.mec.publisher import ALARM, Publisher
 from nms.mec.reference_points import ReferencePoint
 from nms.mec.scope import Duty, Intent, IntentProvider, Scope
 from nms.mec.session import RESYNC, DataEdit, ManagementSession, Members
+from nms.mec.slices import Slices
 from nms.mec.transfer import Transfers
 from nms.mec.vim import KPIS
 from nms.mec.windows import AGREEMENT, MANAGER, Window, Writable
@@ -31,7 +32,7 @@ from nms.model.schema import Node
 _log = logging.getLogger(__name__)
 
 #: Operations that an intent can cause at the block, whichever of them it takes.
-_OPERATIONS = ("instantiate", "start", "stop", "configure", "onboard")
+_OPERATIONS = ("instantiate", "start", "stop", "configure", "onboard", "transfer-context")
 #: Leaf of a notification of the block -> list whose entry it names.
 _SUBJECTS: Mapping[str, str] = {
     "app-instance": "app-instance",
@@ -54,7 +55,7 @@ class Block(ReferencePoint):
         if kind.followed:
             await self._carry_out(edit, subject, _OPERATIONS, progress)
         else:
-            await self.session.edit([edit])
+            await self._edit([edit])
             await self._settle(path, kind.settled)
 
     async def remove(self, path: str, subject: str, kind: Writable, progress: Progress) -> None:
@@ -63,7 +64,7 @@ class Block(ReferencePoint):
         if kind.followed:
             await self._carry_out(edit, subject, ("terminate", "delete-package"), progress)
         else:
-            await self.session.edit([edit])
+            await self._edit([edit])
 
 
 class Tenancy:
@@ -74,6 +75,7 @@ class Tenancy:
         block: session on it.
         transfers: where contents are kept that partners name.
         show: shows a partner, in its scope and under its agreement, what there is for it.
+        slices: those of the infrastructure; None where there is none here.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Tenancy:
         block: ManagementSession,
         transfers: Transfers,
         show: Callable[[Scope, Members], Awaitable[None]],
+        slices: Slices | None,
     ) -> None:
         self._publisher = publisher
         self._window = window
@@ -91,8 +94,10 @@ class Tenancy:
         self._block = Block(block)
         self._transfers = transfers
         self._show = show
+        self._slices = slices
         self._loop = asyncio.get_running_loop()
         self._stale = asyncio.Event()
+        self._news = asyncio.Event()
         #: (list, inner identifier) -> whose it is and what they call it.
         self._tenants: dict[tuple[str, str], tuple[Scope, str]] = {}
         self._states: dict[str, frozenset[str]] = {
@@ -145,6 +150,8 @@ class Tenancy:
             where = intent.scope.base + intent.path
             if intent.list in ("image", "package") and "digest" not in intent.new:
                 raise RpcError("invalid-value", f"{intent.list} {intent.id} needs a digest", path=where)
+            if "slice" in intent.new:
+                raise RpcError("invalid-value", "an agreement has one slice, which its provider names", path=where)
             if intent.new.get("source", "").startswith("file:"):
                 raise RpcError("access-denied", "a partner's content cannot be a file of this domain", path=where)
             if intent.old is not None:
@@ -209,6 +216,8 @@ class Tenancy:
                 await self._transfers.take_in(wanted["digest"], uri, size, run.scope.partner, progress)
             inner = self._inner(run.scope, name, run.subject)
             data = self._inward(run.scope, kind, wanted)
+            if self._slices is not None and "slice" in self._fields(name):
+                data["slice"] = await self._slices.of(run.scope)
             await self._block.put(f"/{name}[id='{inner}']", inner, data, kind, run.within)
         self._copy(run.scope, name, run.subject)
 
@@ -218,8 +227,17 @@ class Tenancy:
             if name in kind.references.values():
                 await self.lifecycle.idle(run.scope, user)
         inner = self._inner(run.scope, name, run.subject)
-        with abstract(run.scope):
-            await self._block.remove(f"/{name}[id='{inner}']", inner, self._window.lists[name], run.within)
+        while True:
+            self._news.clear()
+            try:
+                with abstract(run.scope):
+                    await self._block.remove(f"/{name}[id='{inner}']", inner, self._window.lists[name], run.within)
+            except RpcError as error:
+                if error.app_tag != "instance-required":
+                    raise
+                await self._news.wait()  # what another block has made of it for the partner ends first
+            else:
+                return
 
     def _inner(self, scope: Scope, name: str, id: str) -> str:
         """What the block calls an entry; the same for all models of an agreement, since they refer to each other."""
@@ -227,7 +245,7 @@ class Tenancy:
 
     def _inward(self, scope: Scope, kind: Writable, wanted: Members) -> Members:
         """A partner's entry in the block's words."""
-        data = {name: value for name, value in wanted.items() if name not in ("id", "source", "signature", "slice")}
+        data = {name: value for name, value in wanted.items() if name not in ("id", "source", "signature")}
         for leaf, named in kind.references.items():
             if leaf in data:
                 data[leaf] = self._inner(scope, named, data[leaf])
@@ -253,6 +271,7 @@ class Tenancy:
     # -- what becomes of it
 
     def _told(self, name: str, members: Members) -> None:
+        self._news.set()
         if name == RESYNC:
             for scope, kind, entry in self._entries():
                 self._copy(scope, kind, entry["id"])

@@ -8,7 +8,7 @@ manager), both over ``mec-resource:infrastructure/vim``, and drives the infrastr
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -36,6 +36,7 @@ class Vim:
     Args:
         session: on the block's own entry, in which it keeps its inventory.
         kpi_interval: seconds between two measurements.
+        given: environment that an instance is given beside what is asked for; it is in no datastore.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Vim:
         id: str,
         session: ManagementSession,
         kpi_interval: float = 10.0,
+        given: Callable[[str], Mapping[str, str]] = lambda instance: {},
     ) -> None:
         self._publisher = publisher
         self._driver = driver
@@ -53,6 +55,7 @@ class Vim:
         self._content = transfers.store
         self._session = session
         self._kpi_interval = kpi_interval
+        self._given = given
         self.scope = publisher.scope(f"{VIMS}[id='{id}']")
         self._loop = asyncio.get_running_loop()
         self._expiries: dict[str, asyncio.TimerHandle] = {}
@@ -195,9 +198,8 @@ class Vim:
             self.lifecycle.begin(intent, "terminate")
         elif intent.old is None:
             self.lifecycle.begin(intent, "instantiate")
-        else:
-            started = intent.new.get("desired-state", "started") == "started"
-            self.lifecycle.begin(intent, "start" if started else "stop")
+        elif _desired(intent.old) != _desired(intent.new):
+            self.lifecycle.begin(intent, "start" if _desired(intent.new) == "started" else "stop")
 
     def _act_reservation(self, intent: Intent) -> None:
         if intent.new is not None:
@@ -254,10 +256,10 @@ class Vim:
         self._show(run.subject, instance)
 
     async def _stop(self, run: Run) -> None:
-        self._show(run.subject, await self._driver.stop(run.subject))
+        self._show(run.subject, await self._driver.stop(run.subject, _grace(run)))
 
     async def _delete(self, run: Run) -> None:
-        await self._driver.delete(run.subject)
+        await self._driver.delete(run.subject, _grace(run))
         await self.refresh()
         self._tell("compute-instance", run.subject, "terminated")
 
@@ -272,7 +274,8 @@ class Vim:
             resources=capacity.resources(wanted),
             zone=wanted.get("zone", ""),
             port=ports[0] if ports else None,
-            environment={each["name"]: each.get("value", "") for each in wanted.get("environment", ())},
+            environment={each["name"]: each.get("value", "") for each in wanted.get("environment", ())}
+            | dict(self._given(run.subject)),
             slice=wanted.get("slice", ""),
         )
 
@@ -368,4 +371,13 @@ def _percent(part: float, whole: float) -> str:
 
 
 def _wish(entry: Members) -> Members:
-    return {name: value for name, value in entry.items() if name != "desired-state"}
+    return {name: value for name, value in entry.items() if name not in ("desired-state", "graceful-timeout")}
+
+
+def _desired(entry: Members) -> str:
+    return str(entry.get("desired-state", "started"))
+
+
+def _grace(run: Run) -> float | None:
+    """Seconds before force; None: as the driver is configured."""
+    return (run.wanted or run.held).get("graceful-timeout")

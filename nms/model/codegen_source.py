@@ -91,7 +91,8 @@ class Source:
 
 def variable(node: Node) -> str:
     """The variable that holds a child's value: its name, told from its siblings' by its place."""
-    return f"{re.sub('[^A-Za-z0-9_]', '_', node.name)}_{node.index}"
+    # The last underscore keeps a leaf called `known` or `list` apart from what is bound for it.
+    return f"{re.sub('[^A-Za-z0-9_]', '_', node.name)}_{node.index}_"
 
 
 def is_sole_key(node: Node) -> bool:

@@ -83,7 +83,7 @@ class Evaluation:
     Attributes:
         whens: decides a node's `when` statements.
         memo: results that depend on an instance only, by expression and place.
-        left: nodes that may still be visited, a bound on the cost of a client's expression; None for no bound.
+        left: what may still be spent, a bound on the cost of a client's expression; None for no bound.
         pending: whens being decided, so that a model whose whens depend on each other in a circle ends.
         origin: the node of current().
         literals: texts of a client's string literals, in order.
@@ -103,15 +103,15 @@ class Evaluation:
         self.size = 1
 
     def spend(self, nodes: int) -> None:
-        """Count visited nodes.
+        """Count work: nodes visited, parts of the expression evaluated, text looked at; each unit about a microsecond.
 
         Raises:
-            RpcError: resource-denied; the expression visits more nodes than it may.
+            RpcError: resource-denied; the expression takes more than it may.
         """
         if self.left is not None:
             self.left -= nodes
             if self.left < 0:
-                raise RpcError("resource-denied", "the XPath expression visits too many nodes: make it more specific")
+                raise RpcError("resource-denied", "the XPath expression takes too much: make it more specific")
 
 
 #: Gives the cursors of one schema node's instances below a parent instance, in document order.
@@ -321,7 +321,9 @@ def string_value(c: Cursor, evaluation: Evaluation) -> str:
         return value
     if type(value) is not tuple:
         return "" if isinstance(value, AnyData) else text_of(value)
-    return "".join([string_value(child, evaluation) for child in children(c, evaluation)])
+    below = children(c, evaluation)
+    evaluation.spend(len(below))
+    return "".join([string_value(child, evaluation) for child in below])
 
 
 def document_order(found: list[Cursor], evaluation: Evaluation) -> list[Cursor]:

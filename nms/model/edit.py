@@ -14,6 +14,7 @@ from typing import Literal
 
 from nms.errors import RpcError
 from nms.model import entries, tree
+from nms.model.fault import Fault, two_cases
 from nms.model.path import InstancePath, format_path
 from nms.model.schema import Node
 from nms.model.values import Key, Value, alike
@@ -86,12 +87,21 @@ def _apply_children(parent: Node, held: Value | None, edits: Sequence[Edit], pat
     return tree.close(parent, tuple(slots))
 
 
-def _leave_other_cases(node: Node, slots: list[Value | None]) -> None:
-    """Data of one case removes that of the others (RFC 7950 section 7.9)."""
+def _leave_other_cases(node: Node, slots: list[Value | None], given: Value = None) -> None:
+    """Data of one case removes that of the others (RFC 7950 section 7.9).
+
+    Args:
+        given: all that comes with it.
+
+    Raises:
+        Fault: bad-element; that has data of another case.
+    """
     for choice, case in node.cases:
         for name, members in choice.cases.items():
             if name != case:
                 for member in members:
+                    if given is not None and given[member.index] is not None:
+                        raise two_cases(member, choice)
                     slots[member.index] = None
 
 
@@ -136,7 +146,8 @@ def _untouched(held: Value | None, path: InstancePath, given: Value | None = Non
 def _container(edit: Edit, held: Value | None, path: InstancePath) -> Value | None:
     if _gone(edit, held, path):
         return None
-    return _inner(edit, held, path)
+    made = _inner(edit, held, path)
+    return tree.close(edit.node, made) if made is not None else None
 
 
 def _inner(edit: Edit, held: Value | None, path: InstancePath) -> Value | None:
@@ -153,7 +164,14 @@ def _inner(edit: Edit, held: Value | None, path: InstancePath) -> Value | None:
         return _apply_children(edit.node, base, edit.children, path)
     if edit.op == "none":
         return _untouched(held, path, edit.value)
-    return edit.value if base is None else merge(edit.node, base, edit.value)
+    return edit.value if base is None else _merged(edit.node, base, edit.value, path)
+
+
+def _merged(node: Node, old: Value, new: Value, path: InstancePath) -> Value:
+    try:
+        return merge(node, old, new)
+    except Fault as fault:
+        raise fault.error(path) from None
 
 
 def _list(edit: Edit, held: Value | None, path: InstancePath) -> Value | None:
@@ -193,7 +211,12 @@ def _whole_list(edit: Edit, held: Value | None, path: InstancePath) -> Value | N
         return _untouched(held, path)
     if edit.op in ("replace", "create") or held is None:
         return edit.value
-    return held if edit.value is None else merge_entries(edit.node, held, edit.value)
+    if edit.value is None:
+        return held
+    try:
+        return merge_entries(edit.node, held, edit.value)
+    except Fault as fault:
+        raise fault.error(path) from None
 
 
 def _leaf_list(edit: Edit, held: Value | None, path: InstancePath) -> Value | None:
@@ -241,7 +264,11 @@ _EDITORS = {
 
 
 def merge(node: Node, old: Value, new: Value) -> Value:
-    """`new` merged into `old`, both instances of the container or list entry `node`; `old` if nothing changes."""
+    """`new` merged into `old`, both instances of the container or list entry `node`; `old` if nothing changes.
+
+    Raises:
+        Fault: bad-element; `new` has data of two cases of a choice.
+    """
     if alike(old, new):
         return old
     slots = list(old)
@@ -249,7 +276,7 @@ def merge(node: Node, old: Value, new: Value) -> Value:
         if value is None:
             continue
         if child.cases:
-            _leave_other_cases(child, slots)
+            _leave_other_cases(child, slots, new)
         held = slots[child.index]
         if held is None or child.kind in ("leaf", "anydata", "anyxml"):
             slots[child.index] = value

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from nms.errors import ErrorType, RpcError
 from nms.model.path import InstancePath, Step, format_path
-from nms.model.schema import Node
+from nms.model.schema import Choice, Node
 from nms.model.types import InvalidValue
 
 
@@ -68,3 +68,13 @@ def twice(name: str) -> Fault:
 def unknown(name: str, known: object) -> Fault:
     """A name the schema does not have at this place."""
     return Fault("unknown-element", f"there is no {name!r} in {known}", info={"bad-element": name})
+
+
+def two_cases(node: Node, choice: Choice) -> Fault:
+    """Data of several cases of a choice (RFC 7950 section 8.3.1)."""
+    cases = ", ".join(choice.cases)
+    return Fault(
+        "bad-element",
+        f"{node.name} stands beside data of another case: the cases {cases} of choice {choice.name} exclude each other",
+        info={"bad-element": node.name},
+    )

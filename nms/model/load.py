@@ -170,7 +170,8 @@ class _Compiler:
         children: list[Node],
         choices: list[Choice],
     ) -> None:
-        for child in source.children:
+        # yangson takes modules in the order of a set: ours are in the same one in every process
+        for child in sorted(source.children, key=lambda c: str(c.ns)) if parent.kind == "root" else source.children:
             if isinstance(child, yn.ChoiceNode):
                 own = (*whens, *_whens(child, on_parent=True))
                 default = child.default_case[0] if child.default_case else None

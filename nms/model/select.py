@@ -45,37 +45,44 @@ def union_slots(node: Node, one: Value, other: Value) -> Value:
 # ---------------------------------------------------------------- paths and XPath
 
 
-def path(schema: Schema, root: Value, wanted: InstancePath) -> Value:
-    """The instance at `wanted` with its ancestors (their keys only)."""
-    return paths(schema, root, [wanted])
+def path(schema: Schema, root: Value, wanted: InstancePath, levels: int | None = None) -> Value:
+    """The instance at `wanted`, down to `levels`, with its ancestors (their keys only)."""
+    return paths(schema, root, [wanted], levels)
 
 
-def paths(schema: Schema, root: Value, wanted: Iterable[InstancePath]) -> Value:
-    """The instances at several paths with their ancestors; paths to nothing are passed over."""
+def paths(schema: Schema, root: Value, wanted: Iterable[InstancePath], levels: int | None = None) -> Value:
+    """The instances at several paths with their ancestors; paths to nothing are passed over.
+
+    Args:
+        levels: of each instance, which is level 1; None: all of it.
+    """
     result: Value | None = None
     for one in wanted:
         if not one:
-            return root
-        found = _along(schema.root, root, one)
+            return root if levels is None else depth(schema.root, root, levels)
+        found = _along(schema.root, root, one, levels)
         if found is not None:
             result = found if result is None else union_slots(schema.root, result, found)
     return result if result is not None else schema.root.blank
 
 
-def _along(node: Node, value: Value, rest: InstancePath) -> Value | None:
+def _along(node: Node, value: Value, rest: InstancePath, levels: int | None) -> Value | None:
     child, key = rest[0]
     held = value[child.index]
     if held is None:
         return None
     if key is None or child.kind in ("leaf", "anydata", "anyxml"):
-        part = held if len(rest) == 1 else _along(child, held, rest[1:])
+        part = within(child, held, levels) if len(rest) == 1 else _along(child, held, rest[1:], levels)
     elif child.kind == "leaf-list":
         part = (key,) if key in held else None
     else:
         entry = entries.get(held, key)
         if entry is None:
             return None
-        inner = entry if len(rest) == 1 else _along(child, entry, rest[1:])
+        if len(rest) == 1:
+            inner = entry if levels is None else depth(child, entry, levels)
+        else:
+            inner = _along(child, entry, rest[1:], levels)
         part = None if inner is None else entries.single(key, inner, ordered=child.user_ordered)
     if part is None:
         return None
@@ -86,13 +93,24 @@ def _along(node: Node, value: Value, rest: InstancePath) -> Value | None:
     return tuple(slots)
 
 
-def xpath(schema: Schema, root: Value, expression: str, namespaces: Mapping[str, str]) -> Value:
-    """What an XPath filter selects from `root` (RFC 6241 section 8.9).
+def xpath(
+    schema: Schema,
+    root: Value,
+    expression: str,
+    namespaces: Mapping[str, str],
+    levels: int | None = None,
+    work: int = xpaths.BUDGET,
+) -> Value:
+    """What an XPath filter selects from `root` (RFC 6241 section 8.9), down to `levels`.
+
+    Args:
+        work: what it may spend.
 
     Raises:
-        RpcError: invalid-value; the expression is malformed or gives no node set.
+        RpcError: invalid-value; the expression is malformed or gives no node set.  resource-denied; it takes too much.
     """
-    return paths(schema, root, xpaths.compile_text(schema, expression, namespaces).nodeset(root))
+    found = xpaths.compile_text(schema, expression, namespaces).nodeset(root, work)
+    return paths(schema, root, found, levels)
 
 
 # ---------------------------------------------------------------- fields, RFC 8040 section 4.8.3
@@ -104,8 +122,11 @@ class _Fields(dict["Node", "_Fields"]):
     """Wanted children by node; empty = all of it."""
 
 
-def fields(node: Node, value: Value, expression: str) -> Value:
+def fields(node: Node, value: Value, expression: str, levels: int | None = None) -> Value:
     """The parts of an instance of `node` that a `fields` expression names, keys of its list entries included.
+
+    Args:
+        levels: of each part, which is level 1 itself (RFC 8040 section 4.8.2); None: all.
 
     Raises:
         RpcError: invalid-value, with the offset and what was expected.
@@ -113,7 +134,7 @@ def fields(node: Node, value: Value, expression: str) -> Value:
     wanted, at = _parse_fields(node, expression, 0)
     if at < len(expression):
         raise _bad_fields(expression, at, "end of expression")
-    return _keep(node, value, wanted)
+    return _keep(node, value, wanted, levels)
 
 
 def _bad_fields(expression: str, at: int, expected: str) -> RpcError:
@@ -150,9 +171,9 @@ def _parse_field_path(node: Node, expression: str, at: int, wanted: _Fields) -> 
         at += 1
 
 
-def _keep(node: Node, value: Value, wanted: _Fields) -> Value:
+def _keep(node: Node, value: Value, wanted: _Fields, levels: int | None) -> Value:
     if not wanted:
-        return value
+        return depth(node, value, levels) if levels is not None and node.kind in ("container", "list") else value
     slots: list[Value | None] = list(node.blank)
     for leaf in node.keys:
         slots[leaf.index] = value[leaf.index]
@@ -161,10 +182,10 @@ def _keep(node: Node, value: Value, wanted: _Fields) -> Value:
         if held is None:
             continue
         if child.kind == "list":
-            kept = ((key, _keep(child, entry, below)) for key, entry in entries.items(held))
+            kept = ((key, _keep(child, entry, below, levels)) for key, entry in entries.items(held))
             slots[child.index] = entries.from_values(kept, ordered=child.user_ordered)
         else:
-            slots[child.index] = _keep(child, held, below) if child.kind == "container" else held
+            slots[child.index] = _keep(child, held, below, levels) if child.kind == "container" else held
     return tuple(slots)
 
 
@@ -181,6 +202,11 @@ def depth(node: Node, value: Value, levels: int) -> Value:
             if held is not None:
                 slots[child.index] = _map(child, held, lambda n, v: depth(n, v, levels - 1))
     return tuple(slots)
+
+
+def within(node: Node, held: Value, levels: int | None) -> Value:
+    """What a parent holds of `node`, each instance down to `levels`; None: all of it."""
+    return held if levels is None else _map(node, held, lambda n, v: depth(n, v, levels))
 
 
 def _map(node: Node, held: Value, change: Callable[[Node, Value], Value]) -> Value:

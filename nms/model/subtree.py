@@ -29,6 +29,7 @@ class Selection(NamedTuple):
         key: of the entry, where the matches give all its keys; else None.
         parts: selection and containment nodes.
         whole: there are content matches only, so that all of a matching instance is selected.
+        levels: how much of what is selected as a whole, None: all of it.
     """
 
     node: Node
@@ -36,6 +37,7 @@ class Selection(NamedTuple):
     key: Key | None
     parts: Sequence[_Part]
     whole: bool
+    levels: int | None
 
     def of(self, root: Value) -> Value:
         """What is selected of the root of a datastore."""
@@ -59,16 +61,22 @@ class _Part(NamedTuple):
     inside: Selection | None
 
 
-def compile(root: Node, element: etree._Element) -> Selection:  # noqa: A001 - the word of the field
-    """The filter whose top-level elements are the children of `element`."""
-    return _selection(root, _elements(element), matching=False)
+def compile(  # noqa: A001 - the word of the field
+    root: Node, element: etree._Element, levels: int | None = None
+) -> Selection:
+    """The filter whose top-level elements are the children of `element`.
+
+    Args:
+        levels: of what is selected as a whole, where each instance is level 1; None: all of it.
+    """
+    return _selection(root, _elements(element), levels, matching=False)
 
 
 def _elements(element: etree._Element) -> list[etree._Element]:
     return [child for child in element if isinstance(child.tag, str)] if len(element) else []
 
 
-def _selection(node: Node, elements: list[etree._Element], *, matching: bool = True) -> Selection:
+def _selection(node: Node, elements: list[etree._Element], levels: int | None, *, matching: bool = True) -> Selection:
     """What sibling elements ask; only inside an instance there is `matching` (section 6.2.5)."""
     matches: list[tuple[Node, Value]] = []
     parts: list[_Part] = []
@@ -82,8 +90,8 @@ def _selection(node: Node, elements: list[etree._Element], *, matching: bool = T
             matches.append((leaf, _wanted(leaf, element, text)))
         else:
             whole = False
-            parts += [_part(child, element, inner, text) for child in named]
-    return Selection(node, matches, _key(node, matches), parts, whole)
+            parts += [_part(child, element, inner, text, levels) for child in named]
+    return Selection(node, matches, _key(node, matches), parts, whole, levels)
 
 
 def _named(node: Node, tag: str) -> Sequence[Node]:
@@ -94,9 +102,9 @@ def _named(node: Node, tag: str) -> Sequence[Node]:
     return () if found is None else (found,)
 
 
-def _part(node: Node, element: etree._Element, inner: list[etree._Element], text: str) -> _Part:
+def _part(node: Node, element: etree._Element, inner: list[etree._Element], text: str, levels: int | None) -> _Part:
     if node.kind in ("container", "list"):
-        return _Part(node, None, _selection(node, inner) if inner else None)
+        return _Part(node, None, _selection(node, inner, levels) if inner else None)
     return _Part(node, _wanted(node, element, text) if text and node.type is not None else None, None)
 
 
@@ -125,19 +133,19 @@ def _key(node: Node, matches: list[tuple[Node, Value]]) -> Key | None:
 
 def _selected(selection: Selection, value: Value) -> Value | None:
     """What is selected of one instance; None if nothing."""
-    node, matches, _, parts, whole = selection
+    node, matches, _, parts, whole, levels = selection
     for leaf, wanted in matches:
         held = value[leaf.index]
         if held is None or (wanted not in held if leaf.kind == "leaf-list" else held != wanted):
             return None
     if whole:
-        return value
+        return value if levels is None else select.depth(node, value, levels)
     slots: list[Value | None] = list(node.blank)
     found = False
     for part in parts:
         index = part.node.index
         held = value[index]
-        chosen = None if held is None else _of_part(part, held)
+        chosen = None if held is None else _of_part(part, held, levels)
         if chosen is not None:
             found = True
             slots[index] = chosen if slots[index] is None else select.union(part.node, slots[index], chosen)
@@ -148,12 +156,12 @@ def _selected(selection: Selection, value: Value) -> Value | None:
     return tuple(slots)
 
 
-def _of_part(part: _Part, held: Value) -> Value | None:
+def _of_part(part: _Part, held: Value, levels: int | None) -> Value | None:
     node, wanted, inside = part
     if inside is not None:
         return _selected(inside, held) if node.kind == "container" else _of_entries(node, held, inside)
     if wanted is None:
-        return held
+        return select.within(node, held, levels)
     if node.kind == "leaf":
         return held if held == wanted else None
     return (wanted,) if wanted in held else None
@@ -170,7 +178,7 @@ def _of_entries(node: Node, held: entries.Entries, inside: Selection) -> entries
 
 
 def _narrowed(selection: Selection, value: Value) -> Value:
-    node, matches, _, parts, whole = selection
+    node, matches, _, parts, whole, _ = selection
     if whole:
         return value
     slots: list[Value | None] = list(node.blank)

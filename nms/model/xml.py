@@ -17,9 +17,9 @@ from nms.model import anydata, codegen, codegen_xml, entries
 from nms.model.codegen_source import Unexpected
 from nms.model.codegen_xml import resolver
 from nms.model.edit import Edit, Insert, Op
-from nms.model.fault import Fault, invalid, missing_key, twice, unknown
+from nms.model.fault import Fault, invalid, missing_key, twice, two_cases, unknown
 from nms.model.path import InstancePath, format_path, parse_path
-from nms.model.schema import Node, Schema
+from nms.model.schema import Choice, Node, Schema
 from nms.model.types import InvalidValue
 from nms.model.values import Key, Scalar, Value
 from nms.model.xml_runs import NOTHING_PLACED, Placed
@@ -125,8 +125,11 @@ _ENCODERS: Final = {
 # ---------------------------------------------------------------- decoding
 
 
-def decode(node: Node, element: etree._Element) -> Value:
+def decode(node: Node, element: etree._Element, base: InstancePath = ()) -> Value:
     """The value of `node` (rpc input or output, notification, root, container, list entry) from its element.
+
+    Args:
+        base: what the paths of errors begin with.
 
     Raises:
         RpcError: unknown-element, unknown-namespace, missing-element, bad-element, invalid-value; with the path.
@@ -134,7 +137,7 @@ def decode(node: Node, element: etree._Element) -> Value:
     try:
         return _decode_children(node, element)
     except Fault as fault:
-        raise fault.error() from None
+        raise fault.error(base) from None
 
 
 def decode_edit(
@@ -152,7 +155,7 @@ def decode_edit(
     Raises:
         RpcError: as `decode`, and bad-attribute, unknown-attribute for operations and inserts.
     """
-    marked = _marked(element)
+    marked = _marked(schema, element)
     try:
         return _decode_edits(schema.root, element, default_operation, _Document(schema, marked, placed))
     except Fault as fault:
@@ -171,18 +174,10 @@ def refuse_empty_state(schema: Schema, element: etree._Element, base: InstancePa
     for found in element.iter(*schema.state_tags) if schema.state_tags else ():
         if found is element or len(found) or (found.text or "").strip():
             continue
-        above = [found, *(up for up in found.iterancestors() if element in up.iterancestors())]
-        path, node = base, base[-1][0] if base else schema.root
-        for step in reversed(above):
-            child = node.by_tag.get(cast(str, step.tag))
-            if child is None:
-                break
-            path, node = (*path, (child, _key_if_any(child, step) if child.kind == "list" else None)), child
-        else:
-            if not node.config:
-                raise RpcError(
-                    "invalid-value", f"{node.name} is state and cannot be configured", path=format_path(path)
-                )
+        path, node = _instance(base[-1][0] if base else schema.root, element, found)
+        if node is not None and not node.config:
+            where = format_path((*base, *path))
+            raise RpcError("invalid-value", f"{node.name} is state and cannot be configured", path=where)
 
 
 _ATTRIBUTES: Final = etree.XPath("descendant-or-self::*/@*", smart_strings=True)
@@ -196,15 +191,53 @@ class _Document(NamedTuple):
     placed: Placed
 
 
-def _marked(element: etree._Element) -> set[etree._Element]:
-    """Elements with an operation or insert of their own or below them."""
+def _marked(schema: Schema, element: etree._Element) -> set[etree._Element]:
+    """Elements with an operation or insert of their own or below them.
+
+    Raises:
+        RpcError: unknown-attribute; one without namespace, which an ``operation`` is that forgot its prefix.
+    """
     marked: set[etree._Element] = set()
     for attribute in cast(list[Any], _ATTRIBUTES(element)):
-        up: etree._Element | None = attribute.getparent() if attribute.attrname in _MARKS else None
+        up: etree._Element | None = attribute.getparent()
+        if attribute.attrname not in _MARKS:
+            if attribute.attrname[0] != "{" and up is not None and up is not element:
+                _refuse_attribute(schema, element, up, attribute.attrname)
+            continue
         while up is not None and up not in marked:
             marked.add(up)
             up = up.getparent()
     return marked
+
+
+def _refuse_attribute(schema: Schema, top: etree._Element, element: etree._Element, name: str) -> None:
+    """Refuse an attribute of a data node; in anydata and anyxml there may be any."""
+    path, node = _instance(schema.root, top, element)
+    if node is None or (path and path[-1][0].kind in ("anydata", "anyxml")):
+        return  # what is no data node is refused under its own name
+    local = etree.QName(element).localname
+    raise RpcError(
+        "unknown-attribute",
+        f"{local} has no attribute {name}; NETCONF's and YANG's own have a namespace, as in nc:operation",
+        type="protocol",
+        path=format_path(path),
+        info={"bad-attribute": name, "bad-element": local},
+    )
+
+
+def _instance(root: Node, top: etree._Element, element: etree._Element) -> tuple[InstancePath, Node | None]:
+    """The way from `root`, whose children `top` holds, to the instance that `element` is; it ends at anydata."""
+    above = [element, *(up for up in element.iterancestors() if top in up.iterancestors())]
+    path: InstancePath = ()
+    node = root
+    for step in reversed(above):
+        if node.kind in ("anydata", "anyxml"):
+            break
+        child = node.by_tag.get(cast(str, step.tag))
+        if child is None:
+            return path, None
+        path, node = (*path, (child, _key_if_any(child, step) if child.kind == "list" else None)), child
+    return path, node
 
 
 def _child_node(node: Node, element: etree._Element) -> Node:
@@ -286,10 +319,12 @@ def _decode_entry(node: Node, element: etree._Element, placed: Placed) -> Value:
 def _decode_key(node: Node, element: etree._Element) -> Key:
     values = []
     for key in node.keys:
-        found = element.find(key.tag)
-        if found is None:
+        found = element.findall(key.tag)
+        if not found:
             raise missing_key(node, key)
-        values.append(_decode_leaf(key, found))
+        if len(found) > 1:
+            raise twice(key.name).at(key)
+        values.append(_decode_leaf(key, found[0]))
     return node.make_key(values)
 
 
@@ -333,7 +368,18 @@ def _decode_edits(node: Node, element: etree._Element, default: Op, document: _D
             raise twice(child.name).at(child)
         seen.add((edit.node, edit.key))
         edits.append(edit)
+    _refuse_two_cases(edits)
     return edits
+
+
+def _refuse_two_cases(edits: Sequence[Edit]) -> None:
+    """Data of two cases of a choice in one parent (RFC 7950 section 8.3.1); one may go where the other comes."""
+    chosen: dict[Choice, str] = {}
+    for edit in edits:
+        if edit.op not in ("delete", "remove"):
+            for choice, case in edit.node.cases:
+                if chosen.setdefault(choice, case) != case:
+                    raise two_cases(edit.node, choice)
 
 
 def _run_edits(node: Node, run: list[Value], op: Op) -> list[Edit]:
@@ -407,15 +453,22 @@ def _insert(node: Node, element: etree._Element, schema: Schema) -> Insert | Non
     where = element.get(_INSERT)
     if where is None:
         return None
+    if not node.user_ordered:
+        raise Fault(
+            "unknown-attribute",
+            f"insert is for lists in the user's order, and {node.name} is none",
+            info={"bad-attribute": "insert", "bad-element": node.name},
+        )
     attribute = _KEY if node.kind == "list" else _VALUE
     anchor = element.get(attribute)
     needs = where in ("before", "after")
-    if not node.user_ordered or where not in ("first", "last", "before", "after") or needs != (anchor is not None):
+    name = etree.QName(attribute).localname
+    if where not in ("first", "last", "before", "after") or needs != (anchor is not None):
+        missing = needs and anchor is None
         raise Fault(
-            "missing-attribute" if needs and anchor is None else "bad-attribute",
-            f"insert={where!r} does not fit {node.name}: first, last, before, after on an ordered-by user list; "
-            f"before and after with yang:{etree.QName(attribute).localname}",
-            info={"bad-attribute": "insert", "bad-element": node.name},
+            "missing-attribute" if missing else "bad-attribute",
+            f"insert={where!r}: there are first and last, and before and after with yang:{name}",
+            info={"bad-attribute": name if missing else "insert", "bad-element": node.name},
         )
     if anchor is None:
         return Insert(where)  # type: ignore[arg-type]

@@ -29,10 +29,11 @@ from nms.model.values import InstanceId, Value
 from nms.model.xpath_compiler import Compiler
 from nms.model.xpath_functions import Kind, to_boolean, to_number, to_string
 from nms.model.xpath_parts import Part
+from nms.model.xpath_programs import Programs
 from nms.model.xpath_syntax import alias, cut_literals, parse
 
-#: Nodes that one evaluation of a client's expression may visit.
-BUDGET: Final = 5_000_000
+#: What one evaluation of a client's expression may spend, unless somebody says otherwise (`nms.limits`).
+BUDGET: Final = 1_000_000
 
 
 class Program:
@@ -42,9 +43,10 @@ class Program:
         context: schema node of the context node.
         touched: schema nodes whose instances it may look at, its defaults' conditions not included, each with its
             scope: the uppermost schema node on the way there, below whose instance all those instances lie.
+        reached: how many schema nodes were looked at to compile it.
     """
 
-    __slots__ = ("context", "run", "kind", "nodes", "touched", "_scopes", "expressions")
+    __slots__ = ("context", "run", "kind", "nodes", "touched", "reached", "_scopes", "expressions")
 
     def __init__(self, expressions: Expressions, context: Node, part: Part, compiler: Compiler) -> None:
         self.expressions = expressions
@@ -53,6 +55,7 @@ class Program:
         self.kind: Kind = part.kind
         self.nodes = part.nodes
         self.touched: Mapping[Node, Node] = compiler.touched
+        self.reached = compiler.reached
         self._scopes: Mapping[Node, Node] | None = None
 
     @property
@@ -100,13 +103,17 @@ class Compiled:
             evaluation: shared with other expressions over the same tree; a new one with the budget of a client if None.
 
         Raises:
-            RpcError: resource-denied when the budget is spent, invalid-value for a bad pattern or identity.
+            RpcError: resource-denied when the budget is spent or the steps are too many, invalid-value for a bad
+                pattern or identity.
         """
         if evaluation is None:
             evaluation = self.program.expressions.evaluation(BUDGET)
         evaluation.origin, evaluation.literals = cursor, self.literals
         evaluation.position = evaluation.size = 1
-        return self.program.run(cursor, evaluation)
+        try:
+            return self.program.run(cursor, evaluation)
+        except RecursionError:
+            raise RpcError("resource-denied", "the XPath expression has too many steps") from None
 
     def boolean(self, cursor: Cursor, evaluation: Evaluation | None = None) -> bool:
         """The value as boolean() makes it."""
@@ -134,19 +141,20 @@ class Compiled:
             raise RpcError("invalid-value", f"the XPath expression gives a {self.kind}, not a node-set")
         return found
 
-    def nodeset(self, root: Value, budget: int = BUDGET) -> list[InstancePath]:
+    def nodeset(self, root: Value, budget: int = BUDGET, evaluation: Evaluation | None = None) -> list[InstancePath]:
         """Paths of the nodes selected from the root of a datastore, in document order; the root's path is ().
 
         Nodes in use by default are among them; ``text()`` stands for its leaf.
 
         Args:
-            budget: nodes that may be visited.
+            budget: what it may spend.
+            evaluation: a fresh one, in place of one with that budget.
 
         Raises:
             RpcError: invalid-value; the result is no node-set.  resource-denied; the budget is spent.
         """
         known = self.program.expressions
-        found = self.cursors(Cursor(known.schema.root, root, None), known.evaluation(budget))
+        found = self.cursors(Cursor(known.schema.root, root, None), evaluation or known.evaluation(budget))
         return [(c if c.node.name or c.parent is None else c.parent).path() for c in found]
 
 
@@ -337,9 +345,16 @@ def expressions(schema: Schema) -> Expressions:
     return Expressions(schema)
 
 
-@lru_cache(maxsize=1024)
+_CLIENTS: Final[Programs[Program]] = Programs()
+
+
 def _client_program(schema: Schema, template: str, namespaces: tuple[tuple[str, str], ...], context: Node) -> Program:
-    return expressions(schema).client(template, namespaces, context)
+    def make() -> tuple[Program, int]:
+        program = expressions(schema).client(template, namespaces, context)
+        texts = len(template) + sum(len(prefix) + len(uri) for prefix, uri in namespaces)
+        return program, 8 + program.reached + texts // 8
+
+    return _CLIENTS.get((schema, template, namespaces, context), make)
 
 
 def compile(schema: Schema, expression: Any, context: Node) -> Compiled:  # noqa: A001 - the word of the field

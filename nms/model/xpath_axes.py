@@ -6,7 +6,7 @@ the `REVERSE` ones, which is what position() counts.  Attributes and namespaces 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Final, TypeAlias
 
 from nms.model.cursor import Children, Cursor, Evaluation, Getter, getter, parent_of, rank
@@ -35,7 +35,9 @@ class _Below(dict[Node, tuple[tuple[Getter, bool, bool], ...]]):
         return self.holding[node]
 
     def collect(self, c: Cursor, evaluation: Evaluation, out: list[Cursor]) -> None:
-        for get, match, deeper in self[c.node]:
+        rows = self[c.node]
+        evaluation.spend(len(rows))
+        for get, match, deeper in rows:
             for child in get(c, evaluation):
                 if match:
                     out.append(child)
@@ -165,11 +167,15 @@ UPWARD: Final = frozenset(("parent", "ancestor", "ancestor_or_self", "following_
                            "following", "preceding"))  # fmt: skip
 
 
-def reach(axis: str, nodes: Iterable[Node], root: Node, operation: Node | None) -> set[Node]:
-    """The schema nodes on `axis` from any of `nodes`, before the node test."""
+def reach(axis: str, nodes: Iterable[Node], root: Node, operation: Node | None) -> Iterator[Collection[Node]]:
+    """The schema nodes on `axis` from any of `nodes`, before the node test; those from one of them at a time."""
     if axis in ("following", "preceding"):
-        return set(root.walk()) | (set(operation.walk()) if operation is not None else set())
-    return {found for node in nodes for found in _REACH[axis](node, root, operation)}
+        yield set(root.walk())
+        yield set(operation.walk()) if operation is not None else ()
+        return
+    follow = _REACH[axis]
+    for node in nodes:
+        yield follow(node, root, operation)
 
 
 def _up(node: Node, root: Node) -> list[Node]:
@@ -194,7 +200,7 @@ def _beside(node: Node, root: Node, operation: Node | None) -> list[Node]:
     return _kids(parent, root, operation) if parent is not None else []
 
 
-_REACH: Final[Mapping[str, Callable[[Node, Node, Node | None], Iterable[Node]]]] = {
+_REACH: Final[Mapping[str, Callable[[Node, Node, Node | None], Collection[Node]]]] = {
     "child": _kids,
     "parent": lambda node, root, operation: _up(node, root)[:1],
     "self": lambda node, root, operation: [node],

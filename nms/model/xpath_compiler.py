@@ -52,6 +52,8 @@ from nms.model.xpath_parts import (
     here,
     joined,
     kept,
+    metered,
+    metered_text,
 )
 from nms.model.xpath_tree import (
     axis_of,
@@ -69,6 +71,9 @@ if TYPE_CHECKING:
 #: Deepest nesting of a syntax tree.
 MAX_DEPTH: Final = 80
 
+#: Schema nodes that may be looked at to compile a client's expression; `//*` looks at all there are.
+MAX_REACHED: Final = 200_000
+
 
 class Compiler:
     """Compiles one expression; the attributes are read when it is done.
@@ -77,6 +82,9 @@ class Compiler:
         touched: schema nodes whose instances the expression may look at, each with its scope: the uppermost schema node
             on the way from the context node, below whose instance all those instances lie.  The root means any node.
         scope: of the nodes that the expression at work is evaluated at.
+        reached: how many schema nodes were looked at.
+
+    Where literals are cut the expression is a client's: what it compiles to counts its work (`Evaluation.spend`).
     """
 
     def __init__(self, expressions: Expressions, context: Node, alias: Callable[[str], str | None], cut: bool) -> None:
@@ -92,6 +100,7 @@ class Compiler:
         self.focus = False
         self.current = False
         self.depth = 0
+        self.reached = 0
 
     def compile(self, e: Any, at: frozenset[Node]) -> Part:
         """The part for syntax tree `e` evaluated at instances of any of `at`.
@@ -105,10 +114,12 @@ class Compiler:
         try:
             build = _BUILDERS.get(type(e))
             if build is not None:
-                return build(self, e, at)
+                part = build(self, e, at)
+                return part._replace(run=metered(part.run)) if self.cut and type(e) not in _COUNTED else part
             function = FUNCTIONS.get(type(e))
             if function is not None:
-                return self._function(function if not getattr(e, "local", False) else LOCAL_NAME, e, at)
+                part = self._function(function if not getattr(e, "local", False) else LOCAL_NAME, e, at)
+                return part._replace(run=metered(part.run)) if self.cut else part
             raise RpcError("invalid-value", f"XPath: {type(e).__name__} is not supported")
         finally:
             self.depth -= 1
@@ -117,7 +128,7 @@ class Compiler:
 
     def string(self, part: Part) -> Run:
         self.reads_text(part)
-        return as_string(part)
+        return metered_text(as_string(part)) if self.cut else as_string(part)
 
     def number(self, part: Part) -> Run:
         self.reads_text(part)
@@ -312,7 +323,7 @@ class Compiler:
         levels = 0
         nodes = anchor.nodes
         while levels < len(steps) and is_abbreviated(steps[levels], "parent"):
-            nodes = frozenset(reach("parent", nodes, self.root, self.operation))
+            nodes = frozenset(self._reach("parent", nodes))
             levels += 1
         if not levels:
             return anchor, 0
@@ -346,7 +357,7 @@ class Compiler:
             nodes = frozenset((TEXT,))
         else:
             test = node_test(step.qname)
-            nodes = frozenset(filter(test, reach(axis, source.nodes, self.root, self.operation)))
+            nodes = frozenset(filter(test, self._reach(axis, source.nodes)))
             select = self._select(axis, test, source, nodes)
             if axis in ("following", "preceding"):
                 scope = self.root
@@ -356,12 +367,32 @@ class Compiler:
             self.touch(nodes - {self.root}, scope)
         outer, self.scope = self.scope, scope
         found = look_up(self, step, nodes, select) if axis == "child" else None
+        if self.cut:
+            select = metered(select)
         select = found or self.filtered(select, step.predicates, nodes)
         self.scope = outer
         if axis in REVERSE:
             backward = select
             select = lambda c, v: backward(c, v)[::-1]  # noqa: E731 - a closure like the others
         return composed(source, select, nodes, axis)._replace(scope=scope)
+
+    def _reach(self, axis: str, nodes: Iterable[Node]) -> set[Node]:
+        """The schema nodes on `axis`.
+
+        Raises:
+            RpcError: resource-denied; a client's expression looks at too much of the schema.
+        """
+        found: set[Node] = set()
+        for some in reach(axis, nodes, self.root, self.operation):
+            self._count(len(some))
+            found.update(some)
+        return found
+
+    def _count(self, nodes: int) -> None:
+        self.reached += nodes
+        if self.cut and self.reached > MAX_REACHED:
+            message = "the XPath expression looks at too much of the schema: make it more specific"
+            raise RpcError("resource-denied", message)
 
     def _select(self, axis: str, test: Test, source: Part, nodes: frozenset[Node]) -> Getter:
         """An axis; a step to one child that every context node has is direct."""
@@ -377,6 +408,7 @@ class Compiler:
         """Note that instances of `nodes` below that of `scope` are looked at."""
         scope = scope or self.root
         for node in nodes:
+            self._count(1)
             known = self.touched.get(node)
             self.touched[node] = scope if known is None else self.higher(known, scope)
 
@@ -409,6 +441,9 @@ _ARITHMETIC: Final[dict[Any, Callable[[float, float], float]]] = {
     MultiplicativeOp.divide: divide,
     MultiplicativeOp.modulo: modulo,
 }
+
+#: What needs no count of its own: a path counts its steps.
+_COUNTED: Final = frozenset((ast.Literal, ast.Number, ast.Root, ast.LocationPath, ast.PathExpr, ast.Step))
 
 _BUILDERS: Final[dict[type, Callable[[Compiler, Any, frozenset[Node]], Part]]] = {
     ast.Literal: Compiler.literal,

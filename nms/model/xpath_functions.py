@@ -13,11 +13,11 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final, Literal, NamedTuple
 
-from elementpath import RegexError, translate_pattern
 from yangson import xpathast as ast
 
 from nms.errors import RpcError
 from nms.model.cursor import Cursor, Evaluation, name_of, string_value
+from nms.model.regex import Expression
 from nms.model.types import Type
 from nms.model.values import Identity, Scalar
 
@@ -151,17 +151,16 @@ def _normalize(text: str) -> str:
     return " ".join(re.split(f"[{_WHITE}]+", text.strip(_WHITE)))
 
 
-@lru_cache(maxsize=256)
-def _regex(pattern: str) -> re.Pattern[str]:
+@lru_cache(maxsize=64)
+def _regex(pattern: str) -> Expression:
+    return Expression(pattern)
+
+
+def _re_match(text: str, pattern: str, evaluation: Evaluation) -> bool:
     try:
-        return re.compile(translate_pattern(pattern, back_references=False, lazy_quantifiers=False, anchors=False))
-    except (RegexError, re.error) as error:
-        message = f"re-match(): {pattern!r} is no XML Schema regular expression: {error}"
-        raise RpcError("invalid-value", message) from None
-
-
-def _re_match(text: str, pattern: str) -> bool:
-    return _regex(pattern).match(text) is not None
+        return _regex(pattern).matches(text, evaluation.spend)
+    except RpcError as error:
+        raise RpcError(error.tag, f"re-match(): {error.message}") from None
 
 
 # Functions over node-sets
@@ -270,7 +269,7 @@ FUNCTIONS: Final[Mapping[type, Function]] = {
     ast.FuncStringLength: Function(_one, ("string",), "number", lambda a: float(len(a))),
     ast.FuncNormalizeSpace: Function(_one, ("string",), "string", _normalize),
     ast.FuncTranslate: Function(lambda e: (e.left, e.right, e.nchars), ("string",) * 3, "string", _translate),
-    ast.FuncReMatch: Function(_two, ("string", "string"), "boolean", _re_match),
+    ast.FuncReMatch: Function(_two, ("string", "string"), "boolean", _re_match, True),
     ast.FuncCount: Function(_one, ("nodes",), "number", _count, True),
     ast.FuncSum: Function(_one, ("nodes",), "number", _sum, True),
     ast.FuncName: Function(_one, ("nodes",), "string", _name, True),

@@ -42,6 +42,28 @@ class Part(NamedTuple):
     scope: Node | None = None
 
 
+def metered(run: Run) -> Run:
+    """`run`, counting what it does and the nodes it gives."""
+
+    def count(c: Cursor, v: Evaluation) -> Any:
+        found = run(c, v)
+        v.spend(1 + len(found) if type(found) is list else 1)
+        return found
+
+    return count
+
+
+def metered_text(run: Run) -> Run:
+    """`run`, counting the text that it gives, since somebody looks at each character of it."""
+
+    def count(c: Cursor, v: Evaluation) -> str:
+        text: str = run(c, v)
+        v.spend(len(text) >> 8)
+        return text
+
+    return count
+
+
 def here(c: Cursor, evaluation: Evaluation) -> list[Cursor]:
     """The context node."""
     return [c]
@@ -152,7 +174,7 @@ def kept(select: Run, test: Run) -> Getter:
 
 def at_position(select: Run, wanted: float) -> Getter:
     """A predicate that is a literal number."""
-    index = int(wanted) - 1 if wanted == int(wanted) and wanted >= 1 else -1
+    index = int(wanted) - 1 if wanted >= 1 and wanted.is_integer() else -1
     return lambda c, v: select(c, v)[index : index + 1] if index >= 0 else []
 
 

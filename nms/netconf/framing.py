@@ -108,12 +108,10 @@ class FrameReader:
 
     def _next_chunked(self) -> bytes | None:
         buffer = self._buffer
-        while True:
+        while self._start < len(buffer):
             begin = self._start
             if self._left:
                 taken = min(self._left, len(buffer) - begin)
-                if not taken:
-                    return None
                 with memoryview(buffer) as view:
                     self._message += view[begin : begin + taken]
                 self._start += taken
@@ -143,6 +141,7 @@ class FrameReader:
                 with memoryview(buffer) as view:
                     return bytes(view[begin : begin + size])
             self._left = size
+        return None
 
 
 def frame_delimited(message: Outgoing) -> bytes:

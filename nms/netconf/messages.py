@@ -69,7 +69,7 @@ def parse(message: bytes, parser: etree.XMLParser | None = None) -> etree._Eleme
         root = etree.fromstring(message.lstrip() if message[:1].isspace() else message, parser or new_parser())
     except (etree.XMLSyntaxError, ValueError) as error:
         raise RpcError("malformed-message", f"not well-formed XML in UTF-8: {error}", type="rpc") from None
-    if root.getroottree().docinfo.internalDTD is not None:
+    if b"<!DOCTYPE" in message and root.getroottree().docinfo.internalDTD is not None:
         raise RpcError("malformed-message", "a document type declaration is not allowed", type="rpc")
     return root
 

@@ -29,6 +29,7 @@ class Parameters(dict[str, etree._Element]):
         operation: the element.
         required, optional: names of the allowed children; each may occur once.
         namespaces: the namespaces that this server knows, to tell an unknown element from an unknown namespace.
+        repeated: names of the children that may occur several times; they are in the attribute of that name.
 
     Raises:
         RpcError: unknown-element, unknown-namespace, bad-element (given twice), missing-element, unknown-attribute.
@@ -40,13 +41,18 @@ class Parameters(dict[str, etree._Element]):
         required: Sequence[str],
         optional: Sequence[str],
         namespaces: Container[str],
+        repeated: Sequence[str] = (),
     ) -> None:
         check_attributes(operation)
+        self.repeated: dict[str, list[etree._Element]] = {name: [] for name in repeated}
         namespace = str(operation.tag).rpartition("}")[0] + "}"
         for child in operation:
             tag = str(child.tag)
             # ncclient passes <config> on as scripts write it, and theirs often has no namespace.
             name = tag.removeprefix(namespace) if tag[0] == "{" or tag == "config" else ""
+            if name in self.repeated:
+                self.repeated[name].append(child)
+                continue
             if name not in required and name not in optional:
                 raise unexpected(child, namespaces)
             if name in self:

@@ -87,18 +87,23 @@ class Operation:
     translate: Translator
     required: tuple[str, ...]
     optional: tuple[str, ...]
+    repeated: tuple[str, ...]
 
 
 OPERATIONS: Final[dict[str, Operation]] = {}
 
 
 def _operation(
-    namespace: str, name: str, required: tuple[str, ...] = (), optional: tuple[str, ...] = ()
+    namespace: str,
+    name: str,
+    required: tuple[str, ...] = (),
+    optional: tuple[str, ...] = (),
+    repeated: tuple[str, ...] = (),
 ) -> Callable[[Translator], Translator]:
     """Enter the decorated translator in the table."""
 
     def enter(translate: Translator) -> Translator:
-        OPERATIONS[f"{{{namespace}}}{name}"] = Operation(translate, required, optional)
+        OPERATIONS[f"{{{namespace}}}{name}"] = Operation(translate, required, optional, repeated)
         return translate
 
     return enter
@@ -112,7 +117,8 @@ def translate(context: Context, operation: etree._Element) -> Request:
     """
     row = OPERATIONS.get(str(operation.tag))
     if row is not None:
-        parameters = Parameters(operation, row.required, row.optional, context.schema.module_of_namespace)
+        known = context.schema.module_of_namespace
+        parameters = Parameters(operation, row.required, row.optional, known, row.repeated)
         return row.translate(context, parameters)
     if operation.tag == f"{{{YANG}}}action":
         return _action(context.schema, operation)
@@ -124,8 +130,8 @@ def translate(context: Context, operation: etree._Element) -> Request:
     if node.module in SUBSCRIPTIONS:
         qualify_filters(operation, context.schema.module_of_namespace)
         receiver = Receiver(context.sink, "xml", context.waiting)
-        return Invoke(node, xml.decode(node.children[0], operation), receiver=receiver)
-    return Invoke(node, xml.decode(node.children[0], operation))
+        return Invoke(node, xml.decode(node.children[0], operation, ((node, None),)), receiver=receiver)
+    return Invoke(node, xml.decode(node.children[0], operation, ((node, None),)))
 
 
 # Datastores and filters
@@ -253,9 +259,11 @@ def _edits(context: Context, config: etree._Element, default_operation: Op) -> l
 )
 def _edit_config(context: Context, given: Parameters) -> Request:
     check_attributes(given["config"])
+    operation = _default_operation(given)
     return EditConfig(
         target=_datastore(context, given["target"]),
-        edits=_edits(context, given["config"], _default_operation(given)),
+        edits=_edits(context, given["config"], operation),
+        whole=operation == "replace",
         test_option=cast(_TestOption, given.one_of("test-option", get_args(_TestOption)) or "test-then-set"),
         error_option=cast(_ErrorOption, given.one_of("error-option", get_args(_ErrorOption)) or "stop-on-error"),
     )
@@ -267,7 +275,8 @@ def _default_operation(given: Parameters) -> Op:
 
 @_operation(NETCONF, "copy-config", required=("target", "source"), optional=(_WITH_DEFAULTS,))
 def _copy_config(context: Context, given: Parameters) -> Request:
-    return CopyConfig(source=_source(context, given["source"]), target=_datastore(context, given["target"]))
+    source = _source(context, given["source"])
+    return CopyConfig(source, _datastore(context, given["target"]), _with_defaults(given))
 
 
 @_operation(NETCONF, "delete-config", required=("target",))
@@ -353,8 +362,10 @@ def _time(element: etree._Element | None) -> datetime | None:
     "get-data",
     required=("datastore",),
     optional=("subtree-filter", "xpath-filter", "config-filter", "max-depth", "with-defaults", "with-origin"),
+    repeated=("origin-filter", "negated-origin-filter"),
 )
 def _get_data(context: Context, given: Parameters) -> Request:
+    datastore = _identity(given["datastore"])
     subtree, xpath = given.get("subtree-filter"), given.get("xpath-filter")
     if subtree is not None and xpath is not None:
         raise RpcError(
@@ -365,19 +376,66 @@ def _get_data(context: Context, given: Parameters) -> Request:
         wanted = SubtreeFilter(subtree)
     elif xpath is not None:
         wanted = _xpath(context, xpath, text_of(xpath))
-    depth = given.text("max-depth")
+    depth = None if given.text("max-depth") in (None, "unbounded") else number(given["max-depth"], 1, 65535)
+    if depth is not None and wanted is None:
+        depth += 1  # the selected ones are the top-level nodes
     content: Content = "all"
     if (config := given.one_of("config-filter", ("true", "false"))) is not None:
         content = "config" if config == "true" else "nonconfig"
     return Get(
-        datastore=_identity(given["datastore"]),
+        datastore=datastore,
         filter=wanted,
         content=content,
-        depth=None if depth in (None, "unbounded") else number(given["max-depth"], 1, 65535),
+        depth=depth,
         with_defaults=_with_defaults(given, "with-defaults"),
-        with_origin=given.get("with-origin") is not None,
+        with_origin=given.flag("with-origin"),
+        origins=_origins(context, given, datastore),
         rpc=("ietf-netconf-nmda", "get-data"),
     )
+
+
+_ORIGIN: Final = "ietf-origin:origin"
+
+
+def _origins(context: Context, given: Parameters, datastore: Datastore) -> frozenset[str] | None:
+    """The origins that the filters of a <get-data> let pass; None: there is no such filter."""
+    elements = given.repeated["origin-filter"] or given.repeated["negated-origin-filter"]
+    if not elements:
+        return None
+    if given.repeated["origin-filter"] and given.repeated["negated-origin-filter"]:
+        raise RpcError(
+            "bad-element",
+            "a request has origin-filter or negated-origin-filter",
+            type="protocol",
+            info={"bad-element": "negated-origin-filter"},
+        )
+    if datastore != "operational":  # the `when` of the model
+        raise RpcError(
+            "unknown-element",
+            "a filter of origins is for operational only",
+            type="protocol",
+            info={"bad-element": name_of(elements[0])},
+        )
+    bases = context.schema.identity_bases
+    named = {_origin(context.schema, element) for element in elements}
+    passed = {name for name, above in bases.items() if _ORIGIN in above and not named.isdisjoint({name, *above})}
+    if given.repeated["origin-filter"]:
+        return frozenset(passed)
+    return frozenset(name for name, above in bases.items() if _ORIGIN in above) - passed
+
+
+def _origin(schema: Schema, element: etree._Element) -> str:
+    """An identity derived from ``or:origin``, as ``module:name``."""
+    prefix, _, name = text_of(element).rpartition(":")
+    identity = f"{schema.module_of_namespace.get(element.nsmap.get(prefix or None) or '', '')}:{name}"
+    if _ORIGIN not in schema.identity_bases.get(identity, ()):
+        raise RpcError(
+            "invalid-value",
+            f"{text_of(element)!r} is no origin",
+            type="protocol",
+            info={"bad-element": name_of(element)},
+        )
+    return identity
 
 
 @_operation(NMDA, "edit-data", required=("datastore", "config"), optional=("default-operation",))
@@ -385,8 +443,9 @@ def _edit_data(context: Context, given: Parameters) -> Request:
     target = _identity(given["datastore"])
     if target not in _EDITABLE:
         raise RpcError("invalid-value", f"{target} is not writable", type="protocol", info={"bad-element": "datastore"})
-    edits = _edits(context, given["config"], _default_operation(given))
-    return EditConfig(target, edits, rpc=("ietf-netconf-nmda", "edit-data"))
+    operation = _default_operation(given)
+    edits = _edits(context, given["config"], operation)
+    return EditConfig(target, edits, rpc=("ietf-netconf-nmda", "edit-data"), whole=operation == "replace")
 
 
 # RFC 7950 section 7.15
@@ -399,7 +458,8 @@ def _action(schema: Schema, wrapper: etree._Element) -> Request:
     while True:
         action = next((a for a in node.actions if a.tag == element.tag), None)
         if action is not None:
-            return Invoke(action, xml.decode(action.children[0], element), tuple(path))
+            where = (*path, (action, None))
+            return Invoke(action, xml.decode(action.children[0], element, where), tuple(path))
         child = node.by_tag.get(str(element.tag))
         if child is None or child.kind not in ("container", "list"):
             raise unexpected(element, schema.module_of_namespace)

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -64,6 +65,9 @@ class Transport(Protocol):
     def close(self) -> None:
         """Write what is queued, then close; `NetconfSession.connection_lost` follows."""
 
+    def abort(self) -> None:
+        """Close without writing what is queued; `NetconfSession.connection_lost` follows."""
+
     def pause_reading(self) -> None: ...
 
     def resume_reading(self) -> None: ...
@@ -98,6 +102,7 @@ class NetconfSession:
         greeting = hello(capabilities, self._session.id)
         self._connection = Connection("server", greeting, capabilities, read_hello, limits.message_size)
         self._waiting: deque[bytes] = deque()
+        self._waiting_size = 0
         self._notifications: deque[Any] = deque()
         self._flush_due = False
         self._turn_due = False
@@ -112,6 +117,8 @@ class NetconfSession:
         self._ended = ""  # why, in the words of RFC 6470's termination-reason
         self._slow_since = 0.0  # when the message that is not complete began, 0: there is none
         self._slow_timer: asyncio.TimerHandle | None = None
+        self._stalled_since = 0.0  # when the client stopped to read, 0: it reads
+        self._stalled_timer: asyncio.TimerHandle | None = None
         self._hello_timer = self._loop.call_later(limits.hello_time, self._end, "no hello in time", "timeout")
         transport.write(self._connection.opening())
 
@@ -122,6 +129,7 @@ class NetconfSession:
             match event:
                 case Message(message):
                     self._waiting.append(message)
+                    self._waiting_size += len(message)
                 case Hello():
                     self._greeted = True
                     self._hello_timer.cancel()
@@ -129,7 +137,7 @@ class NetconfSession:
                     self._end(why, "dropped" if self._greeted else "bad-hello")
                     return
         self._watch(bool(events))
-        if len(self._waiting) > MAX_WAITING and self._reading:
+        if self._reading and (len(self._waiting) > MAX_WAITING or self._waiting_size > self._limits.message_size):
             self._reading = False
             self._transport.pause_reading()
         if self._waiting and not self._turn_due:
@@ -165,16 +173,33 @@ class NetconfSession:
     def pause_writing(self) -> None:
         """The transport's buffer is full: the client does not read."""
         self._writable = False
+        self._stalled_since = self._loop.time()
+        if self._stalled_timer is None and not self._ended:
+            self._stalled_timer = self._loop.call_later(self._limits.send_time, self._check_stalled)
+
+    def _check_stalled(self) -> None:
+        self._stalled_timer = None
+        if not self._stalled_since:
+            return
+        left = self._stalled_since + self._limits.send_time - self._loop.time()
+        if left <= 0:
+            self._outgoing = iter(())
+            self._transport.abort()
+            self._end("the client does not read")
+        else:
+            self._stalled_timer = self._loop.call_later(left, self._check_stalled)
 
     def resume_writing(self) -> None:
         """The transport's buffer has room again."""
         self._writable = True
+        self._stalled_since = 0.0
         self._send_on()
         self._flush()
         self._schedule_turn()
 
     def connection_lost(self) -> None:
         """The transport is gone."""
+        self._outgoing = iter(())
         self._end("connection lost")
 
     def _schedule_turn(self) -> None:
@@ -192,7 +217,9 @@ class NetconfSession:
                 self._end("the client closed its side")
             return
         message = self._waiting.popleft()
-        if not self._reading and len(self._waiting) <= MAX_WAITING // 2:
+        self._waiting_size -= len(message)
+        few = len(self._waiting) <= MAX_WAITING // 2 and self._waiting_size <= self._limits.message_size
+        if not self._reading and few:
             self._reading = True
             # Not at once: a transport may feed what it holds right away, and this message comes first.
             self._loop.call_soon(self._transport.resume_reading)
@@ -216,10 +243,14 @@ class NetconfSession:
         return isinstance(request, GetSchema | Exception)
 
     def _timed(self, call: Call) -> Outgoing:
-        started = self._loop.time()
+        request = call.request
+        if not isinstance(request, Get):
+            return self._exchange.execute(call)
+        # To read configuration is to compute, whatever else the machine does; state may have to be waited for.
+        clock = self._loop.time if request.datastore == "operational" else time.thread_time
+        started = clock()
         reply = self._exchange.execute(call)
-        if isinstance(call.request, Get):
-            self._slow = self._loop.time() - started > SPARE
+        self._slow = clock() - started > SPARE
         return reply
 
     def _change(self, call: Call, request: Request) -> None:
@@ -319,6 +350,8 @@ class NetconfSession:
         self._hello_timer.cancel()
         if self._slow_timer is not None:
             self._slow_timer.cancel()
+        if self._stalled_timer is not None:
+            self._stalled_timer.cancel()
         self._transport.write(tuple(self._outgoing))
         self._connection.close()
         self._waiting.clear()

@@ -29,6 +29,15 @@ REASONS: Final = {
     "unchanging-selection": (PUSH, "operation-failed"),
 }
 
+#: HTTP status where it is not that of the error-tag (RFC 8650 section 3.3).
+_STATUS: Final = {
+    "no-such-subscription": 404,
+    "no-such-subscription-resync": 404,
+    "on-change-sync-unsupported": 501,
+    "on-change-unsupported": 501,
+    "unchanging-selection": 500,
+}
+
 _DATA: Final[dict[Operation, tuple[str, str]]] = {
     "establish-stream": (NOTIFICATIONS, "establish-subscription-stream-error-info"),
     "establish-datastore": (PUSH, "establish-subscription-datastore-error-info"),
@@ -49,7 +58,8 @@ def refusal(operation: Operation, reason: str, message: str, **hints: str | int)
     module, tag = REASONS[reason]
     identity = f"{module}:{reason}"
     leafs = {"reason": identity} | {name.replace("_", "-"): hint for name, hint in hints.items()}
-    return RpcError(tag, message, app_tag=identity, data=ErrorData(*_DATA[operation], leafs))
+    data = ErrorData(*_DATA[operation], leafs)
+    return RpcError(tag, message, app_tag=identity, data=data, status=_STATUS.get(reason))
 
 
 def identity(reason: str) -> str:

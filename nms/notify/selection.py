@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Set
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -18,14 +19,16 @@ from lxml import etree
 from nms.errors import RpcError
 from nms.model import entries, select, xpath
 from nms.model import subtree as filters
+from nms.model.cursor import Evaluation
 from nms.model.diff import Change
 from nms.model.path import InstancePath, Step
 from nms.model.schema import Node, Schema
 from nms.model.types import InvalidValue, module_resolver
 from nms.model.values import Key, Value
 
-#: Nodes that one evaluation of a subscriber's expression may visit: about 50 ms.  A plain path may visit as many as any
-#: client's: it is evaluated over what a change touches, and over all of a datastore only as often as <get> would be.
+#: What one evaluation of a subscriber's expression may spend, unless somebody says otherwise (`nms.limits`).  A plain
+#: path may spend as much as any client's: it is evaluated over what a change touches, and over all of a datastore only
+#: as often as <get> would be.
 BUDGET: Final = 20_000
 
 _NAME: Final = r"(?:[A-Za-z_][\w.-]*:)?[A-Za-z_][\w.-]*"
@@ -144,8 +147,18 @@ def _is_test(node: Node, element: etree._Element) -> bool:
     )
 
 
-def by_xpath(schema: Schema, text: str, namespaces: Mapping[str, str]) -> Selection:
+def by_xpath(
+    schema: Schema,
+    text: str,
+    namespaces: Mapping[str, str],
+    evaluation: Callable[[], AbstractContextManager[Evaluation]] | None = None,
+    work: int = xpath.BUDGET,
+) -> Selection:
     """The selection of an XPath filter (RFC 6241 section 8.9).
+
+    Args:
+        evaluation: gives one with what may be spent, BUDGET if None.
+        work: what a plain path may spend.
 
     Raises:
         RpcError: invalid-value, resource-denied; it is malformed or too long.
@@ -157,15 +170,13 @@ def by_xpath(schema: Schema, text: str, namespaces: Mapping[str, str]) -> Select
     criteria = [node for node in tested if not (node.whens and node.default is not None)]
     plain = bool(_PLAIN.fullmatch(text)) and all(node.kind in ("leaf", "leaf-list") for node in tested)
     plain = plain and len(criteria) == len(tested)
-    budget = xpath.BUDGET if plain else BUDGET
+    limited = evaluation or (lambda: nullcontext(xpath.expressions(schema).evaluation(BUDGET)))
 
     def of(root: Value) -> Value:
         if compiled.kind != "nodes":  # RFC 8641: a filter that gives no node set selects nothing
             return schema.root.blank
-        try:
-            return select.paths(schema, root, compiled.nodeset(root, budget))
-        except RecursionError:
-            raise RpcError("resource-denied", "the XPath expression has too many steps") from None
+        with nullcontext(xpath.expressions(schema).evaluation(work)) if plain else limited() as allowed:
+            return select.paths(schema, root, compiled.nodeset(root, evaluation=allowed))
 
     if plain:
         return _selection(of, selected, criteria, _pinned(schema, text, namespaces))

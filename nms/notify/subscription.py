@@ -18,7 +18,7 @@ from nms.notify.refusal import NOTIFICATIONS, identity
 from nms.notify.streams import Notification, Sink
 from nms.notify.terms import Terms, build
 
-#: Notifications that a receiver may be behind.
+#: Notifications that a receiver may be behind, unless somebody says otherwise (`nms.limits`).
 MOST_WAITING: Final = 500
 #: How long a subscription stays suspended before it is terminated.
 SUSPENSION: Final = timedelta(minutes=5)
@@ -38,7 +38,8 @@ class Subscription:
         notices: the schema's notifications by (module, name).
         permits: may the receiver be sent this notification?
         sent, excluded: event records, sent and filtered out.
-        allowance: notifications that may wait; more during a replay, which is in memory anyway.
+        backlog: notifications that may wait.
+        allowance: those that may wait now; more during a replay, which is in memory anyway.
         reason: why it is suspended; "" while it is active.
         on_end: releases what feeds it; called once.
     """
@@ -50,13 +51,17 @@ class Subscription:
     sink: Sink
     waiting: Callable[[], int]
     permits: Callable[[Node], bool]
+    backlog: int = MOST_WAITING
     sent: int = 0
     excluded: int = 0
-    allowance: int = MOST_WAITING
+    allowance: int = field(init=False)
     reason: str = ""
     suspended_at: datetime | None = None
     ended: bool = False
     on_end: list[Callable[[], None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.allowance = self.backlog
 
     def event(self, notification: Notification) -> bool:
         """Send an event record, unless it is suspended or becomes so; True if it was sent."""
@@ -83,13 +88,13 @@ class Subscription:
 
     def resume(self, now: datetime, *, tell: bool = True) -> None:
         """Go on."""
-        self.reason, self.suspended_at, self.allowance = "", None, MOST_WAITING
+        self.reason, self.suspended_at, self.allowance = "", None, self.backlog
         if tell:
             self.tell("subscription-resumed", now)
 
     def caught_up(self) -> bool:
         """Was it suspended for being slow, and is it no longer behind?"""
-        return self.reason == VOLUME and self.waiting() <= MOST_WAITING // 2
+        return self.reason == VOLUME and self.waiting() <= self.backlog // 2
 
     def given_up(self, now: datetime) -> bool:
         """Has it been suspended for too long?"""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from nms.errors import RpcError
 from nms.operations import events
 from nms.operations.context import OK, Context
 from nms.operations.edit import configuration
@@ -48,7 +49,13 @@ def discard_changes(context: Context, session: Session, request: DiscardChanges)
 
 
 def validate(context: Context, session: Session, request: Validate) -> Reply:
-    """Check the constraints of a datastore or a given configuration."""
+    """Check the constraints of a datastore or a given configuration.
+
+    Raises:
+        RpcError: invalid-value; operational holds more than configuration (RFC 8526 section 3.2).
+    """
+    if request.source == "operational":
+        raise RpcError("invalid-value", "operational cannot be validated", type="protocol")
     if isinstance(request.source, str):
         context.guard.validate(context.guard.store.root(request.source))
     else:

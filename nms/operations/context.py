@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from nms.access.guard import Guard
+from nms.limits import Limits
 from nms.model.schema import Node, Schema
 from nms.model.values import Value
+from nms.notify.allowance import Allowance
 from nms.notify.streams import Streams
 from nms.operations.request import Invoke, Reply, Session
 
@@ -50,6 +52,8 @@ class Context:
     clock: Callable[[], datetime]
     started: datetime
     end: Callable[[Session, str, int], None]
+    limits: Limits
+    allowance: Allowance
     sessions: dict[int, Session] = field(default_factory=dict)
     calls: dict[Node, Call] = field(default_factory=dict)
     counters: Counters = field(default_factory=Counters)

@@ -15,9 +15,11 @@ from typing import Any, Final
 
 from nms.access.guard import Guard, Journal, MemoryJournal, Transaction, open_store
 from nms.errors import RpcError, RpcErrors
+from nms.limits import Limits
 from nms.model.path import InstancePath
 from nms.model.schema import Names, Node, Schema, seal
 from nms.model.values import Value
+from nms.notify.allowance import Allowance
 from nms.notify.streams import Streams
 from nms.operations import (
     commit,
@@ -92,7 +94,7 @@ class Core:
         files: what front ends serve at ``/packages``, None: nothing.
     """
 
-    def __init__(self, guard: Guard, streams: Streams) -> None:
+    def __init__(self, guard: Guard, streams: Streams, limits: Limits) -> None:
         self.guard = guard
         self.store = guard.store
         self.schema = guard.schema
@@ -109,6 +111,8 @@ class Core:
             clock=clock,
             started=clock(),
             end=self._end,
+            limits=limits,
+            allowance=Allowance(limits.subscriber_xpath_work, limits.user_xpath_work),
         )
         self.writer = Writer(self.store.writer, self.dispatch_all, lambda: guard.candidate_changes)
         self.store.listeners.append(self._tell_change)
@@ -126,19 +130,21 @@ class Core:
         *,
         initial: Value | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        limits: Limits | None = None,
     ) -> Core:
         """A server of `schema` with the data of `journal` (None: in memory).
 
         Args:
             initial: root of the configuration a new store starts from.
             clock: gives aware times.
+            limits: what clients may ask for.
 
         Raises:
             ConfigError: the journal is corrupt, in use or does not fit the schema.
             RpcError, RpcErrors: the configuration in force is not valid.
         """
         store = open_store(schema, journal if journal is not None else MemoryJournal(), clock, initial)
-        return cls(Guard(store), Streams(clock()))
+        return cls(Guard(store), Streams(clock()), limits or Limits())
 
     def dispatch(self, session: Session, wanted: Request) -> Reply:
         """Do what a session asks.  Any thread.
@@ -252,9 +258,9 @@ class Core:
         node = self.schema.find(rpc) if rpc.startswith("/") else self.schema.rpcs[module, rpc]
         self.context.calls[node] = handler
 
-    def serves(self, rpc: Node) -> bool:
-        """Has somebody registered for the rpc or action?"""
-        return rpc in self.context.calls
+    def serves(self, rpc: Node, principal: Principal) -> bool:
+        """Has somebody registered for the rpc, and may `principal` invoke it (RFC 8341 section 3.4.4)?"""
+        return rpc in self.context.calls and self.guard.view(principal).may_execute(rpc)
 
     def tick(self, now: datetime) -> None:
         """Do what is due: undo a confirmed commit, end subscriptions.  Call at `next_tick` and after each request."""
@@ -280,8 +286,8 @@ class Core:
 
 
 def _events(schema: Schema) -> Schema:
-    """`schema` with its notifications for top-level data, so that filters work on them."""
+    """`schema` with its notifications for top-level data, so that filters work on them; each is there if it came."""
     root = Node("root", "", "", "", None, Names(schema.root.names.namespaces, schema.root.names.modules))
-    root.children = tuple(replace(node, kind="container") for node in schema.notifications.values())
+    root.children = tuple(replace(node, kind="container", presence=True) for node in schema.notifications.values())
     seal(root)
     return replace(schema, root=root)

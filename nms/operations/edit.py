@@ -1,20 +1,22 @@
 """<edit-config>, <copy-config>, <delete-config> and the writing methods of RESTCONF (RFC 6241 sections 7.2 to 7.4).
 
 An edit is one transaction: with stop-on-error and rollback-on-error nothing of it is done when a part fails; with
-continue-on-error the parts that can be applied are, and every failure is reported.
+continue-on-error whatever can be done is, down to the single instance, and every failure is reported.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from nms.errors import RpcError, RpcErrors
+from nms.model import defaults, entries, select, tree
 from nms.model import edit as edits_of
-from nms.model import tree
 from nms.model.constraint_whens import without_false
 from nms.model.edit import Edit
-from nms.model.path import InstancePath
-from nms.model.values import Value
+from nms.model.path import InstancePath, format_path
+from nms.model.schema import Node
+from nms.model.values import Key, Value
 from nms.operations.context import OK, Answer, Context
 from nms.operations.request import (
     CopyConfig,
@@ -68,19 +70,28 @@ def begin(context: Context, session: Session, request: EditConfig, answer: Answe
     target = request.resource if request.resource is not None else _target(request.edits)
     failures: list[RpcError] = []
 
+    def failed(error: RpcError) -> None:
+        failure = guard.discreet(session.principal, error)
+        if all((failure.tag, failure.path) != (other.tag, other.path) for other in failures):
+            failures.append(failure)
+
     def make(root: Value) -> Value:
-        if request.error_option != "continue-on-error" and not request.counted:
-            return without_false(context.schema, root, edits_of.apply(root_node, root, request.edits), request.edits)
         old = root
-        for number, edit in enumerate(request.edits):
-            try:
-                root = edits_of.apply(root_node, root, [edit])
-            except RpcError as error:
-                failure = guard.discreet(session.principal, error)
-                if request.counted:
+        if request.whole:
+            root = _named(root_node, root, request.edits)
+        if request.error_option == "continue-on-error":
+            for edit in request.edits:
+                root = _as_far_as_possible(root_node, root, edit, failed)
+        elif request.counted:
+            for number, edit in enumerate(request.edits):
+                try:
+                    root = edits_of.apply(root_node, root, [edit])
+                except RpcError as error:
+                    failure = guard.discreet(session.principal, error)
                     failure.edit = number
                     raise failure from None
-                failures.append(failure)
+        else:
+            root = edits_of.apply(root_node, root, request.edits)
         return without_false(context.schema, old, root, request.edits)
 
     def check() -> None:
@@ -109,6 +120,45 @@ def begin(context: Context, session: Session, request: EditConfig, answer: Answe
     )
 
 
+def _named(root_node: Node, root: Value, edits: Sequence[Edit]) -> Value:
+    """`root` without the top-level instances that no edit names."""
+    named: dict[Node, set[Key | None]] = {}
+    for edit in edits:
+        named.setdefault(edit.node, set()).add(edit.key)
+    slots: list[Value | None] = list(root_node.blank)
+    for node, keys in named.items():
+        held = root[node.index]
+        if held is None or None in keys:
+            slots[node.index] = held
+        elif node.kind == "list":
+            kept = [(key, entry) for key, entry in entries.items(held) if key in keys]
+            slots[node.index] = entries.from_values(kept, ordered=node.user_ordered) if kept else None
+        else:
+            slots[node.index] = tuple(value for value in held if value in keys) or None
+    return tuple(slots)
+
+
+def _as_far_as_possible(root_node: Node, root: Value, edit: Edit, failed: Callable[[RpcError], None]) -> Value:
+    """`root` after all of `edit` that can be done; `failed` hears of the rest."""
+    try:
+        return edits_of.apply(root_node, root, [edit])
+    except RpcError as error:
+        parts = _parts(edit)
+        if not parts:
+            failed(error)
+    for part in parts:
+        root = _as_far_as_possible(root_node, root, part, failed)
+    return root
+
+
+def _parts(edit: Edit) -> list[Edit]:
+    """Edits that do the same one after the other; none where it stands or falls as a whole."""
+    if edit.op not in ("merge", "none") or not edit.children:
+        return []
+    parts = _parts(edit.children[0]) if len(edit.children) == 1 else edit.children
+    return [replace(edit, children=(part,)) for part in parts]
+
+
 def _target(edits: Sequence[Edit]) -> InstancePath:
     """The instance that a chain of single edits leads to: the resource of a RESTCONF request."""
     path: InstancePath = ()
@@ -124,7 +174,7 @@ def _check_precondition(
 ) -> None:
     """RFC 9110 section 13.2.2, in its order; what is hidden from the session does not exist for it."""
     etag, changed = context.guard.version(datastore, path)
-    exists = context.guard.exists(datastore, path) and context.guard.may_read(session.principal, path)
+    exists = context.guard.sees(session.principal, datastore, path)
     if wanted.if_match:
         holds = exists and ("*" in wanted.if_match or etag in map(_opaque, wanted.if_match))
     elif wanted.if_unmodified_since is not None:
@@ -136,6 +186,9 @@ def _check_precondition(
         holds = holds and not (exists and ("*" in wanted.if_none_match or etag in map(_opaque, wanted.if_none_match)))
     if not holds:
         raise RpcError("operation-failed", "the resource is not as the request expects it", type="protocol", status=412)
+    if wanted.exists and not context.guard.exists(datastore, path):
+        missing = RpcError("data-missing", "there is no such instance", path=format_path(path))
+        raise context.guard.discreet(session.principal, missing)
 
 
 def _opaque(tag: str) -> str:
@@ -146,15 +199,18 @@ def copy_config(context: Context, session: Session, request: CopyConfig) -> Repl
     """Replace a whole datastore by another one or by a given configuration.
 
     What the session may not read of a source datastore it cannot copy; only to save running to startup nothing but the
-    right to copy-config is needed (RFC 8341 section 3.2.6).
+    right to copy-config is needed (RFC 8341 section 3.2.6).  With defaults reported, values in use are written as if
+    they had been set (RFC 6243 section 4.5.1); a value tagged as a default is one that is not set.
     """
-    guard = context.guard
+    guard, root_node = context.guard, context.schema.root
     if request.source == request.target:
         raise RpcError("invalid-value", "source and target are the same datastore", type="protocol")
-    if (request.source, request.target) == ("running", "startup"):
+    if (request.source, request.target, request.with_defaults) == ("running", "startup", None):
         guard.change(session, "startup", lambda root: guard.store.running, "copy-config", validated=False, judged=False)
         return OK
     new = configuration(context, session, request.source)
+    if request.with_defaults in ("report-all", "trim"):
+        new = select.content(root_node, defaults.apply(context.schema, new, (), request.with_defaults), "config")
     validated = request.target != "candidate"
     guard.change(session, request.target, lambda root: new, "copy-config", validated=validated)
     return OK
@@ -168,7 +224,7 @@ def configuration(context: Context, session: Session, source: Datastore | Sequen
 
 
 def delete_config(context: Context, session: Session, request: DeleteConfig) -> Reply:
-    """Empty startup.
+    """Empty startup; the right to delete-config is all that is needed (RFC 8341 section 3.2.7).
 
     Raises:
         RpcError: invalid-value; running cannot be deleted, candidate is discarded instead.
@@ -176,5 +232,5 @@ def delete_config(context: Context, session: Session, request: DeleteConfig) -> 
     if request.target != "startup":
         raise RpcError("invalid-value", f"{request.target} cannot be deleted", type="protocol")
     blank = context.schema.root.blank
-    context.guard.change(session, request.target, lambda root: blank, "delete-config", validated=False)
+    context.guard.change(session, request.target, lambda root: blank, "delete-config", validated=False, judged=False)
     return OK

@@ -49,6 +49,7 @@ def netconf_capabilities(schema: Schema) -> list[str]:
         f"{capability}:notification:1.0",
         f"{capability}:interleave:1.0",
         f"{capability}:with-defaults:1.0?{_WITH_DEFAULTS}",
+        f"{capability}:with-operational-defaults:1.0?{_WITH_DEFAULTS}",  # RFC 8526 section 3.1.1.2
     ]
     if library is not None:
         uris.append(f"{capability}:yang-library:1.1?revision={library.revision}&content-id={schema.content_id}")
@@ -264,9 +265,10 @@ def _modules_state(schema: Schema) -> dict[str, Any]:
     modules: list[dict[str, Any]] = []
     for module in schema.modules.values():
         entry = _library_module(module) | {"revision": module.revision}
+        entry["schema"] = _location(module.name, module.revision)
         entry["conformance-type"] = "implement" if module.implemented else "import"
         for sub in entry.get("submodule", ()):
-            sub.setdefault("revision", "")
+            sub["schema"] = _location(sub["name"], sub.setdefault("revision", ""))
         if module.features:
             entry["feature"] = list(module.features)
         if module.deviations:

@@ -45,6 +45,7 @@ class Session:
         close: ends the session from outside (kill-session); called in any thread.
         on_close: what the core releases when the session ends (locks, subscriptions, confirmed commit).
         subscription: the last one of <create-subscription>; a session has one at a time.
+        dynamic: whether <establish-subscription> has been used, which rules out the other kind (RFC 8640 section 3).
     """
 
     id: int
@@ -59,6 +60,7 @@ class Session:
     out_notifications: int = 0
     on_close: list[Callable[[], None]] = field(default_factory=list)
     subscription: Subscription | None = None
+    dynamic: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +96,16 @@ Filter: TypeAlias = SubtreeFilter | XPathFilter | PathFilter
 
 @dataclass(frozen=True, slots=True)
 class Precondition:
-    """HTTP conditional request (RFC 9110 section 13), tested under the writer lock."""
+    """HTTP conditional request (RFC 9110 section 13), tested under the writer lock.
+
+    Attributes:
+        exists: the resource must be there, whatever the client asks for: data-missing otherwise.
+    """
 
     if_match: tuple[str, ...] = ()
     if_none_match: tuple[str, ...] = ()
     if_unmodified_since: datetime | None = None
+    exists: bool = False
 
 
 class Page(NamedTuple):
@@ -123,6 +130,7 @@ class Get(NamedTuple):
     Attributes:
         edited: the datastore that is written at the same resource, whose entity-tag is the one of configuration.
         page: of the whole list or leaf-list that a PathFilter names.
+        origins: only configuration that comes from one of these identities, and state (RFC 8526 section 3.1.1).
         with_origin: say where the configuration in operational comes from (RFC 8342 section 5.3.4).
         rpc: which of them NETCONF's client called: NACM judges each by its own name.
     """
@@ -134,6 +142,7 @@ class Get(NamedTuple):
     with_defaults: WithDefaults | None = None
     rpc: RpcName = ("ietf-netconf", "get")
     with_origin: bool = False
+    origins: frozenset[str] | None = None
     edited: Datastore | None = None
     page: Page | None = None
 
@@ -145,6 +154,7 @@ class EditConfig:
     Attributes:
         resource: what the precondition and the reply's entity-tag are about; None: where a single edit leads to.
         counted: an error of an edit says which one it was (RFC 8072).
+        whole: what the edits do not name goes, as default-operation replace wants.
     """
 
     target: Datastore
@@ -156,6 +166,7 @@ class EditConfig:
     resource: InstancePath | None = None
     counted: bool = False
     rpc: RpcName = ("ietf-netconf", "edit-config")
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +176,7 @@ class CopyConfig:
     rpc: ClassVar[RpcName] = ("ietf-netconf", "copy-config")
     source: Datastore | Sequence[Edit]
     target: Datastore
+    with_defaults: WithDefaults | None = None
 
 
 @dataclass(frozen=True, slots=True)

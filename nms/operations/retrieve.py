@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from nms.errors import RpcError
-from nms.model import defaults, entries, select, subtree, tree, xpath
+from nms.model import defaults, entries, origins, select, subtree, tree, xpath
 from nms.model.annotated import Basis
 from nms.model.path import InstancePath, format_path
 from nms.model.schema import Node
@@ -25,7 +25,8 @@ _Shape: TypeAlias = Callable[[Value], Value]
 def get(context: Context, session: Session, request: Get) -> Reply:
     """The wanted part of a datastore as a tree from the schema's root.
 
-    Depth counts from the instance of a PathFilter, else from the root, which is level 1.
+    Depth counts from the instance of a PathFilter or from its fields, from each instance that another filter selects,
+    else from the root; it is level 1.
 
     Raises:
         RpcError: invalid-value; with_origin is for operational only (RFC 8526 section 3.1.1).  With status 404: the
@@ -40,7 +41,7 @@ def get(context: Context, session: Session, request: Get) -> Reply:
     # A client's filter makes no resource, so what it selects has no entity-tag.
     tagged = wanted is None or isinstance(wanted, PathFilter)
     etag, changed, settled = _version(context, request, path) if tagged else ("", None, False)
-    narrow, choose = _selection(context, wanted)
+    narrow, choose = _selection(context, wanted, request.depth)
     spared = bool(path) or (mode is None and not guard.sees_all(session.principal))
     explicit: Value | None = None
 
@@ -49,6 +50,8 @@ def get(context: Context, session: Session, request: Get) -> Reply:
         explicit = root
         if mode is not None:
             root = defaults.apply(schema, root, path, "report-all" if mode == "report-all-tagged" else mode)
+            if request.datastore != "operational":  # which has no state, and no defaults of state
+                root = select.content(schema.root, root, "config")
         return narrow(root) if spared else root
 
     reach = _reach(wanted) if request.datastore == "operational" else None
@@ -59,14 +62,16 @@ def get(context: Context, session: Session, request: Get) -> Reply:
         root = _paged(schema.root, root, path, request.page)
     if request.content == "nonconfig" or (request.content == "config" and request.datastore == "operational"):
         root = select.content(schema.root, root, request.content)
+    intended = guard.store.root("intended") if request.with_origin or request.origins is not None else None
+    if request.origins is not None:
+        root = origins.of(schema.root, root, Basis(explicit, intended, origins=True), request.origins)
     root = choose(root)
-    if request.depth is not None:
+    if request.depth is not None and tagged and not (isinstance(wanted, PathFilter) and wanted.fields):
         levels = request.depth
         root = _within(schema.root, root, path, lambda node, value: select.depth(node, value, levels))
     marked = mode == "report-all-tagged"
     basis = None
     if marked or request.with_origin:
-        intended = guard.store.root("intended") if request.with_origin else None
         basis = Basis(explicit, intended, marked, request.with_origin)
     return Reply(schema.root, root, basis, etag=etag, last_modified=changed, settled=settled)
 
@@ -86,21 +91,27 @@ def _version(context: Context, request: Get, path: InstancePath) -> tuple[str, d
     return *version, not node.holds_state or request.content == "config"
 
 
-def _selection(context: Context, wanted: Filter | None) -> tuple[_Shape, _Shape]:
-    """How a filter narrows the root of a datastore before pruning, and what it selects of it after."""
+def _selection(context: Context, wanted: Filter | None, levels: int | None) -> tuple[_Shape, _Shape]:
+    """How a filter narrows the root of a datastore before pruning, and what it selects of it after.
+
+    Args:
+        levels: of each instance that a filter selects, of each of the fields wherever they are (RFC 8040 section
+            4.8.2); None: all.
+    """
     schema = context.schema
     match wanted:
         case SubtreeFilter(element):
-            selection = subtree.compile(schema.root, element)
+            selection = subtree.compile(schema.root, element, levels)
             return selection.narrow, selection.of
         case XPathFilter(path=way) if way is not None:
-            return (lambda root: select.path(schema, root, way),) * 2
+            return lambda root: select.path(schema, root, way), lambda root: select.path(schema, root, way, levels)
         case XPathFilter(expression, namespaces):
-            return _all, lambda root: select.xpath(schema, root, expression, namespaces)
+            work = context.limits.xpath_work
+            return _all, lambda root: select.xpath(schema, root, expression, namespaces, levels, work)
         case PathFilter(path, fields) if fields:
             return (
                 lambda root: select.path(schema, root, path),
-                lambda root: _within(schema.root, root, path, lambda node, value: select.fields(node, value, fields)),
+                lambda root: _within(schema.root, root, path, lambda n, value: select.fields(n, value, fields, levels)),
             )
         case PathFilter(path):
             return lambda root: select.path(schema, root, path), _all

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from nms.errors import RpcError
 from nms.model import select, subtree, tree, xpath
 from nms.model.schema import Schema
 from nms.model.values import Value
-from nms.notify.selection import BUDGET
 from nms.notify.streams import Notification, check_times
 from nms.operations.context import OK, Context
 from nms.operations.request import CreateSubscription, Reply, Session, SubtreeFilter, XPathFilter
@@ -17,8 +18,12 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
 
     Raises:
         RpcError: operation-failed; the session has a subscription.  invalid-value; unknown stream or bad filter.
-            bad-element, missing-element; the times make no sense.
+            bad-element, missing-element; the times make no sense.  operation-not-supported; the session has
+            subscriptions of RFC 8639 (RFC 8640 section 3).
     """
+    if session.dynamic:
+        message = "this session has used establish-subscription, and a session has subscriptions of one kind"
+        raise RpcError("operation-not-supported", message, type="protocol")
     if session.subscription is not None and session.subscription.active:
         message = "this session has a subscription already, and a session has one at a time"
         raise RpcError("operation-failed", message, type="protocol")
@@ -28,7 +33,7 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
     wanted = request.filter
     if wanted is not None:
         # A malformed filter is refused here, not at the first event.
-        _select(context.events, context.events.root.blank, wanted)
+        _matches(context, context.events, context.events.root.blank, wanted, session.principal.name, now)
 
     def accepts(notification: Notification) -> bool:
         who = session.principal
@@ -36,7 +41,7 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
             return False
         if not context.guard.may_receive(session.principal, notification.node, notification.path):
             return False
-        return wanted is None or _passes(context, notification, wanted)
+        return wanted is None or _passes(context, notification, wanted, session.principal.name)
 
     def sink(notification: object) -> None:
         session.out_notifications += 1
@@ -48,17 +53,21 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
     return OK
 
 
-def _select(schema: Schema, root: Value, wanted: SubtreeFilter | XPathFilter) -> Value:
+def _matches(
+    context: Context, schema: Schema, root: Value, wanted: SubtreeFilter | XPathFilter, user: str, now: datetime
+) -> bool:
+    """Does a subtree filter select anything of `root`, or is an expression true of it (RFC 8040 section 4.8.4)?"""
     if isinstance(wanted, SubtreeFilter):
-        return subtree.compile(schema.root, wanted.element).of(root)
+        return bool(subtree.compile(schema.root, wanted.element).of(root) != schema.root.blank)
     compiled = xpath.compile_text(schema, wanted.select, wanted.namespaces)
-    return select.paths(schema, root, compiled.nodeset(root, BUDGET))
+    with context.allowance.evaluation(schema, user, now) as evaluation:
+        return compiled.boolean(xpath.root_cursor(schema, root), evaluation)
 
 
-def _passes(context: Context, notification: Notification, wanted: SubtreeFilter | XPathFilter) -> bool:
-    """Does the filter select anything of the notification (RFC 5277 section 3.6)?"""
+def _passes(context: Context, notification: Notification, wanted: SubtreeFilter | XPathFilter, user: str) -> bool:
+    """Does the notification pass the filter (RFC 5277 section 3.6)?"""
     schema, root = record(context, notification)
-    return bool(_select(schema, root, wanted) != schema.root.blank)
+    return _matches(context, schema, root, wanted, user, notification.time)
 
 
 def record(context: Context, notification: Notification) -> tuple[Schema, Value]:

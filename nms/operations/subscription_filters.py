@@ -17,7 +17,7 @@ from nms.model.schema import Node
 from nms.model.values import AnyData, Value
 from nms.notify import selection
 from nms.notify.refusal import NOTIFICATIONS, PUSH, Operation, refusal
-from nms.notify.selection import BUDGET, Selection
+from nms.notify.selection import Selection
 from nms.notify.streams import Notification
 from nms.notify.terms import Terms, read
 from nms.operations.context import Context
@@ -56,15 +56,23 @@ class Filters:
         """
         name, value = self._resolved(principal, terms, operation)
         try:
-            return self._selection(name, value)
+            return self._selection(principal, name, value)
         except RpcError as error:
             raise _unsupported(operation, error) from None
 
-    def _selection(self, name: str, value: Any) -> Selection:
+    def _selection(self, principal: Principal | None, name: str, value: Any) -> Selection:
         if name.endswith("subtree-filter"):
             return selection.subtree(self._schema, self._element(value))
         if name.endswith("xpath-filter"):
-            return selection.by_xpath(self._schema, value, self._namespaces)
+            context = self._context
+            user = principal.name if principal is not None else ""
+            return selection.by_xpath(
+                self._schema,
+                value,
+                self._namespaces,
+                lambda: context.allowance.evaluation(context.schema, user, context.clock()),
+                context.limits.xpath_work,
+            )
         return selection.everything()
 
     def events(self, principal: Principal, terms: Terms, operation: Operation) -> Matches:
@@ -77,12 +85,13 @@ class Filters:
         """
         name, value = self._resolved(principal, terms, operation)
         try:
-            return self._matches(name, value)
+            return self._matches(principal, name, value)
         except RpcError as error:
             raise _unsupported(operation, error) from None
 
-    def _matches(self, name: str, value: Any) -> Matches:
+    def _matches(self, principal: Principal | None, name: str, value: Any) -> Matches:
         context = self._context
+        user = principal.name if principal is not None else ""
         if name.endswith("subtree-filter"):
             element = self._element(value)
             compiled = {id(s): subtree.compile(s.root, element) for s in (context.events, context.schema)}
@@ -100,11 +109,8 @@ class Filters:
 
             def by_xpath(notification: Notification) -> bool:
                 schema, root = record(context, notification)
-                evaluation = xpath.expressions(schema).evaluation(BUDGET)
-                try:
+                with context.allowance.evaluation(schema, user, notification.time) as evaluation:
                     return tests[id(schema)].boolean(xpath.root_cursor(schema, root), evaluation)
-                except RecursionError:
-                    raise RpcError("resource-denied", "the XPath expression has too many steps") from None
 
             return by_xpath
         return lambda notification: True
@@ -160,7 +166,7 @@ class Filters:
                 continue
             kind, value = _filter_of(listed, entry)
             try:
-                self._matches(kind, value) if kind.startswith("stream") else self._selection(kind, value)
+                self._matches(None, kind, value) if kind.startswith("stream") else self._selection(None, kind, value)
             except RpcError as error:
                 raise RpcError("invalid-value", error.message, path=format_path(path)) from None
 

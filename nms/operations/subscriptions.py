@@ -25,7 +25,7 @@ from nms.notify import streams
 from nms.notify.refusal import NOTIFICATIONS, PUSH, Operation, refusal
 from nms.notify.selection import Selection
 from nms.notify.streams import NOTIFICATION_COMPLETE, REPLAY_COMPLETE, Notification
-from nms.notify.subscription import MOST_WAITING, PATIENCE, RESOURCES, Subscription
+from nms.notify.subscription import PATIENCE, RESOURCES, Subscription
 from nms.notify.terms import ENCODINGS, Terms, build, encoding, read, text_of_moment
 from nms.operations.context import Context
 from nms.operations.push import ON_CHANGE, Push, by_node
@@ -34,9 +34,6 @@ from nms.operations.subscription_filters import Filters
 
 _log = logging.getLogger(__name__)
 
-#: Subscriptions of one session, or of one user over RESTCONF, and of all together.
-MOST_OF_ONE: Final = 100
-MOST: Final = 1000
 SUBSCRIBABLE: Final = frozenset(
     f"ietf-datastores:{name}" for name in ("running", "candidate", "startup", "intended", "operational")
 )
@@ -93,8 +90,12 @@ class Subscriptions:
         """<establish-subscription>: the subscription's id, and from when on events are replayed if not from as asked.
 
         Raises:
-            RpcError: a `refusal`, or what is wrong with the parameters.
+            RpcError: a `refusal`, or what is wrong with the parameters.  operation-not-supported; the session has a
+                subscription of RFC 5277 (RFC 8640 section 3).
         """
+        if session.subscription is not None and session.protocol != "restconf":
+            message = "this session has used create-subscription, and a session has subscriptions of one kind"
+            raise RpcError("operation-not-supported", message, type="protocol")
         members = read(invoke.node.children[0], invoke.input)
         coding = encoding(members, invoke.receiver.encoding if invoke.receiver is not None else "xml")
         terms = Terms({name: held for name, held in members.items() if name != "encoding"})
@@ -116,12 +117,14 @@ class Subscriptions:
             members |= self._establish_stream(dynamic, terms.stream, now)
         else:
             self._establish_push(dynamic, now)
+        session.dynamic = session.protocol != "restconf"
         return build(invoke.node.children[1], members)
 
     def _check_number(self, session: Session, operation: Operation) -> None:
         own = sum(dynamic.of(session) for dynamic in self)
-        if own >= MOST_OF_ONE or len(self._all) >= MOST:
-            message = f"a subscriber has at most {MOST_OF_ONE} subscriptions, all together have {MOST}"
+        most, most_of_one = self._context.limits.subscriptions, self._context.limits.subscriptions_per_session
+        if own >= most_of_one or len(self._all) >= most:
+            message = f"a subscriber has at most {most_of_one} subscriptions, all together have {most}"
             raise refusal(operation, "insufficient-resources", message)
 
     def _subscription(self, session: Session, terms: Terms, receiver: Receiver) -> Subscription:
@@ -139,6 +142,7 @@ class Subscriptions:
             sink=sink,
             waiting=receiver.waiting,
             permits=lambda node: guard.may_receive(session.principal, node),
+            backlog=self._context.limits.subscription_backlog,
         )
         subscription.on_end = [partial(self._forget, subscription, session), receiver.ended]
         return subscription
@@ -176,7 +180,7 @@ class Subscriptions:
             assert isinstance(event, Notification)
             if event.node is REPLAY_COMPLETE:
                 subscription.tell("replay-completed", event.time)
-                subscription.allowance = MOST_WAITING + subscription.waiting()
+                subscription.allowance = subscription.backlog + subscription.waiting()
             elif event.node is NOTIFICATION_COMPLETE:
                 subscription.end()
             else:

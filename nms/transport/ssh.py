@@ -350,6 +350,11 @@ class _Channel(asyncssh.SSHServerSession[bytes]):
             self._channel.exit(0)
             self._abort = asyncio.get_running_loop().call_later(listener.CLOSE_GRACE, self._channel.abort)
 
+    def abort(self) -> None:
+        """`nms.netconf.session.Transport`."""
+        assert self._channel is not None
+        self._channel.abort()
+
     def pause_reading(self) -> None:
         """`nms.netconf.session.Transport`."""
         assert self._channel is not None

@@ -11,7 +11,9 @@ import socket
 from typing import Any, Final, cast
 
 import asyncssh
-from asyncssh.constants import MSG_IGNORE
+from asyncssh.constants import MSG_CHANNEL_DATA, MSG_IGNORE
+
+from nms.transport.outbox import Outbox
 
 #: The library's defaults, written down because `send_packet` rests on it: no cipher chains blocks (CBC).
 CIPHERS: Final = (
@@ -35,6 +37,11 @@ class ServerConnection(asyncssh.SSHServerConnection):
 
     _kept = 0.0
     _login: socket.socket | None = None  # while the client logs in
+    _can_wait = False  # what is being sent
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, options: asyncssh.SSHServerConnectionOptions) -> None:
+        super().__init__(loop, options)
+        self._outbox = Outbox(loop, super()._send)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The client has connected."""
@@ -61,7 +68,16 @@ class ServerConnection(asyncssh.SSHServerConnection):
         nothing and doubles the work of a reply: each is encrypted, written and received by itself.
         """
         if pkttype != MSG_IGNORE:
+            self._can_wait = pkttype == MSG_CHANNEL_DATA
             super().send_packet(pkttype, *args, handler=handler)
+
+    def _send(self, data: bytes) -> None:
+        """Write a packet: a session's data together with the other sessions', the protocol's own at once."""
+        if self._can_wait:
+            self._outbox.put(data)
+        else:
+            self._outbox.flush()
+            super()._send(data)
 
     def _reset_keepalive_timer(self) -> None:
         """Data has come: the keepalive can wait.  The library makes a new timer for each packet."""

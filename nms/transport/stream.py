@@ -111,6 +111,11 @@ class StreamSession(asyncio.Protocol):
         if self._abort is None:
             self._abort = asyncio.get_running_loop().call_later(listener.CLOSE_GRACE, self._transport.abort)
 
+    def abort(self) -> None:
+        """`nms.netconf.session.Transport`."""
+        assert self._transport is not None
+        self._transport.abort()
+
     def pause_reading(self) -> None:
         """`nms.netconf.session.Transport`."""
         assert self._transport is not None

@@ -21,12 +21,18 @@ def models() -> Any:
 
 
 @pytest.fixture
-def play(tmp_path: Path, models: Any) -> Callable[..., None]:
+def protocol(request: pytest.FixtureRequest) -> str:
+    """Of the sessions between domains: the default, or what a test is parametrised with."""
+    return str(getattr(request, "param", ""))
+
+
+@pytest.fixture
+def play(tmp_path: Path, models: Any, protocol: str) -> Callable[..., None]:
     """Run a scenario with two domains, or with those that `names` says."""
 
     def run(scenario: Scenario, **options: Any) -> None:
         async def all_of_it() -> None:
-            async with domains(tmp_path, models, **options) as playing:
+            async with domains(tmp_path, models, **{"protocol": protocol, **options}) as playing:
                 await scenario(*playing)
 
         asyncio.run(all_of_it())

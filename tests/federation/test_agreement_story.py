@@ -9,8 +9,10 @@ import pytest
 
 from nms.errors import RpcError
 from nms.federation import link
+from nms.federation.adaptor import RemoteSession
+from nms.federation.models import mismatches
 from nms.federation.options import option_of
-from tests.federation.two_domains import AGREEMENT, Domain, federate, until
+from tests.federation.two_domains import AGREEMENT, OVER_BOTH, Domain, federate, until
 
 Play = Callable[..., None]
 ENTRY = f"/partner[id='{{}}']/agreement[id='{AGREEMENT}']"
@@ -85,18 +87,40 @@ def test_an_option_for_which_a_block_is_missing_is_shown_and_not_activated(
     play(story)
 
 
-def test_other_models_keep_an_agreement_from_becoming_active(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both domains of a test have the same models; so a compares with others than it serves."""
+@OVER_BOTH
+@pytest.mark.parametrize(
+    ("old", "new", "difference"),
+    [("A whole MEC system", "All of a MEC system", "editorial"), ("leaf hold-time {", "leaf holding {", "breaking")],
+)
+def test_what_differs_between_the_models_decides(
+    play: Play, old: str, new: str, difference: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both domains of a test have the same models; so what a is given of b's is changed on the way."""
+    fetch = RemoteSession.schema
+
+    async def changed(self: RemoteSession, name: str, revision: str) -> bytes:
+        if "partner[id='b']" in self._base:
+            raise RpcError("data-missing", "b compares nothing")
+        given = (await fetch(self, name, "")).decode()
+        assert old in given
+        return (
+            given.replace(old, new).replace("revision 2026", f"revision {revision} {{}}\n  revision 2026", 1).encode()
+        )
 
     async def story(a: Domain, b: Domain) -> None:
-        monkeypatch.setattr(link, "mismatches", lambda *given: {"mec-system": "2020-01-01"})
+        monkeypatch.setattr("nms.federation.models.mismatches", lambda *given: {"mec-system": "2099-01-01"})
+        monkeypatch.setattr(RemoteSession, "schema", changed)
         await b.add(a.card, "provider")
         await a.add(b.card, "consumer")
-        await until("a compares", lambda: "models" in a.read(ENTRY.format("b")).get("state", {}).get("reason", ""))
-        assert a.state("b") == "negotiating"
+        await until("a compares", lambda: "model-mismatch" in a.read("/partner[id='b']").get("state", {}))
+        harmless = difference == "editorial"
+        await until("a decides", lambda: a.state("b") == ("active" if harmless else "negotiating"))
         shown = a.read("/partner[id='b']/state")
-        assert shown["models-agree"] is False
-        assert shown["model-mismatch"] == [{"module": "mec-system", "revision": "2020-01-01"}]
+        assert shown["models-agree"] is harmless
+        assert shown["model-mismatch"] == [{"module": "mec-system", "revision": "2099-01-01", "difference": difference}]
+        await until(
+            "a says why", lambda: harmless or "mec-system (breaking)" in a.read(ENTRY.format("b"))["state"]["reason"]
+        )
 
     play(story)
 
@@ -107,9 +131,9 @@ def test_only_the_modules_of_the_option_are_compared(models: Any) -> None:
     wanted = link.modules_of(option_of("option-system"))
     assert "mec-system" in wanted
     assert "mec-order" not in wanted
-    assert link.mismatches(models, library, wanted) == {}
+    assert mismatches(models, library, wanted) == {}
     older = [{"name": name, "revision": "2020-01-01" if name == "mec-types" else ours[name]} for name in wanted[:-1]]
-    found = link.mismatches(models, {"module-set": [{"module": older}]}, wanted)
+    found = mismatches(models, {"module-set": [{"module": older}]}, wanted)
     assert found == {"mec-types": "2020-01-01", "mec-system": ""}
 
 

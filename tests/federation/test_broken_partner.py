@@ -11,11 +11,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from nms.errors import RpcError
-from nms.federation.netconf_client import Unanswered
+from nms.federation.client import Unanswered
 from nms.mec.occurrence import TEMPORARY
-from nms.mec.session import DataEdit
+from nms.mec.session import DataEdit, Members
 from tests.federation.test_remote_session import PACKAGE, SUBTREE, session, system
-from tests.federation.two_domains import AGREEMENT, Domain, federate, until
+from tests.federation.two_domains import AGREEMENT, OVER_BOTH, Domain, federate, until
 
 Play = Callable[..., None]
 ENTRY = f"/partner[id='{{}}']/agreement[id='{AGREEMENT}']"
@@ -69,11 +69,21 @@ async def road(to: int) -> AsyncIterator[Road]:
         await asyncio.gather(*relay.tasks, return_exceptions=True)
 
 
+def port_of(b: Domain) -> int:
+    """Where B listens for the protocol of the test."""
+    return int(endpoint_of(b.card, b.protocol)["port"])
+
+
+def endpoint_of(card: Members, protocol: str) -> Members:
+    """The endpoint of a card that speaks a protocol."""
+    return next(each for each in card["endpoint"] if each["protocol"] == f"mec-types:{protocol}")
+
+
 async def federate_over(relay: Road, a: Domain, b: Domain) -> None:
     """A reaches B over the relay."""
     await b.add(a.card, "provider")
     card = b.card
-    card["endpoint"][0]["port"] = relay.port
+    endpoint_of(card, b.protocol)["port"] = relay.port
     await a.add(card, "consumer")
     await until("a's agreement is active", lambda: a.state("b") == "active")
     await until("b's agreement is active", lambda: b.state("a") == "active")
@@ -87,9 +97,10 @@ async def idle(a: Domain) -> None:
     await asyncio.gather(link.task, return_exceptions=True)
 
 
+@OVER_BOTH
 def test_an_answer_that_is_lost_after_success(play: Play) -> None:
     async def story(a: Domain, b: Domain) -> None:
-        async with road(b.port) as relay:
+        async with road(port_of(b)) as relay:
             await federate_over(relay, a, b)
             await idle(a)
             relay.blocked = True
@@ -105,9 +116,10 @@ def test_an_answer_that_is_lost_after_success(play: Play) -> None:
     play(story)
 
 
+@OVER_BOTH
 def test_an_answer_that_never_comes_says_that_the_outcome_is_unknown(play: Play) -> None:
     async def story(a: Domain, b: Domain) -> None:
-        async with road(b.port) as relay:
+        async with road(port_of(b)) as relay:
             await federate_over(relay, a, b)
             await idle(a)
             relay.blocked = True
@@ -120,10 +132,11 @@ def test_an_answer_that_never_comes_says_that_the_outcome_is_unknown(play: Play)
     play(story, patience=0.5)
 
 
+@OVER_BOTH
 def test_a_partner_that_is_gone_and_comes_back(play: Play) -> None:
     async def story(a: Domain, b: Domain) -> None:
         await federate(a, b)
-        b.deaf()
+        await b.deaf()
         await until("a shows that b is gone", lambda: a.read("/partner[id='b']")["state"]["reachable"] is False)
         alarms = {each["resource"]: each for each in a.publisher.entries(ALARMS)}
         assert alarms["b"]["alarm-type-id"] == "mec-types:partner-unreachable-alarm"
@@ -144,7 +157,7 @@ def test_a_dead_partner_is_removed_and_what_it_holds_is_listed(play: Play) -> No
         await federate(a, b)
         await system(a).edit([DataEdit("/package[id='p']", "create", PACKAGE)])
         await until("a has seen it", lambda: a.federation.partners.links["b", AGREEMENT].held())
-        b.deaf()
+        await b.deaf()
         await until("a shows that b is gone", lambda: a.read("/partner[id='b']")["state"]["reachable"] is False)
         await a.change("/partner[id='b']", "remove")
         orphans = await until("a lists an orphan", lambda: a.read("").get("orphan"))

@@ -19,10 +19,11 @@ def lab(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.timeout(150)
 def test_an_option_is_played_and_reported(tmp_path: Path) -> None:
     report = tmp_path / "report.html"
-    played = lab("3", "--once", "--report", str(report))
+    played = lab("3", "--once", "--protocol", "restconf", "--report", str(report))
     assert played.returncode == 0, played.stdout + played.stderr
     assert "mm5 application (edit, served by domain-b) 1x" in played.stdout
     assert "no longer resolves" in played.stdout
+    assert "by restconf" in played.stdout
     rows = re.findall(r"<tr><td>(.*?)</td>.*?</tr>", report.read_text(), re.DOTALL)
     assert rows == ["3, platform-provider-infrastructure", "on-boarding", "instantiation", "the client finds it", "use"]
     page = report.read_text()

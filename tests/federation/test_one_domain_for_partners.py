@@ -328,6 +328,12 @@ class Elsewhere:
     def agreements(self) -> Sequence[tuple[str, str]]:
         return [("b", "x")]
 
+    def held(self, partner: str, agreement: str) -> Sequence[tuple[str, str]]:
+        return []
+
+    async def shown(self, partner: str, agreement: str) -> Members:
+        raise RpcError("data-missing", "this partner is not compared with")
+
     def source(self, partner: str, agreement: str, digest: str) -> str:
         return f"test:{digest}"
 

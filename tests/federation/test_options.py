@@ -13,15 +13,16 @@ from typing import Any
 
 import pytest
 
-from nms.federation.options import OPTIONS
+from nms.federation.options import OPTIONS, BoundaryOption
 from nms.mec.scope import Scope
 from nms.mec.session import Members
 from nms.mec.zones import OWN
 from tests.federation.test_across_the_boundary import deploy, http, onboard, resolve
-from tests.federation.two_domains import AGREEMENT, Domain, federate, until
+from tests.federation.two_domains import AGREEMENT, OVER_BOTH, Domain, federate, until
 
 Play = Callable[..., None]
 
+SLICES = "/mec-resource:infrastructure/vim[id='vim-1']/slice"
 INSTANCES = "/mec-resource:infrastructure/vim[id='vim-1']/compute-instance"
 APPLICATIONS = "/mec-platform:platforms/platform[id='mep-1']/application"
 MANAGED = "/mec-platform-manager:platform-managers/platform-manager[id='mepm-1']/app-instance"
@@ -68,11 +69,6 @@ def test_the_same_order_under_each_option(play: Play, number: int) -> None:
             assert domain.blocks.drivers is not None
             assert await domain.blocks.drivers.vim.list() == []
         await asyncio.wait_for(a.blocks.mm1.offboard("hello"), 20)
-        print(
-            left(a, b),
-            a.publisher.entries("/mec-system:system/operation-occurrence"),
-            b.publisher.entries(AT.format("a") + "/mec-resource:resources/operation-occurrence"),
-        )
         await until("nothing is left under the agreement", lambda: not left(a, b))
         assert "orphan" not in a.read("")
 
@@ -90,6 +86,25 @@ def left(a: Domain, b: Domain) -> list[Members]:
     return found
 
 
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.identity)
+def test_what_runs_for_a_partner_runs_in_the_slice_of_its_agreement(play: Play, option: BoundaryOption) -> None:
+    async def story(a: Domain, b: Domain) -> None:
+        await federate(a, b, **{"boundary-option": f"mec-types:{option.identity}", "quota": {"cpu": "2"}})
+        await onboard(a)
+        await deploy(a)
+        (running,) = [entry for domain in (a, b) for entry in domain.publisher.entries(INSTANCES)]
+        if a.publisher.entries(INSTANCES):  # option 2: on one's own infrastructure, for oneself
+            assert "slice" not in running
+            return
+        (shared,) = b.publisher.entries(SLICES)
+        assert (running["slice"], shared["quota"]) == (shared["id"], {"cpu": "2.0"})
+        await b.change("/partner[id='a']", "remove")
+        await until("the slice is gone with what was in it", lambda: not b.publisher.entries(SLICES))
+
+    play(story)
+
+
+@OVER_BOTH
 @pytest.mark.parametrize("number", HOSTED)
 def test_inner_names_do_not_cross(play: Play, number: int) -> None:
     identity, _ = HOSTED[number]
@@ -102,7 +117,7 @@ def test_inner_names_do_not_cross(play: Play, number: int) -> None:
         for path in LISTS.values():
             inner |= {entry["id"] for entry in b.publisher.entries(path)}
         received = "".join(a.received)
-        assert [name for name in inner if re.search(rf"[>/']{re.escape(name)}[<.']", received)] == []
+        assert [name for name in inner if re.search(rf"[>/'\"]{re.escape(name)}[<.'\"]", received)] == []
 
     play(story)
 
@@ -145,6 +160,7 @@ def crossed(a: Domain, b: Domain) -> Counter[tuple[str, str, str, str]]:
     return found
 
 
+@OVER_BOTH
 @pytest.mark.parametrize("number", WRITTEN)
 def test_what_crosses_in_each_phase_is_what_table_4_says(play: Play, number: int) -> None:
     option = OPTIONS[number - 1]

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from nms.errors import RpcError
-from nms.federation.pull import ClientCertificate, Pull
+from nms.federation.pinned import ClientCertificate
+from nms.federation.pull import Pull
 from nms.mec.session import DataEdit
 from tests.federation.test_remote_session import system
 from tests.federation.two_domains import AGREEMENT, Domain, federate, until

@@ -19,7 +19,7 @@ from nms.mec.scope import Scope
 from nms.mec.session import RESYNC, DataEdit, Subtree
 from nms.pki import ssh_key_pair
 from tests.federation.site import SAMPLE
-from tests.federation.two_domains import AGREEMENT, Domain, federate, until
+from tests.federation.two_domains import AGREEMENT, OVER_BOTH, Domain, federate, until
 
 Play = Callable[..., None]
 SUBTREE = f"/mec-federation:federation/partner[id='a']/agreement[id='{AGREEMENT}']/mec-system:system"
@@ -36,6 +36,7 @@ def system(a: Domain) -> Subtree:
     return Subtree(session(a), "/mec-system:system")
 
 
+@OVER_BOTH
 def test_an_edit_at_the_partner(play: Play) -> None:
     async def story(a: Domain, b: Domain) -> None:
         await federate(a, b)
@@ -55,6 +56,7 @@ def test_an_edit_at_the_partner(play: Play) -> None:
     play(story)
 
 
+@OVER_BOTH
 def test_a_zone_that_was_not_accepted_is_refused(play: Play) -> None:
     async def story(a: Domain, b: Domain) -> None:
         await federate(a, b)
@@ -72,6 +74,7 @@ def test_a_zone_that_was_not_accepted_is_refused(play: Play) -> None:
     play(story)
 
 
+@OVER_BOTH
 def test_the_quota_is_kept(play: Play) -> None:
     async def story(a: Domain, b: Domain) -> None:
         await federate(a, b, quota={"packages": 1, "package-size": "100"})
@@ -157,6 +160,7 @@ def test_a_server_with_another_host_key_is_not_spoken_to(play: Play) -> None:
     play(story)
 
 
+@OVER_BOTH
 def test_notifications_are_followed_and_lost_ones_noticed(play: Play) -> None:
     async def story(a: Domain, b: Domain) -> None:
         await federate(a, b)

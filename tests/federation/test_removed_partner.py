@@ -11,7 +11,7 @@ from nms.mec.scope import Scope
 from nms.mec.session import DataEdit, Members
 from tests.federation.test_across_the_boundary import deploy, onboard
 from tests.federation.test_remote_session import PACKAGE, SUBTREE, session, system
-from tests.federation.two_domains import AGREEMENT, Domain, federate, until
+from tests.federation.two_domains import AGREEMENT, OVER_BOTH, Domain, federate, until
 
 Play = Callable[..., None]
 ORDER = "/mec-order:orders/order[id='o1']"
@@ -84,11 +84,7 @@ def test_the_provider_ends_the_agreement_and_the_customer_is_told(play: Play) ->
         await until("a's agreement has ended", lambda: a.state("b") == "terminated")
         state = await until("the order has failed", lambda: in_state(a, "failed"))
         assert "withdrawn" in state["error"]["detail"]
-        used = (b.read(f"/partner[id='a']/agreement[id='{AGREEMENT}']/state") or {}).get("used", {})
-        assert {name: int(used.get(name, 0)) for name in ("packages", "deployments")} == {
-            "packages": 0,
-            "deployments": 0,
-        }
+        await until("nothing is used", lambda: used(b) == (0, 0))
 
     play(story)
 
@@ -110,15 +106,16 @@ def used(b: Domain) -> tuple[int, int]:
     return int(state.get("packages", -1)), int(state.get("deployments", -1))
 
 
+@OVER_BOTH
 def test_the_sessions_of_a_removed_partner_are_closed_at_once(play: Play) -> None:
     async def story(a: Domain, b: Domain) -> None:
         await federate(a, b)
-        assert sessions_of(a, "b") == 2
+        await until("b has both its sessions", lambda: sessions_of(a, "b") == 2)
         await a.change("/partner[id='b']", "remove")
         await until("b has no session in a", lambda: sessions_of(a, "b") == 0)
         await until("b knows", lambda: b.read("/partner[id='a']")["state"]["reachable"] is False)
-        mine = b.read(f"/partner[id='a']/agreement[id='{AGREEMENT}']")["session"][0]
-        assert mine["state"] != "mec-types:established"
+        mine = f"/partner[id='a']/agreement[id='{AGREEMENT}']"
+        await until("b shows it", lambda: b.read(mine)["session"][0]["state"] != "mec-types:established")
 
     play(story)
 
@@ -164,7 +161,7 @@ def test_an_orphan_is_asked_for_again_when_the_partner_is_back(play: Play) -> No
         await federate(a, b)
         await onboard(a)
         await deploy(a)
-        b.deaf()
+        await b.deaf()
         await until("a knows that b is gone", lambda: a.read("/partner[id='b']")["state"]["reachable"] is False)
         assert a.blocks.mm1 is not None
         await a.blocks.mm1.terminate("web")
@@ -195,12 +192,14 @@ def test_an_orphan_that_is_wanted_again_is_none(play: Play) -> None:
     play(story)
 
 
+@OVER_BOTH
 def test_a_partner_without_an_endpoint_is_removed(play: Play) -> None:
     async def story(a: Domain, b: Domain) -> None:
         await federate(a, b)
         await onboard(a)
         await deploy(a)
-        await a.change("/partner[id='b']/endpoint[id='ssh']", "remove")
+        for endpoint in b.card["endpoint"]:
+            await a.change(f"/partner[id='b']/endpoint[id='{endpoint['id']}']", "remove")
         await until("a shows why", lambda: "endpoint" in a.read("/partner[id='b']")["state"].get("last-error", ""))
         assert "error" not in (a.publisher.read("/mec-system:system/deployment[id='web']") or {})["state"]
         await a.change("/partner[id='b']", "remove")

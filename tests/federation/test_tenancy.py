@@ -202,6 +202,7 @@ def test_a_platform_manager_is_lent(tmp_path: Path) -> None:
         assert vim["zone"] == ["z1", "z2"]
         await mm4.reserve("one", "z1", SMALL, 60)
         wish = {"package": "app", "zone": "z1", "vim": vim["id"], "reservation": "one"}
+        await refused(mm3.instantiate("one", {**wish, "slice": "another"}), "invalid-value", "one slice")
         state = await mm3.instantiate("one", wish)
         assert state["operational-state"] == "mec-types:started"
         assert state["endpoint"][0]["dns-name"].endswith(".edge.test")
@@ -246,6 +247,23 @@ def test_what_was_under_way_when_the_daemon_ended_is_taken_up(tmp_path: Path) ->
             assert "operation-occurrence-changed" in "".join(name for name, _ in events)
 
     asyncio.run(story())
+
+
+def test_partners_do_not_choose_their_slice(tmp_path: Path) -> None:
+    async def story(site: Site) -> None:
+        slices = []
+        for name in ("a", "c"):
+            at = await tenant(site, 1, name)
+            _, mm6 = resources(at)
+            await Mm4(mm6.session).add_image("i", image(site))
+            await mm6.allocate("i", compute(site))
+            held = {each["slice"] for each in site.entries(f"{VIM}/compute-instance")}
+            slices += sorted(held - set(slices))
+            await refused(mm6.allocate("j", compute(site, slice=slices[0])), "data-missing", "slice")
+        assert sorted(each["id"] for each in site.entries(f"{VIM}/slice")) == sorted(slices)
+        assert len(set(slices)) == 2
+
+    run(tmp_path, story)
 
 
 @pytest.mark.parametrize("number", [1, 3])

@@ -24,8 +24,9 @@ from nms.client import Client
 from nms.commands.partner import agree
 from nms.errors import RpcError
 from nms.federation import card
+from nms.federation.client import PROTOCOLS
 from nms.mec import package
-from tests.federation.two_domains import free_port
+from tests.federation.two_domains import OVER_BOTH, free_port
 
 T = TypeVar("T")
 DEADLINE = 40.0
@@ -133,25 +134,31 @@ def _sweep(folder: Path) -> None:
 
 
 @pytest.fixture
-def two(tmp_path: Path) -> Iterator[tuple[Daemon, Daemon]]:
+def two(tmp_path: Path, protocol: str) -> Iterator[tuple[Daemon, Daemon]]:
     """A, and B that offers its zone to A; the package is on-boarded at A."""
     with running(tmp_path / "a", "a") as a, running(tmp_path / "b", "b") as b:
         a.listening()
         b.listening()
         cards = {daemon.id: card.of(daemon.config, daemon.folder) for daemon in (a, b)}
-        agree(b.client, cards["a"], agreement="ab", role="provider", zones=["zone-1"])
-        agree(a.client, cards["b"], agreement="ab", role="consumer", zones=["zone-1"])
+        terms: dict[str, Any] = {"agreement": "ab", "zones": ["zone-1"], "protocol": protocol or PROTOCOLS[0]}
+        agree(b.client, cards["a"], role="provider", **terms)
+        agree(a.client, cards["b"], role="consumer", **terms)
         for daemon, other in ((a, "b"), (b, "a")):
             until(f"{daemon.id} is federated", lambda d=daemon, o=other: d.federation_state(o) == "active")
-        file = tmp_path / "hello.csar"
-        info = package.build(SAMPLE, file)
-        with file.open("rb") as content:
-            a.client.upload(info.digest, content, info.size)
-        wanted = {"id": "hello", "digest": info.digest, "size": str(info.size)}
-        a.client.write("PATCH", "mec-system:system", {"mec-system:system": {"package": [wanted]}})
-        until("a has the package", lambda: _onboarded(a))
-        until("a sees b's zone", lambda: a.read("mec-system:system/zone=b.zone-1"))
+        onboard(a)
         yield a, b
+
+
+def onboard(a: Daemon) -> None:
+    """The package is on-boarded at A, and A sees B's zone."""
+    file = a.folder / "hello.csar"
+    info = package.build(SAMPLE, file)
+    with file.open("rb") as content:
+        a.client.upload(info.digest, content, info.size)
+    wanted = {"id": "hello", "digest": info.digest, "size": str(info.size)}
+    a.client.write("PATCH", "mec-system:system", {"mec-system:system": {"package": [wanted]}})
+    until("a has the package", lambda: _onboarded(a))
+    until("a sees b's zone", lambda: a.read("mec-system:system/zone=b.zone-1"))
 
 
 def _onboarded(a: Daemon) -> bool:
@@ -165,9 +172,9 @@ def deploy(a: Daemon) -> None:
     a.client.write("PATCH", "mec-system:system", {"mec-system:system": {"deployment": [wish]}})
 
 
-def endpoint(a: Daemon) -> dict[str, Any] | None:
+def endpoint(a: Daemon, name: str = "web") -> dict[str, Any] | None:
     """Where the application is used, once it runs."""
-    state = a.read(DEPLOYMENT).get("state", {})
+    state = a.read(f"mec-system:system/deployment={name}").get("state", {})
     found = [each for instance in state.get("instance", ()) for each in instance.get("endpoint", ())]
     return found[0] if found and str(state.get("operational-state", "")).endswith("started") else None
 
@@ -235,6 +242,7 @@ def test_the_provider_dies_in_the_middle_and_comes_back(two: tuple[Daemon, Daemo
     withdraw(a, b)
 
 
+@OVER_BOTH
 def test_the_provider_dies_while_it_is_used_and_comes_back(two: tuple[Daemon, Daemon]) -> None:
     a, b = two
     deploy(a)
@@ -272,6 +280,83 @@ def test_a_provider_that_never_comes_back_is_removed(two: tuple[Daemon, Daemon])
     until("b's zone is gone", lambda: not a.read("mec-system:system/zone=b.zone-1"))
 
 
+def test_a_stopped_provider_is_not_ready_and_nobody_else_waits_for_it(two: tuple[Daemon, Daemon]) -> None:
+    """It accepts connections and never answers: worse than dead."""
+    a, b = two
+    deploy(a)
+    where = until("it runs", lambda: endpoint(a))
+    assert b.process is not None
+    b.process.send_signal(signal.SIGSTOP)
+    try:
+        until("b's zone is down", lambda: _down(a))
+        assert a.read("mec-federation:federation/partner=b/state")["reachable"] is False
+        wish = {"id": "own", "package": "hello", "acceptable-zone": ["zone-1"]}
+        a.client.write("PATCH", "mec-system:system", {"mec-system:system": {"deployment": [wish]}})
+        until("a's own runs", lambda: endpoint(a, "own"))
+        assert answers(where)  # what runs there is used without b's daemon (Table 4, phase 4)
+        a.client.write("DELETE", DEPLOYMENT)
+        orphans = until("a lists an orphan", lambda: a.read("mec-federation:federation").get("orphan"))
+        assert [orphan["subject"] for orphan in orphans] == ["web"]
+    finally:
+        b.process.send_signal(signal.SIGCONT)
+    until("the orphan is settled", lambda: not a.read("mec-federation:federation").get("orphan"))
+    until("b has nothing deployed", lambda: not b.read(AT_B).get("deployment"))
+    until("nobody answers there", lambda: not answers(where))
+
+
+def _repair(daemon: Daemon, path: str) -> None:
+    """Have it make right what it finds to be otherwise."""
+    name = path.rpartition("/")[2].partition("=")[0]
+    entry: dict[str, Any] = {"id": path.rpartition("=")[2], "reconciliation": {"policy": "repair", "interval": 1}}
+    module = "mec-federation" if name == "agreement" else "mec-resource"
+    daemon.client.write("PATCH", path, {f"{module}:{name}": [entry]})
+
+
+def test_a_provider_that_was_restored_from_a_backup(two: tuple[Daemon, Daemon]) -> None:
+    """B's backup is older than what A has there: A has it made again."""
+    a, b = two
+    _repair(a, "mec-federation:federation/partner=b/agreement=ab")
+    b.end(signal.SIGTERM)
+    backup = {file: file.read_bytes() for file in b.folder.rglob("*") if file.is_file() and "store.db" in file.name}
+    assert backup
+    b.start()
+    until("a shows that b is back", lambda: a.read("mec-federation:federation/partner=b/state").get("reachable"))
+    deploy(a)
+    where = until("it runs", lambda: endpoint(a))
+    b.end(signal.SIGTERM)
+    for file in b.folder.rglob("*store.db*"):
+        file.unlink()
+    for file, content in backup.items():
+        file.write_bytes(content)
+    b.start()
+    until("b holds it again", lambda: b.read(AT_B).get("deployment"))
+    until("it runs again", lambda: answers(endpoint(a) or where))
+    withdraw(a, b)
+    for log in (*a.logs, *b.logs):
+        assert "Traceback" not in log.read_text()
+
+
+def test_a_host_that_was_rebooted(two: tuple[Daemon, Daemon]) -> None:
+    """Nothing of B runs any more, neither daemon nor instances: when it is back, so is the application."""
+    a, b = two
+    _repair(b, "mec-resource:infrastructure/vim=vim-1")
+    deploy(a)
+    where = until("it runs", lambda: endpoint(a))
+    b.end(signal.SIGKILL)
+    _sweep(b.folder)
+    until("nobody answers", lambda: not answers(where))
+    b.start()
+    until("it runs again", lambda: answers(endpoint(a) or where))
+    until("b has nothing to repair", lambda: _compared(b))
+    withdraw(a, b)
+
+
+def _compared(b: Daemon) -> bool:
+    state = b.read("mec-resource:infrastructure/vim=vim-1/reconciliation/state")
+    return "last-run" in state and "finding" not in state
+
+
+@OVER_BOTH
 def test_a_daemon_ends_at_once_whatever_its_partner_does(two: tuple[Daemon, Daemon]) -> None:
     a, b = two
     assert b.process is not None

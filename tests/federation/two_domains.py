@@ -1,4 +1,4 @@
-"""Two domains in one process, joined through real SSH listeners; each has its own core, key and folder."""
+"""Two domains in one process, joined through real SSH and HTTPS listeners; each has its own core, key and folder."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncssh
+import pytest
 
 from nms import config as configuration
 from nms import init
@@ -30,12 +31,14 @@ from nms.mec.session import DataEdit, LocalSession, Members
 from nms.model import load
 from nms.notify.streams import Notification
 from nms.operations.dispatch import PROTOCOL_MODULES, Core
-from nms.transport import ssh
+from nms.transport import ssh, tls
 from nms.transport.listener import Listener
 from restconf import server as restconf
 from restconf.server import Server
 
 T = TypeVar("T")
+#: For tests of what both protocols must do alike (fixture `protocol`).
+OVER_BOTH = pytest.mark.parametrize("protocol", ["netconf-ssh", "restconf"], indirect=True)
 DEADLINE = 20.0
 AGREEMENT = "a-uses-b"
 ROOT = "/mec-federation:federation"
@@ -79,7 +82,11 @@ class LossyStreams:
 
 @dataclass
 class Domain:
-    """One running domain."""
+    """One running domain.
+
+    Attributes:
+        protocol: of its sessions with partners; "": the default.
+    """
 
     id: str
     folder: Path
@@ -94,8 +101,10 @@ class Domain:
     listener: Listener | None
     received: list[str]
     clock: Clock
+    protocol: str = ""
     port: int = 0
     server: Server | None = None
+    tls: Listener | None = None
     sessions: list[LocalSession] = field(default_factory=list)
 
     @property
@@ -104,7 +113,12 @@ class Domain:
         made = card.of(self.config, self.folder)
         made["endpoint"][0]["port"] = self.port
         if self.server is not None:
-            made["endpoint"][1]["port"] = self.server.addresses[0][1]
+            for endpoint in made["endpoint"]:
+                if endpoint["id"] in ("packages", "restconf"):
+                    endpoint["port"] = self.server.addresses[0][1]
+                if endpoint["id"] == "tls" and self.tls is not None:
+                    endpoint["port"] = self.tls.addresses[0][1]
+        made["endpoint"] = [endpoint for endpoint in made["endpoint"] if endpoint["port"]]
         return made
 
     def session(self, base: str = ROOT) -> LocalSession:
@@ -123,7 +137,7 @@ class Domain:
             "zone": [{"id": zone, **accepted} for zone in zones],
             **terms,
         }
-        entry = {**card.partner_entry(partner), "agreement": [agreement]}
+        entry = {**card.partner_entry(partner, self.protocol), "agreement": [agreement]}
         await self.session().edit([DataEdit(f"/partner[id='{partner['id']}']", "create", entry)])
 
     async def change(self, path: str, operation: Any, data: Any = None) -> None:
@@ -139,8 +153,25 @@ class Domain:
         return self.publisher.read(ROOT + path) or {}
 
     async def listen(self) -> None:
-        """Serve NETCONF over SSH."""
+        """Serve NETCONF over SSH, RESTCONF, and where sessions use it NETCONF over TLS."""
         credentials = self.credentials
+        if self.server is None:
+            assert self.config.restconf is not None
+            self.server = await restconf.start(
+                self.core,
+                listen=("127.0.0.1", self.config.restconf.listen.port),
+                tls=self.config.restconf,
+                authenticate_password=credentials.authenticate_password,
+                authenticate_certificate=credentials.authenticate_certificate,
+            )
+            credentials.believe(self.server.trust)
+        if self.protocol == "netconf-tls":
+            assert self.config.netconf.tls is not None
+            files = self.config.netconf.tls
+            context = tls.server_context(files.cert, files.key, files.client_ca)
+            serving = tls.TlsServer(self.core, context, principal=credentials.authenticate_certificate)
+            self.tls = await serving.listen([("127.0.0.1", 0)])
+            credentials.believe(lambda certificate: context.load_verify_locations(cadata=certificate))
         self.listener = await ssh.listen(
             self.core,
             [("127.0.0.1", self.port)],
@@ -151,20 +182,27 @@ class Domain:
         )
         self.port = int(self.listener.addresses[0][1])
 
-    def deaf(self) -> None:
+    async def deaf(self) -> None:
         """Stop serving: existing connections break, new ones are refused."""
+        if self.server is not None:
+            self.server.deafen()
+            for client in list(self.server.connections):
+                client.transport.abort()  # type: ignore[attr-defined]
+            await self.server.close()
+            self.server = None
         if self.listener is not None:
             self.listener.close()
             for connection in list(self.listener.connections):
                 connection.abort()  # type: ignore[attr-defined]
             self.listener = None
+        if self.tls is not None:
+            await self.tls.stop()
+            self.tls = None
 
     async def close(self) -> None:
         """End the domain, and what runs in it."""
         await self.federation.close()
-        self.deaf()
-        if self.server is not None:
-            await self.server.close()
+        await self.deaf()
         if self.blocks.vim is not None:
             assert self.blocks.drivers is not None
             for instance in await self.blocks.drivers.vim.list():
@@ -213,6 +251,7 @@ async def _domain(folder: Path, name: str, loaded: Any, running: Sequence[str], 
     received: list[str] = []
     store = PackageStore(folder / "packages")
     quick = {"interval": 0.5, "patience": 3.0, "farewell": 3.0, **options}
+    protocol = quick.pop("protocol", "")
     measure = quick.pop("measure_interval", 10.0)
     federation = await start_federation(core, config, publisher, store, recorder=received.append, **quick)
     core.files = federation.files
@@ -225,19 +264,12 @@ async def _domain(folder: Path, name: str, loaded: Any, running: Sequence[str], 
         measure_interval=measure,
     )
     federation.zones.changed = blocks.refresh
-    credentials = DomainCredentials(core, config, federation)
+    credentials = DomainCredentials(core, config, federation, blocks.mp1)
     domain = Domain(
-        name, folder, config, core, blocks, publisher, streams, federation, credentials, store, None, received, clock
-    )
+        name, folder, config, core, blocks, publisher, streams, federation, credentials, store, None, received, clock,
+        protocol,
+    )  # fmt: skip
     await domain.listen()
-    assert config.restconf is not None
-    domain.server = await restconf.start(
-        core,
-        listen=("127.0.0.1", config.restconf.listen.port),
-        tls=config.restconf,
-        authenticate_certificate=domain.credentials.authenticate_certificate,
-    )
-    domain.credentials.believe(domain.server.trust)
     return domain
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -188,3 +189,33 @@ def test_a_file_with_the_least_keys_serves_our_own_models(tmp_path: Path) -> Non
             daemon.terminate()
             assert daemon.wait(20) == 0
     assert not pid.exists()
+
+
+def test_an_application_is_scaled_updated_and_ended_at_once(nms: Run, onboarded: str, tmp_path: Path) -> None:
+    for name, text in (("better", None), ("worse", "raise SystemExit('no')\n")):
+        source = tmp_path / name
+        shutil.copytree(SAMPLE, source)
+        descriptor = source / package.DESCRIPTOR
+        descriptor.write_text(descriptor.read_text().replace('"software-version": "1.0"', '"software-version": "1.1"'))
+        if text is not None:
+            (source / "image/hello-edge/app.py").write_text(text)
+        package.build(source, tmp_path / f"{name}.csar")
+        done = nms("package", "onboard", str(tmp_path / f"{name}.csar"), "--id", name)
+        assert done.returncode == 0, done.stderr
+    assert nms("app", "deploy", onboarded, "--id", "live").returncode == 0
+    scaled = nms("app", "scale", "live", "2", "--json")
+    assert scaled.returncode == 0, scaled.stderr
+    assert [each["software-version"] for each in json.loads(scaled.stdout)["instance"]] == ["1.0", "1.0"]
+    updated = nms("app", "update", "live", "better")
+    assert updated.returncode == 0, updated.stderr
+    assert updated.stdout.count("version 1.1 in zone-1 at hello-edge") == 2
+    failed = nms("app", "update", "live", "worse")
+    assert failed.returncode == 1
+    assert "order live stays as it was" in failed.stderr
+    assert "2 x 1.1" in nms("app", "status", "live").stdout
+    nowhere = nms("app", "relocate", "live", "zone-1")
+    assert nowhere.returncode == 1
+    assert "instance in the target zone" in nowhere.stderr
+    assert nms("app", "scale", "live", "1", "--item", "none").returncode == 1
+    assert nms("app", "terminate", "live", "--force").returncode == 0
+    assert json.loads(nms("app", "status", "--json").stdout) == []

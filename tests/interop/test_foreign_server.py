@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pwd
+import shutil
 import socket
 import subprocess
 import time
@@ -20,6 +21,7 @@ import asyncssh
 import pytest
 from lxml import etree
 
+from nms import cli
 from nms.errors import RpcError
 from nms.federation.adaptor import RemoteSession, Scope
 from nms.federation.netconf_client import BASE, Client, Peer
@@ -168,3 +170,26 @@ def test_remote_session(foreign: Peer) -> None:
             session.close()
 
     asyncio.run(scenario())
+
+
+def test_its_modules_beside_ours(
+    foreign: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`nms model compat --live`: what it has is found by the means of RFC 6022 alone."""
+    url = f"netconf://{ME}@127.0.0.1:{foreign.port}"
+    ours = tmp_path / "ours"
+    shutil.copytree(MODELS, ours)
+    asked = ["model", "compat", str(ours), "--live", url, "--key", str(tmp_path / "id")]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cli.main(asked) == 2
+    assert "Unknown host key" in capsys.readouterr().err
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh/known_hosts").write_text(f"[127.0.0.1]:{foreign.port} {foreign.host_key}")
+    assert cli.main(asked) == 0
+    assert "nothing differs" in capsys.readouterr().out
+    garden = ours / "acme-garden.yang"
+    text = garden.read_text()
+    assert "leaf owner {" in text
+    garden.write_text(text.replace("leaf owner {", "leaf gardener {"))
+    assert cli.main(asked) == 1
+    assert "leaf owner is gone" in capsys.readouterr().out

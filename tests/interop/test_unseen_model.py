@@ -8,12 +8,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import asyncssh
 import pytest
 from ncclient.operations import RPCError
 from ncclient.xml_ import to_ele
 
+from nms import cli
 from nms.netconf.messages import NETCONF, hello
-from tests.interop.conftest import GARDEN, PASSWORD, USER, Garden, open_manager
+from tests.interop.conftest import GARDEN, MODELS, PASSWORD, USER, Garden, open_manager
 
 MONITORING = "urn:ietf:params:xml:ns:yang:ietf-netconf-monitoring"
 
@@ -118,3 +120,13 @@ def test_curl(garden: Garden, need: Callable[[str, str], str]) -> None:
     assert (status, json.loads(body)["ietf-restconf:errors"]["error"][0]["error-tag"]) == (400, "invalid-value")
     assert curl(f"{data}/bed=a%2Fb", "-X", "DELETE")[0] == 204
     assert curl(f"{data}/bed=a%2Fb")[0] == 404
+
+
+def test_compat(garden: Garden, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`nms model compat --live` reads our modules as it reads anybody's."""
+    (tmp_path / ".ssh").mkdir()
+    host_key = asyncssh.read_private_key(garden.key.with_name("host_key")).export_public_key().decode()
+    (tmp_path / ".ssh/known_hosts").write_text(f"[127.0.0.1]:{garden.ssh} {host_key}")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    url = f"netconf://{USER}@127.0.0.1:{garden.ssh}"
+    assert cli.main(["model", "compat", str(MODELS), "--live", url, "--key", str(garden.key)]) == 0

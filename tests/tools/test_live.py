@@ -13,7 +13,8 @@ import pytest
 from nms import cli
 from nms.errors import ConfigError, RpcError
 from tests.federation.test_two_processes import running
-from tools.model.live import open_live, revisions
+from tools.model.live import open_live
+from tools.model.live_restconf import Restconf, revisions
 from tools.models import YANG, sources
 
 
@@ -63,24 +64,24 @@ def library(*modules: dict[str, Any]) -> dict[str, Any]:
 def test_names_that_lead_out_of_the_folder_are_refused() -> None:
     server = Server(library({"name": "../../etc/passwd"}), lambda path: b"")
     with pytest.raises(ConfigError, match="which no module can have"):
-        open_live(server, ["../../etc/passwd"])
+        open_live(Restconf(server), ["../../etc/passwd"])
     assert server.asked == []
     server = Server(library({"name": "ex", "revision": "../x"}), lambda path: b"")
     with pytest.raises(ConfigError, match="which no module can have"):
-        open_live(server, ["ex"])
+        open_live(Restconf(server), ["ex"])
 
 
 def test_what_a_server_cannot_give() -> None:
     with pytest.raises(ConfigError, match="none of the modules ex"):
-        open_live(Server(library(), lambda path: b""), ["ex"])
+        open_live(Restconf(Server(library(), lambda path: b"")), ["ex"])
     with pytest.raises(ConfigError, match=r"live:ex\.yang:1"):
-        open_live(Server(library({"name": "ex"}), lambda path: b"module ex {"), ["ex"])
+        open_live(Restconf(Server(library({"name": "ex"}), lambda path: b"module ex {")), ["ex"])
 
     def refused(path: str) -> bytes:
         raise RpcError("access-denied", "you may not read this")
 
     with pytest.raises(ConfigError, match="you may not read this"):
-        open_live(Server(library({"name": "ex"}), refused), ["ex"])
+        open_live(Restconf(Server(library({"name": "ex"}), refused)), ["ex"])
 
 
 def test_a_library_lists_submodules_and_imports_too() -> None:
@@ -98,4 +99,5 @@ def test_a_library_lists_submodules_and_imports_too() -> None:
 def test_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["model", "compat", str(YANG)]) == 2
     assert cli.main(["model", "compat", str(YANG), "--live", "https://127.0.0.1:1"]) == 2
-    assert "--live wants --ca" in capsys.readouterr().err
+    assert cli.main(["model", "compat", str(YANG), "--live", "netconf://127.0.0.1:1"]) == 2
+    assert "wants --ca, --cert and --key" in capsys.readouterr().err

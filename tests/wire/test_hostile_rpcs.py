@@ -85,12 +85,15 @@ def test_damaged_rpcs_are_answered(chance: random.Random) -> None:
     log.addHandler(watch)
     try:
         server = Server()
+        server.enter(4)
         server.send((HERE / "initial.xml").read_text())
         for _ in range(30):
             server.received.clear()
             message = damaged(chance)
             server.send(message)
             for answer in server.received:
+                if answer.startswith(b"<!--"):
+                    continue  # a session was ended
                 assert etree.fromstring(answer).tag.rpartition("}")[2] in ("rpc-reply", "notification")
             if faults:
                 pytest.fail(f"{faults[0].getMessage()}: {faults[0].exc_info} for\n{message}")

@@ -184,3 +184,15 @@ def test_the_digest_alone_does_not_matter_when_all_fits(file: Path) -> None:
     core = Core.create(replace(schema(), content_id="other"), SqliteJournal(file))
     assert core.store.running == tree({"name": "x"})
     core.close()
+
+
+def test_the_log_has_its_length_from_the_start_and_at_each_start(file: Path) -> None:
+    log = file.with_name(f"{file.name}-wal")
+    server = Server(SqliteJournal(file))
+    first = log.stat().st_size
+    for number in range(20):
+        server.edit(at("/shop:shop/name", str(number)))
+    assert log.stat().st_size == first
+    again = reopen(server, file)
+    assert log.stat().st_size == first
+    assert again.core.store.running == server.core.store.running

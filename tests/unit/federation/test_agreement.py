@@ -13,7 +13,7 @@ NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 TERMS = Terms(role="consumer", option="option-system", zones=frozenset({"zone-1"}))
 THEIRS = Theirs(role="provider", option="option-system")
-KNOWN = Known(answered=True, theirs=THEIRS, models_agree=True)
+KNOWN = Known(answered=True, theirs=THEIRS, differing="")
 
 
 @pytest.mark.parametrize(
@@ -24,8 +24,8 @@ KNOWN = Known(answered=True, theirs=THEIRS, models_agree=True)
         (TERMS, replace(KNOWN, unsupported="option 4 does not work"), "proposed", "option 4"),
         (TERMS, replace(KNOWN, theirs=replace(THEIRS, role="consumer")), "negotiating", "both sides"),
         (TERMS, replace(KNOWN, theirs=replace(THEIRS, option="option-service")), "negotiating", "option-service"),
-        (TERMS, replace(KNOWN, models_agree=None), "negotiating", "not known"),
-        (TERMS, replace(KNOWN, models_agree=False), "negotiating", "models differ"),
+        (TERMS, replace(KNOWN, differing=None), "negotiating", "not known"),
+        (TERMS, replace(KNOWN, differing="x (breaking)"), "negotiating", "models differ: x (breaking)"),
         (TERMS, replace(KNOWN, descriptor_accepted=False), "negotiating", "descriptor"),
         (replace(TERMS, zones=frozenset()), KNOWN, "negotiating", "no zone"),
         (replace(TERMS, begin=NOW + HOUR), KNOWN, "negotiating", "begins at"),

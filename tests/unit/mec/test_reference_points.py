@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nms.errors import RpcError
-from nms.mec import reference_points
+from nms.mec import reference_point
 from nms.mec.occurrence import OCCURRENCE_CHANGED, TEMPORARY
 from nms.mec.reference_points import Mx3
 from nms.mec.session import RESYNC, DataEdit, Members, Sink
@@ -118,7 +118,7 @@ def test_after_an_interruption_the_state_is_read_again() -> None:
 
 
 def test_silence_makes_the_state_be_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reference_points, "SILENCE", 0.01)
+    monkeypatch.setattr(reference_point, "SILENCE", 0.01)
     session = Scripted(entry(0))
 
     def script() -> None:

@@ -102,7 +102,7 @@ def test_default_operation_none_changes_only_what_is_marked() -> None:
         ('<rank y:insert="before">9</rank>', "merge", "missing-attribute", "/shapes:top/shapes:rank"),
         ("<text>t</text><here/><item><name>q</name></item>", "none", "data-missing",
          "/shapes:top/shapes:item[shapes:name='q']"),
-        ('<tag y:insert="first">9</tag>', "merge", "bad-attribute", "/shapes:top/shapes:tag"),
+        ('<tag y:insert="first">9</tag>', "merge", "unknown-attribute", "/shapes:top/shapes:tag"),
         ("<item><size>1</size></item>", "merge", "missing-element", "/shapes:top/shapes:item"),
         ("<item><name>a</name><size>x</size></item>", "merge", "invalid-value",
          "/shapes:top/shapes:item[shapes:name='a']/shapes:size"),

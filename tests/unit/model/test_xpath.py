@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from nms.errors import RpcError
-from nms.model import entries, json, xpath
+from nms.model import entries, json, xpath, xpath_compiler
 from nms.model.load import load
 from nms.model.path import format_path
 from nms.model.schema import Schema
 from nms.model.values import Value
+from nms.model.xpath_programs import Programs
 
 MODULES = Path(__file__).parent / "modules"
 NAMESPACES = {"x": "urn:xp", "t": "urn:xp-types"}
@@ -419,6 +420,56 @@ def test_cost_is_bounded(schema: Schema, monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(RpcError) as caught:
         paths(schema, root, "//*[//*[//*[. = 'a']]]")
     assert caught.value.tag == "resource-denied"
+
+
+COSTLY = [
+    "//*[//*[//*[. = 'a']]]",
+    "//x:n[count(//x:n) > 5]",
+    "//*[contains(string(/), 'z')]",
+    "//x:number[preceding-sibling::*[preceding-sibling::*]]",
+    "//x:n/following::*",
+    "//*[" + "+".join(["1"] * 70) + " = 3]" + "[1 = 1]" * 300,
+    "//*[" + "translate(" * 20 + "string(/)" + ", '1', '2')" * 20 + " = 'a']",
+    "//*[re-match(string(/), '(.*1.*2.{50})*')]",
+]
+
+
+@pytest.mark.parametrize("expression", COSTLY, ids=[e[:30] for e in COSTLY])
+def test_all_that_an_expression_does_is_counted(schema: Schema, expression: str) -> None:
+    """The same is spent every time, and no more than may be."""
+    root = json.decode(schema.root, {"xp:top": {"number": [{"n": n} for n in range(300)]}})
+    compiled = xpath.compile_text(schema, expression, NAMESPACES)
+    spent = []
+    for _ in range(2):
+        evaluation = xpath.expressions(schema).evaluation(20_000)
+        with pytest.raises(RpcError) as caught:
+            compiled.evaluate(xpath.root_cursor(schema, root), evaluation)
+        assert caught.value.tag == "resource-denied"
+        spent.append(evaluation.left)
+    assert spent[0] == spent[1] or "re-match" in expression  # which remembers
+
+
+def test_looking_at_one_entry_is_cheap(schema: Schema) -> None:
+    root = json.decode(schema.root, {"xp:top": {"number": [{"n": n} for n in range(3000)]}})
+    found = xpath.compile_text(schema, "/x:top/x:number[x:n = 7]", NAMESPACES).nodeset(root, 50)
+    assert len(found) == 1
+
+
+def test_compiling_is_bounded(schema: Schema, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xpath_compiler, "MAX_REACHED", 2_000)
+    with pytest.raises(RpcError) as caught:
+        xpath.compile_text(schema, " | ".join(["//*"] * 99), NAMESPACES)
+    assert caught.value.tag == "resource-denied"
+
+
+def test_what_is_remembered_is_bounded_by_its_weight() -> None:
+    programs: Programs[int] = Programs(100)
+    for number in range(50):
+        assert programs.get(number, lambda number=number: (number, 10)) == number  # type: ignore[misc]
+    assert (len(programs), programs.weight) == (10, 100)
+    assert programs.get(49, lambda: (0, 10)) == 49
+    assert programs.get("heavy", lambda: (1, 1000)) == 1
+    assert len(programs) == 10
 
 
 def test_unknown_namespaces_match_nothing(schema: Schema, root: Value) -> None:

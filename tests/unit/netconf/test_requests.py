@@ -115,7 +115,7 @@ GET_DATA = ("ietf-netconf-nmda", "get-data")
         (
             f"<get-data {NMDA}><datastore>ds:operational</datastore><config-filter>false</config-filter>"
             "<max-depth>3</max-depth><with-defaults>explicit</with-defaults></get-data>",
-            Get("operational", None, "nonconfig", 3, "explicit", GET_DATA),
+            Get("operational", None, "nonconfig", 4, "explicit", GET_DATA),
         ),
         (
             f"<get-data {NMDA}><datastore>ds:intended</datastore><max-depth>unbounded</max-depth></get-data>",

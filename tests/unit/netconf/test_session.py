@@ -41,6 +41,7 @@ class Client:
     def __init__(self, core: RecordingCore, limits: Limits = DEFAULT_LIMITS) -> None:
         self.received: list[str] = []
         self.closed = False
+        self.aborted = False
         self.reading = True
         self.connection = Connection(
             "client", hello([BASE_1_0, BASE_1_1]), [BASE_1_0, BASE_1_1], read_hello, 100_000_000
@@ -55,6 +56,9 @@ class Client:
 
     def close(self) -> None:
         self.closed = True
+
+    def abort(self) -> None:
+        self.aborted = True
 
     def pause_reading(self) -> None:
         self.reading = False
@@ -273,6 +277,47 @@ def test_a_reply_that_has_begun_is_whole_when_the_session_ends(schema: Schema) -
         assert len(client.received) == 1
 
     play(schema, scenario)
+
+
+def test_a_client_that_takes_nothing_is_cut_off(schema: Schema) -> None:
+    async def scenario(client: Client, core: RecordingCore) -> None:
+        def write(buffers: Sequence[Buffer]) -> None:
+            Client.write(client, buffers)
+            client.session.pause_writing()
+
+        client.write = write  # type: ignore[method-assign]
+        core.answers = {GetSchema: Reply(text="x" * 3_000_000)}
+        client.send(SCHEMA_OF)
+        await client.until(lambda: client.aborted)
+        assert client.received == []
+
+    play(schema, scenario, limits=Limits(send_time=0.02))
+
+
+def test_one_that_reads_now_and_then_is_not(schema: Schema) -> None:
+    async def scenario(client: Client, core: RecordingCore) -> None:
+        client.session.pause_writing()
+        client.session.resume_writing()
+        client.session.pause_writing()
+        client.session.resume_writing()
+        late = asyncio.get_running_loop().time() + 0.05  # when it would have been cut off
+        await client.until(lambda: asyncio.get_running_loop().time() > late)
+        client.send("<commit/>")
+        await client.until(lambda: len(client.received) == 1)
+        assert not client.aborted
+
+    play(schema, scenario, limits=Limits(send_time=0.02))
+
+
+def test_messages_that_wait_are_bounded_by_their_size(schema: Schema) -> None:
+    async def scenario(client: Client, core: RecordingCore) -> None:
+        big = f"<commit><!--{'x' * 30_000}--></commit>"
+        client.send(*[big] * 5)  # all at once: what follows is not read
+        assert not client.reading
+        await client.until(lambda: len(client.received) == 5)
+        assert client.reading
+
+    play(schema, scenario, limits=Limits(message_size=50_000))
 
 
 def test_mistakes_and_our_own_faults_leave_the_session_alive(schema: Schema, caplog: pytest.LogCaptureFixture) -> None:

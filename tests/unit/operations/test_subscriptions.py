@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,6 @@ from nms.errors import RpcError
 from nms.model import json
 from nms.notify import subscription as subscription_module
 from nms.notify.streams import Notification
-from nms.operations import subscriptions as subscriptions_module
 from nms.operations.request import Invoke, Receiver, Session
 from tests.unit.operations.shop_server import Server, at, schema
 
@@ -321,10 +321,8 @@ def test_strange_filters(server: Server, subscriber: Subscriber, filters: dict[s
         assert subscriber.state() == []
 
 
-def test_a_subscriber_has_so_many_subscriptions(
-    server: Server, subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(subscriptions_module, "MOST_OF_ONE", 2)
+def test_a_subscriber_has_so_many_subscriptions(server: Server, subscriber: Subscriber) -> None:
+    server.core.context.limits = replace(server.core.context.limits, subscriptions_per_session=2)
     numbers = [subscriber.push(**{"on-change": QUIET}) for _ in range(2)]
     with pytest.raises(RpcError) as caught:
         subscriber.push(**{"on-change": QUIET})

@@ -60,8 +60,8 @@ class RecordingCore:
         self.requests.append(request)
         return self.core.dispatch(session, request)
 
-    def serves(self, rpc: Node) -> bool:
-        return self.core.serves(rpc)
+    def serves(self, rpc: Node, principal: Principal) -> bool:
+        return self.core.serves(rpc, principal)
 
     @property
     def root(self) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, BinaryIO
 
 import orjson
@@ -12,11 +13,13 @@ import pytest
 from nms.config import load
 from nms.errors import ConfigError
 from nms.operations.request import Principal
+from restconf.http1 import Connection
 from restconf.service import Limits
 from tests.unit.restconf.listener import Raw, listening
 from tests.unit.restconf.recording_core import RecordingCore
 
 ANN = b"Authorization: Basic " + b64encode(b"ann:secret") + b"\r\n"
+CHUNKED = b"Content-Type: application/yang-data+json\r\nTransfer-Encoding: chunked\r\n\r\n"
 BAYS = "/restconf/data/depot:depot/bay"
 
 
@@ -89,6 +92,45 @@ def test_packages_may_be_larger_than_data(core: RecordingCore) -> None:
             raw.send(request("PUT", target, b"x" * size))
             assert (raw.answer()[0], target, size) == (status, target, size)
     assert shelf.sizes == [4000]
+
+
+def test_a_body_in_chunks_of_a_byte_takes_its_size(core: RecordingCore) -> None:
+    body = stock(2_000)
+    with listening(core) as address, Raw(address) as raw:
+        raw.send(request("PUT", "/restconf/data").replace(b"\r\n\r\n", b"\r\n" + CHUNKED))
+        raw.send(b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n")
+        assert raw.answer()[0] == 204
+        raw.send(request("GET", BAYS))
+        assert len(orjson.loads(raw.answer()[2])["depot:bay"]) == 2_000
+
+
+def test_small_parts_of_a_body_are_kept_together() -> None:
+    service: Any = SimpleNamespace(limits=Limits(), loop=SimpleNamespace(time=lambda: 0.0))
+    connection = Connection(service)
+    connection.message.method = "PUT"
+    for byte in b"x" * 10_000:
+        connection.on_body(bytes((byte,)))
+    assert (len(connection.message.parts), b"".join(connection.message.parts)) == (2, b"x" * 10_000)
+
+
+def test_requests_that_wait_are_bounded_by_their_size(core: RecordingCore) -> None:
+    """A client that sends on before it is answered is not read from; every request is answered in the end."""
+    paused: list[int] = []
+
+    class Watched(Connection):
+        def _read_or_not(self) -> None:
+            super()._read_or_not()
+            if not self.reading and not self.asking:
+                paused.append(len(self.waiting))
+
+    body = stock(150)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("restconf.server.Connection", Watched)
+        with listening(core, limits=Limits(body=20_000)) as address, Raw(address) as raw:
+            # the first is slow, as its password is to be checked
+            raw.send(request("PUT", "/restconf/data", body) * 20)
+            assert [raw.answer()[0] for _ in range(20)] == [204] * 20
+    assert min(paused) < 5  # by the number alone there may be more
 
 
 def test_the_limits_are_configured(core: RecordingCore, tmp_path: Path) -> None:

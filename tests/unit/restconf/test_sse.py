@@ -15,7 +15,9 @@ from lxml import etree
 
 from nms.model.schema import Schema
 from nms.notify.streams import Notification
+from nms.operations.request import Principal
 from restconf import sse
+from restconf.app import create_app
 from restconf.service import Limits
 from tests.unit.restconf.listener import Raw, listening
 from tests.unit.restconf.recording_core import EPOCH, RecordingCore
@@ -123,8 +125,9 @@ def test_heartbeat(address: tuple[str, int], core: RecordingCore) -> None:
 
 def test_a_client_that_is_too_slow_is_cut_off(schema: Schema) -> None:
     alarm = schema.notifications["depot", "alarm"]
-    released = []
-    stream = sse.EventStream("json", released.append)
+    streams = sse.OpenStreams(10, 1000)
+    stream = sse.EventStream("json", streams)
+    streams.add(stream)
     stream.begin()
     for i in range(2000):
         stream.put(Notification(alarm, (), (str(i),), EPOCH))
@@ -135,11 +138,11 @@ def test_a_client_that_is_too_slow_is_cut_off(schema: Schema) -> None:
     assert len(sent) == 1000  # an unbroken beginning, then the end
     assert b'"text":"999"' in sent[-1]
     stream.close()
-    assert released == [stream]
+    assert not streams
 
 
 def test_any_wsgi_server_can_iterate(schema: Schema) -> None:
-    stream = sse.EventStream("xml", lambda _: None)
+    stream = sse.EventStream("xml", sse.OpenStreams(10, 1000))
     stream.put(Notification(schema.notifications["depot", "alarm"], (), ("x",), EPOCH))
     stream.end()
     assert [part[:20] for part in stream] == [b": \n\n", b"data: <notification "]
@@ -162,8 +165,8 @@ def test_refusals_leave_no_session(
     assert core.sessions == {}
 
 
-def test_streams_are_capped(client: FlaskClient, core: RecordingCore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sse, "_STREAMS", 2)
+def test_streams_are_capped(core: RecordingCore) -> None:
+    client = create_app(core, lambda environ: Principal("ann", recovery=True), Limits(streams=2)).test_client()
     held = [client.get("/restconf/streams/NETCONF") for _ in range(2)]
     refused = client.get("/restconf/streams/NETCONF")
     assert (refused.status_code, core.subscribers()) == (503, 2)

@@ -113,7 +113,7 @@ def test_changes_come_as_events(setting: Setting) -> None:
         assert present["ietf-restconf-subscribed-notifications:uri"] == f"http://h{path}"
         number = present["id"]
         target = {name: ON_CHANGE[name] for name in list(ON_CHANGE)[:2]}
-        assert setting.call("modify-subscription", {"id": number, **target}, "eve")[0] == 400
+        assert setting.call("modify-subscription", {"id": number, **target}, "eve")[0] == 404
         assert setting.call("modify-subscription", {"id": number, **target})[0] == 204
         assert list(names(raw, 2)) == [f"{SN}:subscription-modified", f"{YP}:push-update"]
         assert setting.call("resync-subscription", {"id": number}, module=YP)[0] == 204
@@ -193,7 +193,7 @@ def test_refusals_have_a_reason(setting: Setting) -> None:
         }
     }
     assert setting.call("establish-subscription", {"stream": "NETCONF", "encoding": "encode-cbor"})[0] == 400
-    assert setting.call("delete-subscription", {"id": 9})[0] == 400
+    assert setting.call("delete-subscription", {"id": 9})[0] == 404
     assert setting.present() == []
 
 

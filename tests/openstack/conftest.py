@@ -47,7 +47,7 @@ def make(plane: ControlPlane, tmp_path: Path) -> Callable[..., OpenstackVim]:
             "clouds": str(plane.clouds),
             "cloud": "test",
             "addresses": plane.pool,
-            "poll": 0.5,
+            "poll": 1,
             "start-timeout": 60,
             "stop-timeout": 2,
             **changes,

@@ -7,8 +7,11 @@ import ipaddress
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from nms.drivers.openstack import OpenstackVim
 from nms.mec import domain
+from tests.federation import site as federation
 from tests.federation.site import DNS_ZONE, Site
 from tests.openstack.control_plane import ControlPlane
 
@@ -27,8 +30,10 @@ class CloudSite(Site):
 
 
 def test_an_order_is_delivered_used_and_withdrawn(
-    plane: ControlPlane, make: Callable[..., OpenstackVim], tmp_path: Path
+    plane: ControlPlane, make: Callable[..., OpenstackVim], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(federation, "DEADLINE", 120.0)  # a cloud takes its time
+
     async def story() -> None:
         async with CloudSite(tmp_path, make).running() as site:
             await site.onboard()

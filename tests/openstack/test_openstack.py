@@ -32,7 +32,9 @@ def test_a_slice_is_a_project_that_leaves_nothing_behind(bench: Bench, plane: Co
             assert (server.name, server.status, server.compute_host) == ("mec-a", "ACTIVE", instance.host)
             flavour = server.flavor
             assert (flavour.vcpus, flavour.ram, flavour.disk) == (2, 100, 2)
-            assert "mec-2-100-2" not in {each.name for each in cloud.compute.flavors()}  # public ones
+            (own,) = [each for each in cloud.compute.flavors(is_public=None) if each.name == "mec-2-100-2"]
+            assert not own.is_public
+            assert [each["tenant_id"] for each in cloud.compute.get_flavor_access(own)] == [project.id]
             (image,) = cloud.image.images(owner=project.id)
             assert (image.visibility, image.size) == ("private", spec.image.stat().st_size)
             (port,) = cloud.network.ports(project_id=project.id)

@@ -144,6 +144,11 @@ class Machines:
             raise RpcError("operation-failed", f"the cloud does not remove the server of instance {name}") from None
         self.known.pop(name, None)
 
+    async def look(self, name: str) -> Server | None:
+        """The server as it is now; None when there is none."""
+        server = self.known.get(name)
+        return None if server is None else await self._ask(lambda: servers.get(self._cloud.operator, server))
+
     async def last_words(self, name: str) -> str:
         """The last line on its console."""
         server = self.known.get(name)

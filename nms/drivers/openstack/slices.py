@@ -96,9 +96,7 @@ class Slices:
                     operator.compute.flavor_remove_tenant_access(flavour, project.id)
             for group in list(operator.network.security_groups(project_id=project.id)):
                 operator.network.delete_security_group(group)
-            operator.network.delete_quota(project.id)
             operator.identity.delete_project(project)
-            # Asking for the rules of a project that has none makes its default group again: nothing asks any more.
             self._cloud.forget(project.id)
 
     # -- parts
@@ -111,8 +109,7 @@ class Slices:
         )  # fmt: skip
         role = operator.identity.find_role("admin", ignore_missing=False)
         operator.identity.assign_project_role_to_user(project, operator.current_user_id, role)
-        operator.set_compute_quotas(project.id, **{"cores": -1, "ram": -1, "instances": -1, **self._terms.quota})
-        operator.set_network_quotas(project.id, port=-1)
+        operator.compute.update_quota_set(project.id, **{"cores": -1, "ram": -1, "instances": -1, **self._terms.quota})
         return str(project.id)
 
     def _network(self, operator: Connection, project: str) -> str:

@@ -49,6 +49,8 @@ _KEYS = (
     "clouds", "cloud", "prefix", "addresses", "reachable", "zones", "quota", "poll", "timeout", "start-timeout",
     "stop-timeout",
 )  # fmt: skip
+#: Statuses of a server that runs no more.
+ENDED = ("SHUTOFF", "ERROR", "DELETED")
 _log = logging.getLogger(__name__)
 
 
@@ -320,18 +322,20 @@ class OpenstackVim:
         for name, record in list(self._records.items()):
             if record.state != "started" or ("instance", name) in self._turns:
                 continue  # expected: a start, a stop or a deletion has its turn
-            server = there.get(name)
-            if server is not None and server.status not in ("SHUTOFF", "ERROR", "DELETED"):
+            if name in there and there[name].status not in ENDED:
                 continue
             async with self._turn("instance", name):
+                # What was seen may be older than the server: look again, now that nobody changes it.
+                server = await self._machines.look(name)
+                running = server is not None and server.status not in ENDED
+                if name not in self._records or self._record(name).state != "started" or running:
+                    continue
                 reason = "its server is gone from the cloud"
                 if server is not None:
                     reason = f"it ended by itself: {await self._machines.last_words(name)}"
                 else:
                     self._machines.known.pop(name, None)
-                if self._record(name).state == "started":
-                    self._put(name, state="failed", reason=reason)
-                    self._changed(self._record(name).instance())
+                self._changed(self._put(name, state="failed", reason=reason).instance())
 
     # -- records
 

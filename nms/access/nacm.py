@@ -228,6 +228,10 @@ class View:
         """May the instance at `path` itself be read?"""
         return self.free or not path or self._walk("read").permits(path)
 
+    def _may_read_down_to(self, path: InstancePath) -> bool:
+        """May the instance at `path` be read, and is the way to it shown (section 3.1.3)?"""
+        return self._walk("read").reaches(path)
+
     def denied_write(self, changes: Iterable[Change]) -> InstancePath | None:
         """The first instance among `changes` that may not be changed, None if all may (section 3.2.5)."""
         if self.free:
@@ -244,7 +248,7 @@ class View:
         if self.free or (rpc.module, rpc.name) == ("ietf-netconf", "close-session"):
             return True
         if path:
-            return self.may_read(path) and self._walk("exec").permits(path, rpc)  # what leads there is shown with it
+            return self._may_read_down_to(path) and self._walk("exec").permits(path, rpc)
         return self._protocol(rpc, "rpc", "exec", self._policy.exec_default)
 
     def may_receive(self, notification: Node, path: InstancePath = ()) -> bool:
@@ -252,7 +256,7 @@ class View:
         if self.free or notification.name in ("replayComplete", "notificationComplete"):
             return True
         if path:
-            return self.may_read(path) and self._walk("read").permits(path, notification)
+            return self._may_read_down_to(path) and self._walk("read").permits(path, notification)
         return self._protocol(notification, "notification", "read", self._policy.read_default)
 
     def _protocol(self, node: Node, kind: str, operation: Operation, default: bool) -> bool:

@@ -5,6 +5,7 @@
 #   make test-openstack [ARGS=...]   the VIM driver for OpenStack, against a control plane from Debian's packages that it starts
 #   make check               style, types, import contracts, YANG, docs/conformance.md
 #   make fuzz [ARGS='--cases 100000 --seed 1 --seconds 3600']   random models and data, our verdicts beside libyang's
+#   make fuzz ARGS='--target protocol'    damaged messages: framing, xml, json, uri, xpath, subtree, or all of them in turn
 #   make bench [ARGS='--sizes 100,1000000 --write docs/performance.md']   what operations cost against size (docs/performance.md)
 #   make coverage-yang [ARGS='-k federation']   which nodes, constraints and operations of the models the tests touch
 #   make bindings | lock | clean

@@ -10,10 +10,10 @@ import os
 import sys
 from collections.abc import Sequence
 
-from nms.commands import app, data, init, lab, model, output, package, partner, serve, story
+from nms.commands import app, data, init, lab, model, output, package, partner, reconcile, serve, story
 from nms.errors import ConfigError, RpcError, RpcErrors
 
-_TOPICS = (serve, init, story, lab, package, partner, app, data, model)
+_TOPICS = (serve, init, story, lab, package, partner, app, reconcile, data, model)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -305,16 +305,16 @@ class Limits:
     subscription_backlog: int = setting(
         COUNT, "Notifications that wait for one's receiver until it is suspended.", default=_LIMITS.subscription_backlog
     )
-    xpath_work: int = setting(
-        WORK, "Units of work of a client's XPath expression, about a microsecond each.", default=_LIMITS.xpath_work
+    filter_work: int = setting(
+        WORK, "Units of work of a client's filter, about a microsecond each.", default=_LIMITS.filter_work
     )
-    subscriber_xpath_work: int = setting(
+    subscriber_filter_work: int = setting(
         WORK,
-        "Units of work of a subscriber's, each time that something happens.",
-        default=_LIMITS.subscriber_xpath_work,
+        "Units of work of a subscriber's filter, each time that something happens.",
+        default=_LIMITS.subscriber_filter_work,
     )
-    user_xpath_work: int = setting(
-        WORK, "Units of work of all subscribers' filters of one user in a second.", default=_LIMITS.user_xpath_work
+    user_filter_work: int = setting(
+        WORK, "Units of work of all subscribers' filters of one user in a second.", default=_LIMITS.user_filter_work
     )
 
 

@@ -38,9 +38,9 @@ class Limits:
         subscriptions: dynamic ones (RFC 8639), of all clients together.
         subscriptions_per_session: those of one session, or of one user over RESTCONF.
         subscription_backlog: notifications that one of them may be behind until it is suspended.
-        xpath_work: of one evaluation of a client's XPath expression, each unit about a microsecond (`nms.model.xpath`).
-        subscriber_xpath_work: the same for a subscriber's filter, which others wait for.
-        user_xpath_work: the same for all subscribers' filters of one user in a second.
+        filter_work: of one filter of a client, XPath or subtree, each unit about a microsecond (`nms.model.work`).
+        subscriber_filter_work: the same for a subscriber's filter, which others wait for.
+        user_filter_work: the same for all subscribers' filters of one user in a second.
     """
 
     sessions: int = 1000
@@ -67,6 +67,6 @@ class Limits:
     subscriptions: int = 1000
     subscriptions_per_session: int = 100
     subscription_backlog: int = 500
-    xpath_work: int = 1_000_000
-    subscriber_xpath_work: int = 20_000
-    user_xpath_work: int = 500_000
+    filter_work: int = 1_000_000
+    subscriber_filter_work: int = 20_000
+    user_filter_work: int = 500_000

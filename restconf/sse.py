@@ -98,9 +98,6 @@ def blueprint(front: Front, streams: OpenStreams) -> Blueprint:
                 text = "query parameter 'start-time' is in the future"
                 raise RpcError("invalid-value", text, type="protocol") from None
             raise
-        if environ["REQUEST_METHOD"] == "HEAD":  # nobody takes its body, nor closes it
-            opened.close()
-            return Response(content_type=MEDIA, headers={"Cache-Control": "no-cache"})
         opened.begin()
         streams.add(opened)
         return answer(opened)

@@ -229,8 +229,8 @@ class View:
         return self.free or not path or self._walk("read").permits(path)
 
     def _may_read_down_to(self, path: InstancePath) -> bool:
-        """May each instance be read that leads to what is at `path` (section 3.1.3)?"""
-        return all(self.may_read(path[:length]) for length in range(1, len(path) + 1))
+        """May the instance at `path` be read, and is the way to it shown (section 3.1.3)?"""
+        return self._walk("read").reaches(path)
 
     def denied_write(self, changes: Iterable[Change]) -> InstancePath | None:
         """The first instance among `changes` that may not be changed, None if all may (section 3.2.5)."""

@@ -181,6 +181,15 @@ class Walk:
             return self._decide(below, self._step(state, below, None))
         return self._decide(path[-1][0], state)
 
+    def reaches(self, path: InstancePath) -> bool:
+        """Is the instance at `path` permitted, and each above it permitted or on the way of a permit rule?"""
+        state = self.start
+        for node, key in path[:-1]:
+            state = self._step(state, node, key)
+            if not (self._decide(node, state) or self._leads_on(state, through=True)):
+                return False
+        return self.permits(path)
+
     def first_denied(self, path: InstancePath, value: Value, *, subtree: bool) -> InstancePath | None:
         """The first instance at (and, for a `subtree`, below) `path` that is not permitted."""
         state = self._state_at(path)

@@ -77,7 +77,7 @@ def _deploy(args: argparse.Namespace) -> int:
 def _plan(client: Client, args: argparse.Namespace) -> int:
     wish = _item(args.package, args.zone, args.dns_name, args.max_latency)
     body = {"mec-order:input": {"id": args.id, "item": [wish]}}
-    found = client.invoke("operations/mec-order:plan-order", body)
+    found = client.invoke("operations/mec-order:plan-order", body)["mec-order:output"]
     if args.json:
         output.show_json(found)
         return 0

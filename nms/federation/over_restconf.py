@@ -44,7 +44,7 @@ SILENCE: Final = 45.0
 #: Bytes of an answer, and notifications that may wait for us.
 _MOST: Final = 64 * 1024 * 1024
 _WAITING: Final = 1000
-#: Seconds for which a notification waits for room before it is looked whether anybody still takes them.
+#: Seconds for which one thread waits for another before it looks again whether that still matters.
 _PAUSE: Final = 0.2
 
 
@@ -156,10 +156,12 @@ class RestconfClient:
                     raise unanswered(str(self._endpoint), f"its answer has more than {_MOST} bytes")
             except RpcError:
                 self._closed.set()
-                self._close_connection()
                 raise
+            finally:
+                if self._closed.is_set():  # here, or by another thread meanwhile
+                    self._close_connection()
         self._received(content)
-        if response.status >= HTTPStatus.BAD_REQUEST:
+        if response.status >= HTTPStatus.MULTIPLE_CHOICES:
             raise self._refused(response.status, response.reason, content)
         return content
 
@@ -260,8 +262,8 @@ class RestconfClient:
         """See `Client.close`."""
         self._closed.set()
         pinned.hang_up(self._stream)
-        # Whoever uses the connection has been told by this and closes it; else it is ours to close.
-        if self._turn.acquire(blocking=False):
+        # Whoever uses the connection has been told by this; who makes a new one at this moment closes it later.
+        if self._turn.acquire(timeout=_PAUSE):
             try:
                 self._close_connection()
             finally:

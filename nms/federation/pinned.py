@@ -39,6 +39,7 @@ def connect(address: str, port: int, pinned: str, certificate: ClientCertificate
         RpcError: operation-failed (type transport); it shows another certificate.
     """
     connected = socket.create_connection((address, port), timeout)
+    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # the head of a request does not wait for its body
     try:
         stream, shown = handshake(connected, certificate, timeout)
     except BaseException:

@@ -132,6 +132,7 @@ def origin_of(partner: Members, source: str) -> Origin:
 def _rest(origin: Origin, certificate: ClientCertificate, at: int) -> Generator[bytes, None, None]:
     """The bytes from `at` on; ends when all have come, and raises OSError or HTTPException when some have not."""
     connection = http.client.HTTPConnection(origin.address, origin.port)
+    connection.auto_open = 0  # never without TLS
     connection.sock = pinned.connect(origin.address, origin.port, origin.fingerprint, certificate, PATIENCE)
     try:
         headers = {"Range": f"bytes={at}-", "Accept-Encoding": "identity"}

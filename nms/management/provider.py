@@ -23,6 +23,7 @@ from nms.management.settings import TOP, Place, Settings, read, where
 from nms.management.state import State
 from nms.model.diff import Change
 from nms.operations.dispatch import Core
+from nms.operations.monitor import is_netconf
 from nms.operations.request import KillSession, Principal
 from nms.transport.callhome import CallHome, Client
 from nms.transport.door import Door
@@ -224,6 +225,10 @@ class Management:
         """In a thread: ending a session waits for the writer's turn."""
         for session in list(self._core.context.sessions.values()):
             if session.principal.name in users and session is not self._own:
+                if not is_netconf(session):  # nobody can kill RESTCONF's: its front end hangs up
+                    self._core.close_session(session)
+                    session.close("the user was removed")
+                    continue
                 try:
                     self._core.dispatch(self._own, KillSession(session.id))
                 except RpcError as error:  # it has ended meanwhile

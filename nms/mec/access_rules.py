@@ -18,6 +18,8 @@ from nms.model.path import parse_path
 from nms.operations.request import EditConfig
 
 NACM: Final = "/ietf-netconf-acm:nacm"
+#: Seconds before rules are written again that met a lock.
+PAUSE: Final = 1.0
 DENY_ALL: Final[Members] = {"name": "all else", "module-name": "*", "access-operations": "*", "action": "deny"}
 
 

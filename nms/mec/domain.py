@@ -27,6 +27,7 @@ from nms.mec.mep import Mep
 from nms.mec.mepm import Mepm
 from nms.mec.mp1 import Identities, Mp1
 from nms.mec.onboarding import Onboarding
+from nms.mec.ordering import Ordering
 from nms.mec.oss import ORDERS, Oss
 from nms.mec.package_store import PackageStore
 from nms.mec.partners import NoPartners, Partners
@@ -266,6 +267,7 @@ async def _assemble(
         assert domain.meo is not None
         domain.oss = Oss(publisher, domain.mm1, domain.meo.planner)
         core.register("mec-order", "plan-order", domain.oss.plan)
+        core.register("mec-order", "place-order", Ordering(core, publisher).place)
         await _run(domain, core, domain.oss, [])
         await _run(domain, core, Proxy(core, publisher, Mm8(local(ORDERS.base)), Mm9(local(OWN.base))), [])
     await _reconcile(domain, core, partners, domain.mm1)

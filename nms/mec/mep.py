@@ -133,6 +133,8 @@ class Mep:
             if _context(intent.old) != _context(intent.new):
                 kept.pop("context-transferred-at", None)
             self._publisher.state(path, {"ready": False, **kept})
+        if (intent.old or {}).get("desired-state") != (intent.new or {}).get("desired-state"):
+            self._loop.call_soon_threadsafe(self._hurry, intent.id)
         self._loop.call_soon_threadsafe(self._wake, intent.id)
 
     def hear(self, application: str, what: str) -> None:
@@ -147,7 +149,7 @@ class Mep:
         if what == "confirm-termination":
             if "ends-at" not in state:
                 raise RpcError("operation-failed", "the application is not asked to end", path=path, status=409)
-            self._loop.call_soon_threadsafe(self._may_end(application).set)
+            self._loop.call_soon_threadsafe(self._hurry, application)
             return
         if what == "confirm-context-transfer" and not _context(entry):
             raise RpcError("operation-failed", "there is nowhere the context should go", path=path, status=409)
@@ -162,8 +164,10 @@ class Mep:
         told = {name: state[name] for name in names if name in state}
         self._publisher.notify(self.scope, CHANGED, {"platform": self.id, "application": application, **told})
 
-    def _may_end(self, application: str) -> asyncio.Event:
-        return self._in_force.setdefault(application, _InForce()).may_end
+    def _hurry(self, application: str) -> None:
+        """Whoever waits for the end of an application need not any longer."""
+        if (in_force := self._in_force.get(application)) is not None:
+            in_force.may_end.set()
 
     async def _wait_for_end(self, path: str, id: str, seconds: int) -> None:
         """Give an application that can say so the time to end; it is seen that it has to."""
@@ -171,7 +175,7 @@ class Mep:
         if not seconds or "confirmed-ready-at" not in state:
             return
         until = timestamp(self._publisher.store.clock() + timedelta(seconds=seconds))
-        may_end = self._may_end(id)
+        may_end = self._in_force[id].may_end
         may_end.clear()
         self._tell(id, path, {**state, "ends-at": until})
         with contextlib.suppress(TimeoutError):

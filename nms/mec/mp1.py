@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,8 +23,8 @@ from cryptography.hazmat.primitives import hashes
 
 from nms.config import Config
 from nms.datastore.transaction import Transaction
-from nms.errors import RpcError
-from nms.mec.access_rules import DENY_ALL, NACM, RuleLists, permit
+from nms.errors import RpcError, RpcErrors
+from nms.mec.access_rules import DENY_ALL, NACM, PAUSE, RuleLists, permit
 from nms.mec.mep import PLATFORMS, Mep
 from nms.mec.publisher import Publisher
 from nms.mec.scope import Duty, Intent, IntentProvider
@@ -32,12 +33,16 @@ from nms.mec.session import Members
 from nms.mec.vim import VIMS
 from nms.operations.request import Invoke, Principal, Session
 
+_log = logging.getLogger(__name__)
+
 #: Group, and rule list, of all applications; each has one of its own too, of that name and its identifier.
 GROUP: Final = "mec-application"
 #: What an application says of itself (actions of the list application).
 SAID: Final = ("confirm-ready", "confirm-termination", "confirm-context-transfer")
 _USER: Final = "app."
 _PLATFORM: Final = "/mec-platform:platforms/mec-platform:platform"
+#: Of a platform, what every application may read.
+_SHOWN: Final = ("id", "service", "transport", "time-of-day")
 #: Of a rule, what its application may change.
 _RULES: Final = ("traffic-rule", "dns-rule")
 
@@ -132,6 +137,7 @@ class Mp1:
         self._lists = RuleLists(core, publisher, GROUP)
         #: User name -> the application that it is; replaced as a whole, since it is read from any thread.
         self._applications: Mapping[str, str] = {}
+        self._hidden = [each.name for each in publisher.schema.find(PLATFORMS).children if each.name not in _SHOWN]
         duties = {
             f"{PLATFORMS}/application": Duty(self._check_application, lambda intent: self._wake()),
             f"{PLATFORMS}/service": Duty(self._check_service, lambda intent: None),
@@ -173,23 +179,29 @@ class Mp1:
 
     def _check_application(self, wanted: Sequence[Intent], tx: Transaction) -> None:
         """An application changes its own rules only, and of these whether they are active."""
-        own = self._applications.get(tx.author.principal)
-        for intent in wanted if own is not None else ():
+        applies, own = self._asking(tx.author.principal)
+        for intent in wanted if applies else ():
             if intent.id != own or _unruled(intent.old) != _unruled(intent.new):
                 raise _denied(intent, "of its own entry it activates rules, no more")
 
     def _check_service(self, wanted: Sequence[Intent], tx: Transaction) -> None:
         """An application registers its own services only."""
-        own = self._applications.get(tx.author.principal)
-        for intent in wanted if own is not None else ():
-            if any(entry is not None and entry.get("application") != own for entry in (intent.old, intent.new)):
+        applies, own = self._asking(tx.author.principal)
+        for intent in wanted if applies else ():
+            if own is None or any(
+                entry is not None and entry.get("application") != own for entry in (intent.old, intent.new)
+            ):
                 raise _denied(intent, f"the services that it registers are those of application {own}")
+
+    def _asking(self, user: str) -> tuple[bool, str | None]:
+        """Whether a user is an application, and which; None: one that is not served any more."""
+        return user.startswith(_USER), self._applications.get(user)
 
     def _said(self, name: str) -> Callable[[Session, Invoke], None]:
         def call(session: Session, invoke: Invoke) -> None:
             application = str(invoke.path[-1][1])
-            asked = self._applications.get(session.principal.name, application)
-            if asked != application:
+            applies, own = self._asking(session.principal.name)
+            if applies and own != application:
                 raise RpcError("access-denied", "an application speaks for itself only")
             self._mep.hear(application, name)
 
@@ -204,9 +216,15 @@ class Mp1:
         while True:
             await self._stale.wait()
             self._stale.clear()
-            applications = self._known()
-            await self._lists.keep(self._rules(applications))
-            self._applications = applications
+            try:
+                applications = self._known()
+                self._applications = {user: each for user, each in self._applications.items() if user in applications}
+                await self._lists.keep(self._rules(applications))
+                self._applications = applications
+            except (RpcError, RpcErrors) as error:  # somebody holds a lock
+                _log.warning("access rules of applications: %s", error)
+                await asyncio.sleep(PAUSE)
+                self._stale.set()
 
     def _known(self) -> Mapping[str, str]:
         """Which application each instance of the infrastructure is, by its address."""
@@ -223,7 +241,10 @@ class Mp1:
         """What the applications may, and each beside that; all else is denied to all of them."""
         platform = f"{_PLATFORM}[mec-platform:id='{self._mep.id}']"
         own = {f"{GROUP}-{each}": list(_own_rules(platform, each)) for each in applications.values()}
-        return {**own, GROUP: list(_common_rules(platform))}
+        # Once it is there it stays: whoever is on the way in while its application ends meets a list that denies.
+        if not own and self._publisher.read(f"{NACM}/rule-list[name='{GROUP}']") is None:
+            return {}
+        return {**own, GROUP: list(_common_rules(platform, self._hidden))}
 
 
 def _own_rules(platform: str, application: str) -> Iterator[Members]:
@@ -233,10 +254,12 @@ def _own_rules(platform: str, application: str) -> Iterator[Members]:
     yield permit("itself", entry, "read exec")
 
 
-def _common_rules(platform: str) -> Iterator[Members]:
+def _common_rules(platform: str, hidden: Sequence[str]) -> Iterator[Members]:
+    """What leads to an action must be readable (RFC 8341 section 3.1.3): the platform is, and nothing else below it."""
     yield permit("services", f"{platform}/mec-platform:service", "create read update delete")
-    for name in ("transport", "time-of-day"):
-        yield permit(name, f"{platform}/mec-platform:{name}", "read")
+    for name in hidden:
+        yield {**permit(name, f"{_PLATFORM}/mec-platform:{name}", "*"), "action": "deny"}
+    yield permit("platform", _PLATFORM.rpartition("/")[0], "read")
     yield DENY_ALL
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from nms.datastore.transaction import Transaction
 from nms.errors import RpcError, RpcErrors
-from nms.mec.access_rules import DENY_ALL, RuleLists, permit
+from nms.mec.access_rules import DENY_ALL, PAUSE, RuleLists, permit
 from nms.mec.occurrence import plain
 from nms.mec.publisher import Publisher
 from nms.mec.reference_points import Mm8, Mm9
@@ -100,8 +100,10 @@ class Proxy:
             self._stale.clear()
             try:
                 await self._keep()
-            except (RpcError, RpcErrors) as error:  # a lock: whoever holds it commits, or the next change wakes us
+            except (RpcError, RpcErrors) as error:  # somebody holds a lock
                 _log.warning("contexts of device applications: %s", error)
+                await asyncio.sleep(PAUSE)
+                self._stale.set()
 
     async def _keep(self) -> None:
         """Compare what is asked for with what is ordered, and make the difference good."""

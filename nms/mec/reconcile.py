@@ -19,6 +19,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, TypeAlias
 
 from nms.errors import RpcError, RpcErrors
@@ -31,7 +32,7 @@ _log = logging.getLogger(__name__)
 ALARM = "drift-alarm"
 INTERVAL = 60
 #: Seconds between two looks at whether a comparison is due.
-TICK = 0.5
+TICK = 1.0
 
 #: (list, identifier at the other side).
 Entry: TypeAlias = tuple[str, str]
@@ -92,6 +93,7 @@ class Reconciliation:
         self._sides = sides
         self._loop = asyncio.get_running_loop()
         self._asked: dict[str, float] = {}
+        self._looking: dict[str, asyncio.Task[bool]] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -101,9 +103,10 @@ class Reconciliation:
 
     async def close(self) -> None:
         """Compare no more."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        tasks = [task for task in (self._task, *self._looking.values()) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def now(self, wanted: Callable[[str], bool] = lambda name: True) -> None:
         """Compare at once with the sides whose name is `wanted`.  Any thread."""
@@ -120,18 +123,25 @@ class Reconciliation:
             sides = {side.base: side for side in self._sides()}
             self._asked = {base: at for base, at in self._asked.items() if base in sides}
             for base, side in sides.items():
-                wish = (self._publisher.read(base, config=True) or {}).get("reconciliation", {})
+                wish = self._publisher.read(f"{base}/reconciliation", config=True) or {}
                 at = self._asked.get(base)
-                if at is None or self._loop.time() >= at + wish.get("interval", INTERVAL):
+                due = at is None or self._loop.time() >= at + wish.get("interval", INTERVAL)
+                if due and base not in self._looking:
+                    # Each for itself: one that keeps us waiting keeps nobody else.
                     self._asked[base] = self._loop.time()
-                    if not await self._look(side, wish.get("policy", "report")):
-                        self._asked.pop(base, None)  # again as soon as it answers
+                    self._looking[base] = self._loop.create_task(self._look(side, wish.get("policy", "report")))
+                    self._looking[base].add_done_callback(partial(self._looked, base))
             try:
                 async with asyncio.timeout(TICK):
                     await self._wake.wait()
             except TimeoutError:
                 continue
             self._wake.clear()
+
+    def _looked(self, base: str, task: asyncio.Task[bool]) -> None:
+        del self._looking[base]
+        if task.cancelled() or not task.result():
+            self._asked.pop(base, None)  # again as soon as it answers
 
     async def _look(self, side: Side, policy: str) -> bool:
         """Compare with one side; whether it has answered."""

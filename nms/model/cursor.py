@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeAlias
 
-from nms.errors import RpcError
 from nms.model import entries
 from nms.model.path import InstancePath, Step
 from nms.model.schema import Choice, Names, Node
 from nms.model.types import text_of
 from nms.model.values import AnyData, Key, Value
+from nms.model.work import Work
 
 
 class Cursor:
@@ -77,41 +77,29 @@ TEXT: Final = Node("leaf", "", "", "", None, Names({}, {}))
 Whens: TypeAlias = "Callable[[Node, Cursor, Evaluation], bool]"
 
 
-class Evaluation:
+class Evaluation(Work):
     """What all expressions evaluated over one tree share, and the focus of the one at work.
 
     Attributes:
         whens: decides a node's `when` statements.
         memo: results that depend on an instance only, by expression and place.
-        left: what may still be spent, a bound on the cost of a client's expression; None for no bound.
         pending: whens being decided, so that a model whose whens depend on each other in a circle ends.
         origin: the node of current().
         literals: texts of a client's string literals, in order.
         position, size: of the node in the predicate's node-set.
     """
 
-    __slots__ = ("whens", "memo", "left", "pending", "origin", "literals", "position", "size")
+    __slots__ = ("whens", "memo", "pending", "origin", "literals", "position", "size")
 
     def __init__(self, whens: Whens, left: int | None = None) -> None:
+        super().__init__(left)
         self.whens = whens
         self.memo: dict[Any, Any] = {}
-        self.left = left
         self.pending: list[tuple[Node, Any, Cursor]] = []
         self.origin: Cursor | None = None
         self.literals: tuple[str, ...] = ()
         self.position = 1
         self.size = 1
-
-    def spend(self, nodes: int) -> None:
-        """Count work: nodes visited, parts of the expression evaluated, text looked at; each unit about a microsecond.
-
-        Raises:
-            RpcError: resource-denied; the expression takes more than it may.
-        """
-        if self.left is not None:
-            self.left -= nodes
-            if self.left < 0:
-                raise RpcError("resource-denied", "the XPath expression takes too much: make it more specific")
 
 
 #: Gives the cursors of one schema node's instances below a parent instance, in document order.

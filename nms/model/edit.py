@@ -6,11 +6,12 @@ an ordinary merge of a large configuration is one `Edit` with one value.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import is_
-from typing import Literal
+from typing import Final, Literal
 
 from nms.errors import RpcError
 from nms.model import entries, tree
@@ -18,6 +19,10 @@ from nms.model.fault import Fault, two_cases
 from nms.model.path import InstancePath, format_path
 from nms.model.schema import Node
 from nms.model.values import Key, Value, alike
+
+#: Edits of single values of user-ordered lists and leaf-lists in one request, times the values that these have.
+MOST_PLACED: Final = 100_000_000
+_MANY: Final = 1000
 
 Op = Literal["merge", "replace", "create", "delete", "remove", "none"]
 
@@ -71,7 +76,7 @@ def apply(root_node: Node, root: Value | None, edits: Sequence[Edit]) -> Value:
     """`root` after `edits` in their order; the root is never None.
 
     Raises:
-        RpcError: data-exists, data-missing, bad-attribute, with the path of the instance.
+        RpcError: data-exists, data-missing, bad-attribute, too-big, with the path of the instance.
     """
     value = _apply_children(root_node, root, edits, ())
     return value if value is not None else root_node.blank
@@ -79,12 +84,33 @@ def apply(root_node: Node, root: Value | None, edits: Sequence[Edit]) -> Value:
 
 def _apply_children(parent: Node, held: Value | None, edits: Sequence[Edit], path: InstancePath) -> Value | None:
     slots = list(held) if held is not None else list(parent.blank)
+    if len(edits) > _MANY:
+        _check_places(slots, edits, path)
     for edit in edits:
         if edit.op not in ("delete", "remove"):
             _leave_other_cases(edit.node, slots)
         index = edit.node.index
         slots[index] = _EDITORS[edit.node.kind](edit, slots[index], (*path, (edit.node, edit.key)))
     return tree.close(parent, tuple(slots))
+
+
+def _check_places(slots: Sequence[Value | None], edits: Sequence[Edit], path: InstancePath) -> None:
+    """Refuse to put so many single values into their places that everybody would wait: each costs what the list has.
+
+    Raises:
+        RpcError: too-big.
+    """
+    single = Counter(edit.node for edit in edits if edit.key is not None and _is_ordered(edit.node))
+    for node, count in single.items():
+        held = slots[node.index]
+        there = 0 if held is None else len(held) if node.kind == "leaf-list" else entries.size(held)
+        if count * (there + count) > MOST_PLACED:
+            message = f"{count} instances of {node.name} are edited one by one: send them in parts"
+            raise RpcError("too-big", message, path=format_path((*path, (node, None))))
+
+
+def _is_ordered(node: Node) -> bool:
+    return node.kind == "leaf-list" or (node.kind == "list" and node.user_ordered)
 
 
 def _leave_other_cases(node: Node, slots: list[Value | None], given: Value = None) -> None:
@@ -229,22 +255,18 @@ def _leaf_list(edit: Edit, held: Value | None, path: InstancePath) -> Value | No
         fresh: tuple[Value, ...] = edit.value or ()
         if edit.op in ("replace", "create"):
             return fresh or None
-        return (values + tuple(v for v in fresh if v not in values)) or None
+        return joined(values, fresh) or None
     present = edit.key if edit.key in values else None
     if _gone(edit, present, path):
-        return tuple(v for v in values if v != edit.key) or None
+        return entries.without(values, edit.key) or None if present is not None else held
     if edit.op == "none" and (present is None or edit.insert is None):
         return _untouched(held if present is not None else None, path)
     if edit.insert is None:
         return values if present is not None else (*values, edit.key)
-    rest = [v for v in values if v != edit.key]
-    if edit.insert.where in ("before", "after"):
-        if edit.insert.anchor not in rest:
-            raise _bad_anchor(path)
-        place = rest.index(edit.insert.anchor) + (edit.insert.where == "after")
-    else:
-        place = 0 if edit.insert.where == "first" else len(rest)
-    return (*rest[:place], edit.key, *rest[place:])
+    try:
+        return entries.placed(values, edit.key, edit.insert.where, edit.insert.anchor)
+    except KeyError:
+        raise _bad_anchor(path) from None
 
 
 def _any(edit: Edit, held: Value | None, path: InstancePath) -> Value | None:
@@ -285,8 +307,14 @@ def merge(node: Node, old: Value, new: Value) -> Value:
         elif child.kind == "list":
             slots[child.index] = merge_entries(child, held, value)
         else:
-            slots[child.index] = held + tuple(v for v in value if v not in held)
+            slots[child.index] = joined(held, value)
     return old if all(map(is_, slots, old)) else tuple(slots)
+
+
+def joined(old: tuple[Value, ...], new: tuple[Value, ...]) -> tuple[Value, ...]:
+    """The values of a leaf-list with those of `new` that are not among them."""
+    known = set(old)
+    return old + tuple(value for value in new if value not in known)
 
 
 def merge_entries(node: Node, old: entries.Entries, new: entries.Entries) -> entries.Entries:

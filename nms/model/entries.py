@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import eq, is_
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from nms.model.values import Key, Value, alike
 
@@ -93,7 +93,7 @@ def remove(entries: Entries, key: Key) -> Entries:
         KeyError: no such entry.
     """
     if isinstance(entries, Ordered):
-        return Ordered(_remove_root(entries.tree, key), tuple(k for k in entries.order if k != key))
+        return Ordered(_remove_root(entries.tree, key), without(entries.order, key))
     return _remove_root(entries, key)
 
 
@@ -103,16 +103,36 @@ def move(entries: Ordered, key: Key, where: str, anchor: Key | None = None) -> O
     Raises:
         KeyError: `anchor` is not in the list.
     """
-    order = [k for k in entries.order if k != key]
+    return Ordered(entries.tree, placed(entries.order, key, where, anchor))
+
+
+def placed(order: tuple[Any, ...], one: Any, where: str, anchor: Any = None) -> tuple[Any, ...]:
+    """`order` with `one`, which may be in it, moved "first", "last", "before" or "after" `anchor`.
+
+    Raises:
+        KeyError: `anchor` is not in it.
+    """
+    found = list(order)
+    if found and found[-1] == one:  # it has just been added
+        found.pop()
+    elif one in found:
+        found.remove(one)
     if where in ("before", "after"):
         try:
-            at = order.index(anchor) + (where == "after")
+            at = found.index(anchor) + (where == "after")
         except ValueError:
             raise KeyError(anchor) from None
     else:
-        at = 0 if where == "first" else len(order)
-    order.insert(at, key)
-    return Ordered(entries.tree, tuple(order))
+        at = 0 if where == "first" else len(found)
+    found.insert(at, one)
+    return tuple(found)
+
+
+def without(order: tuple[Any, ...], one: Any) -> tuple[Any, ...]:
+    """`order` without `one`, which is in it."""
+    found = list(order)
+    found.remove(one)
+    return tuple(found)
 
 
 #: What becomes of an entry that has another value already: (present, given) -> the value it gets.

@@ -79,7 +79,7 @@ _PREDICATE = re.compile(
     r"\[\s*(?:(\.)|(?:([A-Za-z_][\w.-]*):)?([A-Za-z_][\w.-]*))\s*=\s*"
     rf"({_STRING}|concat\(\s*{_STRING}(?:\s*,\s*{_STRING})+\s*\))\s*\]"
 )
-_POSITION = re.compile(r"\[\s*([1-9]\d*)\s*\]")
+_POSITION = re.compile(r"\[\s*([1-9]\d{0,18})\s*\]")
 
 
 def parse_path(schema: Schema, text: str) -> InstancePath:

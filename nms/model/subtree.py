@@ -16,6 +16,7 @@ from nms.model import entries, select
 from nms.model.schema import Node
 from nms.model.types import InvalidValue
 from nms.model.values import Key, Value
+from nms.model.work import Work
 
 _NOTHING: Final = object()  # equals no value
 
@@ -39,9 +40,16 @@ class Selection(NamedTuple):
     whole: bool
     levels: int | None
 
-    def of(self, root: Value) -> Value:
-        """What is selected of the root of a datastore."""
-        return _selected(self, root) or self.node.blank
+    def of(self, root: Value, work: Work | None = None) -> Value:
+        """What is selected of the root of a datastore.
+
+        Args:
+            work: what may be spent; None: anything.
+
+        Raises:
+            RpcError: resource-denied; the filter takes too much.
+        """
+        return _selected(self, root, work or Work()) or self.node.blank
 
     def narrow(self, root: Value) -> Value:
         """`root` without the entries that the filter cannot reach by its keys: all that it can look at stays."""
@@ -131,7 +139,7 @@ def _key(node: Node, matches: list[tuple[Node, Value]]) -> Key | None:
 # ---------------------------------------------------------------- applied
 
 
-def _selected(selection: Selection, value: Value) -> Value | None:
+def _selected(selection: Selection, value: Value, work: Work) -> Value | None:
     """What is selected of one instance; None if nothing."""
     node, matches, _, parts, whole, levels = selection
     for leaf, wanted in matches:
@@ -140,15 +148,21 @@ def _selected(selection: Selection, value: Value) -> Value | None:
             return None
     if whole:
         return value if levels is None else select.depth(node, value, levels)
+    if node.kind != "list":  # entries are counted together
+        work.spend(len(parts))
     slots: list[Value | None] = list(node.blank)
     found = False
     for part in parts:
         index = part.node.index
         held = value[index]
-        chosen = None if held is None else _of_part(part, held, levels)
+        chosen = None if held is None else _of_part(part, held, levels, work)
         if chosen is not None:
             found = True
-            slots[index] = chosen if slots[index] is None else select.union(part.node, slots[index], chosen)
+            if slots[index] is None:
+                slots[index] = chosen
+            elif slots[index] is not chosen:
+                work.spend(4 * entries.size(chosen) if part.node.kind == "list" else 1)
+                slots[index] = select.union(part.node, slots[index], chosen)
     if not found:
         return None
     for leaf in (*(leaf for leaf, _ in matches), *node.keys):
@@ -156,10 +170,10 @@ def _selected(selection: Selection, value: Value) -> Value | None:
     return tuple(slots)
 
 
-def _of_part(part: _Part, held: Value, levels: int | None) -> Value | None:
+def _of_part(part: _Part, held: Value, levels: int | None, work: Work) -> Value | None:
     node, wanted, inside = part
     if inside is not None:
-        return _selected(inside, held) if node.kind == "container" else _of_entries(node, held, inside)
+        return _selected(inside, held, work) if node.kind == "container" else _of_entries(node, held, inside, work)
     if wanted is None:
         return select.within(node, held, levels)
     if node.kind == "leaf":
@@ -167,13 +181,16 @@ def _of_part(part: _Part, held: Value, levels: int | None) -> Value | None:
     return (wanted,) if wanted in held else None
 
 
-def _of_entries(node: Node, held: entries.Entries, inside: Selection) -> entries.Entries | None:
+def _of_entries(node: Node, held: entries.Entries, inside: Selection, work: Work) -> entries.Entries | None:
     key = inside.key
+    tests = 2 + len(inside.parts) + len(inside.matches)
     if key is not None:
+        work.spend(tests)
         entry = entries.get(held, key)
-        chosen = None if entry is None else _selected(inside, entry)
+        chosen = None if entry is None else _selected(inside, entry, work)
         return None if chosen is None else entries.single(key, chosen, ordered=node.user_ordered)
-    found = [(key, part) for key, entry in entries.items(held) if (part := _selected(inside, entry)) is not None]
+    work.spend(entries.size(held) * tests >> 2)
+    found = [(key, part) for key, entry in entries.items(held) if (part := _selected(inside, entry, work)) is not None]
     return entries.from_values(found, ordered=node.user_ordered) if found else None
 
 

@@ -155,6 +155,10 @@ def _string(source: Any, _: Any) -> Type:
 _INTEGER: Final = re.compile(r"\s*([+-]?)(0[xX][0-9a-fA-F]+|\d+)\s*\Z")
 
 
+#: Python refuses to read thousands of digits; no range has as many as these.
+_MOST_DIGITS: Final = 100
+
+
 def _integer(source: Any, _: Any) -> Type:
     limits = source.range
     low, high = (limits.intervals[0][0], limits.intervals[-1][-1]) if limits else source._range
@@ -172,6 +176,8 @@ def _integer(source: Any, _: Any) -> Type:
         if match is None:
             raise InvalidValue(f"{text!r} is not an {base}")
         sign, digits = match.groups()
+        if len(digits) > _MOST_DIGITS:
+            raise _fail(limits, f"a number of {len(digits)} digits is not in {limits if limits else f'{low}..{high}'}")
         value = int(digits, 16 if digits[:2] in ("0x", "0X") else 10)
         return check(-value if sign == "-" else value)
 

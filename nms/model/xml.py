@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple, cast
+from typing import Final, NamedTuple, cast
 
 from lxml import etree
 
 from nms.errors import RpcError
-from nms.model import anydata, codegen, codegen_xml, entries
+from nms.model import anydata, codegen, codegen_xml, entries, xml_attributes
 from nms.model.codegen_source import Unexpected
 from nms.model.codegen_xml import resolver
 from nms.model.edit import Edit, Insert, Op
@@ -22,19 +22,16 @@ from nms.model.path import InstancePath, format_path, parse_path
 from nms.model.schema import Choice, Node, Schema
 from nms.model.types import InvalidValue
 from nms.model.values import Key, Scalar, Value
+from nms.model.xml_attributes import DEFAULT, INSERT, OPERATION
+from nms.model.xml_attributes import NETCONF_NS as NETCONF_NS
+from nms.model.xml_attributes import YANG_NS as YANG_NS
 from nms.model.xml_runs import NOTHING_PLACED, Placed
 from nms.model.xml_text import end, leaf, start
 from nms.model.xml_text import escape as escape
 
-NETCONF_NS: Final = "urn:ietf:params:xml:ns:netconf:base:1.0"
-YANG_NS: Final = "urn:ietf:params:xml:ns:yang:1"
-_OPERATION: Final = f"{{{NETCONF_NS}}}operation"
-_INSERT: Final = f"{{{YANG_NS}}}insert"
 _KEY: Final = f"{{{YANG_NS}}}key"
 _VALUE: Final = f"{{{YANG_NS}}}value"
-_DEFAULT: Final = "{urn:ietf:params:xml:ns:netconf:default:1.0}default"
 _OPERATIONS: Final = frozenset({"merge", "replace", "create", "delete", "remove"})
-_MARKS: Final = frozenset({_OPERATION, _INSERT, _DEFAULT})
 _BELOW: Final[Mapping[str, Op]] = {"replace": "merge", "create": "merge"}
 
 # ---------------------------------------------------------------- encoding
@@ -155,7 +152,7 @@ def decode_edit(
     Raises:
         RpcError: as `decode`, and bad-attribute, unknown-attribute for operations and inserts.
     """
-    marked = _marked(schema, element)
+    marked = xml_attributes.marked(schema, element, _key_if_any)
     try:
         return _decode_edits(schema.root, element, default_operation, _Document(schema, marked, placed))
     except Fault as fault:
@@ -174,13 +171,12 @@ def refuse_empty_state(schema: Schema, element: etree._Element, base: InstancePa
     for found in element.iter(*schema.state_tags) if schema.state_tags else ():
         if found is element or len(found) or (found.text or "").strip():
             continue
-        path, node = _instance(base[-1][0] if base else schema.root, element, found)
+        path, node = xml_attributes.instance(
+            base[-1][0] if base else schema.root, xml_attributes.line(element, found), _key_if_any
+        )
         if node is not None and not node.config:
             where = format_path((*base, *path))
             raise RpcError("invalid-value", f"{node.name} is state and cannot be configured", path=where)
-
-
-_ATTRIBUTES: Final = etree.XPath("descendant-or-self::*/@*", smart_strings=True)
 
 
 class _Document(NamedTuple):
@@ -189,55 +185,6 @@ class _Document(NamedTuple):
     schema: Schema
     marked: set[etree._Element]
     placed: Placed
-
-
-def _marked(schema: Schema, element: etree._Element) -> set[etree._Element]:
-    """Elements with an operation or insert of their own or below them.
-
-    Raises:
-        RpcError: unknown-attribute; one without namespace, which an ``operation`` is that forgot its prefix.
-    """
-    marked: set[etree._Element] = set()
-    for attribute in cast(list[Any], _ATTRIBUTES(element)):
-        up: etree._Element | None = attribute.getparent()
-        if attribute.attrname not in _MARKS:
-            if attribute.attrname[0] != "{" and up is not None and up is not element:
-                _refuse_attribute(schema, element, up, attribute.attrname)
-            continue
-        while up is not None and up not in marked:
-            marked.add(up)
-            up = up.getparent()
-    return marked
-
-
-def _refuse_attribute(schema: Schema, top: etree._Element, element: etree._Element, name: str) -> None:
-    """Refuse an attribute of a data node; in anydata and anyxml there may be any."""
-    path, node = _instance(schema.root, top, element)
-    if node is None or (path and path[-1][0].kind in ("anydata", "anyxml")):
-        return  # what is no data node is refused under its own name
-    local = etree.QName(element).localname
-    raise RpcError(
-        "unknown-attribute",
-        f"{local} has no attribute {name}; NETCONF's and YANG's own have a namespace, as in nc:operation",
-        type="protocol",
-        path=format_path(path),
-        info={"bad-attribute": name, "bad-element": local},
-    )
-
-
-def _instance(root: Node, top: etree._Element, element: etree._Element) -> tuple[InstancePath, Node | None]:
-    """The way from `root`, whose children `top` holds, to the instance that `element` is; it ends at anydata."""
-    above = [element, *(up for up in element.iterancestors() if top in up.iterancestors())]
-    path: InstancePath = ()
-    node = root
-    for step in reversed(above):
-        if node.kind in ("anydata", "anyxml"):
-            break
-        child = node.by_tag.get(cast(str, step.tag))
-        if child is None:
-            return path, None
-        path, node = (*path, (child, _key_if_any(child, step) if child.kind == "list" else None)), child
-    return path, node
 
 
 def _child_node(node: Node, element: etree._Element) -> Node:
@@ -397,7 +344,7 @@ def _decode_edit(node: Node, element: etree._Element, default: Op, document: _Do
     insert = _insert(node, element, document.schema)
     gone = op in ("delete", "remove")
     if node.kind == "leaf":
-        if element.get(_DEFAULT) in ("true", "1") and not gone:
+        if element.get(DEFAULT) in ("true", "1") and not gone:
             return _to_default(node, element)
         return Edit(node, op, None, None if gone else _decode_leaf(node, element))
     if node.kind == "leaf-list":
@@ -436,7 +383,7 @@ def _plain_edit(node: Node, element: etree._Element, op: Op, placed: Placed) -> 
 
 
 def _operation(element: etree._Element, default: Op) -> Op:
-    given = element.get(_OPERATION)
+    given = element.get(OPERATION)
     if given is None:
         return default
     if given not in _OPERATIONS:
@@ -450,7 +397,7 @@ def _operation(element: etree._Element, default: Op) -> Op:
 
 
 def _insert(node: Node, element: etree._Element, schema: Schema) -> Insert | None:
-    where = element.get(_INSERT)
+    where = element.get(INSERT)
     if where is None:
         return None
     if not node.user_ordered:

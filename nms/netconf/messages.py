@@ -100,7 +100,7 @@ def read_hello(message: bytes) -> Hello:
         raise HelloError(f"the first message is <{etree.QName(root).localname}>, not <hello>")
     capabilities = root.findall(f"{{{NETCONF}}}capabilities/{{{NETCONF}}}capability")
     number = root.findtext(f"{{{NETCONF}}}session-id")
-    if number is not None and not (number.strip().isascii() and number.strip().isdecimal()):
+    if number is not None and re.fullmatch(r"\s*[0-9]{1,20}\s*", number) is None:
         raise HelloError("session-id is not a number")
     return Hello(
         frozenset((capability.text or "").strip() for capability in capabilities),

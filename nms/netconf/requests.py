@@ -149,8 +149,12 @@ _TestOption: TypeAlias = Literal["test-then-set", "set", "test-only"]
 _ErrorOption: TypeAlias = Literal["stop-on-error", "continue-on-error", "rollback-on-error"]
 
 
-def _datastore(context: Context, element: etree._Element) -> Datastore:
-    """The datastore that a <source> or <target> names (RFC 6241; RFC 8526 section 3.2 adds <datastore>)."""
+def _datastore(context: Context, element: etree._Element, *, nmda: bool = False) -> Datastore:
+    """The datastore that a <source> or <target> names.
+
+    Args:
+        nmda: whether it may be a <datastore>, as in <lock>, <unlock> and <validate> (RFC 8526 section 3.2).
+    """
     if len(element) != 1:
         raise RpcError(
             "missing-element" if not len(element) else "bad-element",
@@ -163,7 +167,7 @@ def _datastore(context: Context, element: etree._Element) -> Datastore:
     named = _CONFIGURATIONS.get(str(choice.tag))
     if named is not None:
         return named
-    if choice.tag != f"{{{NMDA}}}datastore":
+    if not nmda or choice.tag != f"{{{NMDA}}}datastore":
         raise unexpected(choice, context.schema.module_of_namespace)
     return _identity(choice)
 
@@ -182,13 +186,13 @@ def _identity(element: etree._Element) -> Datastore:
     return cast(Datastore, name)
 
 
-def _source(context: Context, element: etree._Element) -> Datastore | list[Edit]:
-    """A <source>: a datastore or an inline <config>."""
+def _source(context: Context, element: etree._Element, *, nmda: bool = False) -> Datastore | list[Edit]:
+    """A <source>: a datastore, `nmda` as in `_datastore`, or an inline <config>."""
     # without namespace too: see `Parameters`
     if len(element) == 1 and element[0].tag in (f"{{{NETCONF}}}config", "config"):
         check_attributes(element[0])
         return _edits(context, element[0], "merge")
-    return _datastore(context, element)
+    return _datastore(context, element, nmda=nmda)
 
 
 def _filter(context: Context, element: etree._Element | None) -> SubtreeFilter | XPathFilter | None:
@@ -286,17 +290,17 @@ def _delete_config(context: Context, given: Parameters) -> Request:
 
 @_operation(NETCONF, "lock", required=("target",))
 def _lock(context: Context, given: Parameters) -> Request:
-    return Lock(_datastore(context, given["target"]))
+    return Lock(_datastore(context, given["target"], nmda=True))
 
 
 @_operation(NETCONF, "unlock", required=("target",))
 def _unlock(context: Context, given: Parameters) -> Request:
-    return Unlock(_datastore(context, given["target"]))
+    return Unlock(_datastore(context, given["target"], nmda=True))
 
 
 @_operation(NETCONF, "validate", required=("source",))
 def _validate(context: Context, given: Parameters) -> Request:
-    return Validate(_source(context, given["source"]))
+    return Validate(_source(context, given["source"], nmda=True))
 
 
 @_operation(NETCONF, "commit", optional=("confirmed", "confirm-timeout", "persist", "persist-id"))

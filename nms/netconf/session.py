@@ -47,6 +47,9 @@ LARGE_MESSAGE: Final = 256 * 1024
 #: A change in a message of more bytes is executed in a thread.
 SMALL_CHANGE: Final = 16 * 1024
 
+#: A read with a filter in a message of more bytes is executed in a thread.
+SMALL_FILTER: Final = 4 * 1024
+
 #: Seconds that the event loop may be held by one read.
 SPARE: Final = 0.01
 
@@ -227,19 +230,19 @@ class NetconfSession:
             self._in_thread(message)
             return
         call = self._exchange.read(message)
-        if self._is_quick(call.request):
+        if self._is_quick(call.request, len(message)):
             self._answer(call, self._timed(call))
         elif len(message) <= SMALL_CHANGE and self._core.writer.is_light(call.request):
             self._change(call, call.request)
         else:
             self._in_thread(call)
 
-    def _is_quick(self, request: Request | Exception) -> bool:
+    def _is_quick(self, request: Request | Exception, size: int) -> bool:
         """Is a request answered at once?  Only reads of a part are: others wait for the writer, the disk or others."""
         if isinstance(request, Get):
             wanted = request.filter
             part = isinstance(wanted, SubtreeFilter) or (isinstance(wanted, XPathFilter) and wanted.path is not None)
-            return part and not self._slow
+            return part and size <= SMALL_FILTER and not self._slow
         return isinstance(request, GetSchema | Exception)
 
     def _timed(self, call: Call) -> Outgoing:

@@ -112,7 +112,7 @@ class Core:
             started=clock(),
             end=self._end,
             limits=limits,
-            allowance=Allowance(limits.subscriber_xpath_work, limits.user_xpath_work),
+            allowance=Allowance(limits.subscriber_filter_work, limits.user_filter_work),
         )
         self.writer = Writer(self.store.writer, self.dispatch_all, lambda: guard.candidate_changes)
         self.store.listeners.append(self._tell_change)

@@ -16,6 +16,7 @@ from nms.model.annotated import Basis
 from nms.model.path import InstancePath, format_path
 from nms.model.schema import Node
 from nms.model.values import Value
+from nms.model.work import Work
 from nms.operations.context import Context
 from nms.operations.request import Filter, Get, Page, PathFilter, Reply, Session, SubtreeFilter, XPathFilter
 
@@ -102,11 +103,11 @@ def _selection(context: Context, wanted: Filter | None, levels: int | None) -> t
     match wanted:
         case SubtreeFilter(element):
             selection = subtree.compile(schema.root, element, levels)
-            return selection.narrow, selection.of
+            return selection.narrow, lambda root: selection.of(root, Work(context.limits.filter_work))
         case XPathFilter(path=way) if way is not None:
             return lambda root: select.path(schema, root, way), lambda root: select.path(schema, root, way, levels)
         case XPathFilter(expression, namespaces):
-            work = context.limits.xpath_work
+            work = context.limits.filter_work
             return _all, lambda root: select.xpath(schema, root, expression, namespaces, levels, work)
         case PathFilter(path, fields) if fields:
             return (

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Callable
+from typing import TypeAlias
 
 from nms.errors import RpcError
 from nms.model import select, subtree, tree, xpath
+from nms.model.cursor import Evaluation
 from nms.model.schema import Schema
 from nms.model.values import Value
 from nms.notify.streams import Notification, check_times
 from nms.operations.context import OK, Context
 from nms.operations.request import CreateSubscription, Reply, Session, SubtreeFilter, XPathFilter
+
+_Passes: TypeAlias = Callable[[Schema, Value, Evaluation], bool]
 
 
 def create_subscription(context: Context, session: Session, request: CreateSubscription) -> Reply:
@@ -30,10 +34,12 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
     now = context.clock()
     check_times(request.start_time, request.stop_time, now)
     stream = context.streams[request.stream]
-    wanted = request.filter
-    if wanted is not None:
-        # A malformed filter is refused here, not at the first event.
-        _matches(context, context.events, context.events.root.blank, wanted, session.principal.name, now)
+    user = session.principal.name
+    passes = None if request.filter is None else _compiled(context, request.filter)
+    if passes is not None:
+        # What no expression may give or take is refused here, not at the first event.
+        with context.allowance.evaluation(context.events, user, now) as work:
+            passes(context.events, context.events.root.blank, work)
 
     def accepts(notification: Notification) -> bool:
         who = session.principal
@@ -41,7 +47,11 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
             return False
         if not context.guard.may_receive(session.principal, notification.node, notification.path):
             return False
-        return wanted is None or _passes(context, notification, wanted, session.principal.name)
+        if passes is None:
+            return True
+        schema, root = record(context, notification)
+        with context.allowance.evaluation(schema, user, notification.time) as work:
+            return passes(schema, root, work)
 
     def sink(notification: object) -> None:
         session.out_notifications += 1
@@ -53,21 +63,20 @@ def create_subscription(context: Context, session: Session, request: CreateSubsc
     return OK
 
 
-def _matches(
-    context: Context, schema: Schema, root: Value, wanted: SubtreeFilter | XPathFilter, user: str, now: datetime
-) -> bool:
-    """Does a subtree filter select anything of `root`, or is an expression true of it (RFC 8040 section 4.8.4)?"""
+def _compiled(context: Context, wanted: SubtreeFilter | XPathFilter) -> _Passes:
+    """Does a subtree filter select anything of a root, or is an expression true of it (RFC 8040 section 4.8.4)?
+
+    The filter is made ready once, for both shapes that an event record can have.
+
+    Raises:
+        RpcError: invalid-value, resource-denied; it is malformed, or too large.
+    """
+    schemas = (context.events, context.schema)
     if isinstance(wanted, SubtreeFilter):
-        return bool(subtree.compile(schema.root, wanted.element).of(root) != schema.root.blank)
-    compiled = xpath.compile_text(schema, wanted.select, wanted.namespaces)
-    with context.allowance.evaluation(schema, user, now) as evaluation:
-        return compiled.boolean(xpath.root_cursor(schema, root), evaluation)
-
-
-def _passes(context: Context, notification: Notification, wanted: SubtreeFilter | XPathFilter, user: str) -> bool:
-    """Does the notification pass the filter (RFC 5277 section 3.6)?"""
-    schema, root = record(context, notification)
-    return _matches(context, schema, root, wanted, user, notification.time)
+        selections = {id(schema): subtree.compile(schema.root, wanted.element) for schema in schemas}
+        return lambda schema, root, work: bool(selections[id(schema)].of(root, work) != schema.root.blank)
+    programs = {id(schema): xpath.compile_text(schema, wanted.select, wanted.namespaces) for schema in schemas}
+    return lambda schema, root, work: programs[id(schema)].boolean(xpath.root_cursor(schema, root), work)
 
 
 def record(context: Context, notification: Notification) -> tuple[Schema, Value]:

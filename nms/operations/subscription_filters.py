@@ -32,6 +32,9 @@ _REFERENCES: Final = {
     "selection-filter-ref": f"{_FILTERS}/{PUSH}:selection-filter",
 }
 
+#: Of a subscriber's subtree filter, which is applied to every change.
+MOST_ELEMENTS: Final = 1_000
+
 Matches = Callable[[Notification], bool]
 
 
@@ -71,7 +74,7 @@ class Filters:
                 value,
                 self._namespaces,
                 lambda: context.allowance.evaluation(context.schema, user, context.clock()),
-                context.limits.xpath_work,
+                context.limits.filter_work,
             )
         return selection.everything()
 
@@ -98,7 +101,8 @@ class Filters:
 
             def by_subtree(notification: Notification) -> bool:
                 schema, root = record(context, notification)
-                return bool(compiled[id(schema)].of(root) != schema.root.blank)
+                with context.allowance.evaluation(schema, user, notification.time) as work:
+                    return bool(compiled[id(schema)].of(root, work) != schema.root.blank)
 
             return by_subtree
         if name.endswith("xpath-filter"):
@@ -117,9 +121,12 @@ class Filters:
 
     def _element(self, value: AnyData) -> Any:
         try:
-            return selection.element_of(anydata.to_xml(value, self._schema.root.names))
+            element = selection.element_of(anydata.to_xml(value, self._schema.root.names))
         except RecursionError:
             raise RpcError("invalid-value", "the subtree filter is nested too deeply") from None
+        if sum(1 for _ in element.iter()) > MOST_ELEMENTS:
+            raise RpcError("resource-denied", f"a subscriber's subtree filter has at most {MOST_ELEMENTS} elements")
+        return element
 
     def _resolved(self, principal: Principal, terms: Terms, operation: Operation) -> tuple[str, Any]:
         """Name and value of the filter itself; ("", None) for none."""

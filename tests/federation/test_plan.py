@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
 
+from nms import cli, init
 from nms.federation.options import OPTIONS
-from nms.mec.session import LocalSession, Members
+from nms.mec.session import DataEdit, LocalSession, Members
 from nms.model import json
 from nms.operations.request import Invoke
 from tests.federation.test_across_the_boundary import deploy, onboard
 from tests.federation.test_all_or_nothing import left
 from tests.federation.test_options import crossed
-from tests.federation.two_domains import Domain, federate, until
+from tests.federation.two_domains import AGREEMENT, Domain, federate, until
 
 Play = Callable[..., None]
 ITEM = {"id": "app", "package": "hello", "acceptable-zone": ["b.zone-1"]}
@@ -72,6 +74,38 @@ def test_what_is_planned_is_what_is_done(play: Play, number: int) -> None:
             return all("is there already" in step["detail"] for step in handed)
 
         await until("what was handed over is known to be there", there)
+
+    play(story)
+
+
+def test_the_commands(play: Play, capsys: pytest.CaptureFixture[str]) -> None:
+    async def story(a: Domain, b: Domain) -> None:
+        await federate(a, b)
+        await onboard(a)
+        await until("a sees b's zone", lambda: a.publisher.read("/mec-system:system/zone[id='b.zone-1']"))
+
+        async def nms(*words: str) -> tuple[int, str]:
+            code = await asyncio.to_thread(cli.main, [*words, "--config", str(a.folder / init.CONFIG_NAME)])
+            said = capsys.readouterr()
+            return code, said.out + said.err
+
+        code, said = await nms("app", "deploy", "hello", "--id", "web", "--zone", "b.zone-1", "--dry-run")
+        assert code == 0, said
+        assert "mx3" in said
+        assert "web.app" in said
+        assert a.publisher.entries("/mec-order:orders/order") == ()
+        code, said = await nms("app", "deploy", "none", "--id", "web", "--dry-run")
+        assert code != 0
+        assert "none" in said
+        code, said = await nms("reconcile")
+        assert (code, "as configured" in said) == (0, True), said
+        await deploy(a)
+        at_b = f"/mec-federation:federation/partner[id='a']/agreement[id='{AGREEMENT}']"
+        await b.session(at_b).edit([DataEdit("/mec-system:system/deployment[id='web']", "remove")])
+        path = "/mec-system:system/deployment[id='web']/state"
+        await until("a knows", lambda: "error" in (a.publisher.read(path) or {}))
+        code, said = await nms("reconcile", "b")
+        assert (code, "web" in said) == (1, True), said
 
     play(story)
 

@@ -136,7 +136,7 @@ def test_a_removed_partner_is_locked_out(play: Play) -> None:
     async def story(a: Domain, b: Domain) -> None:
         await federate(a, b)
         nacm = b.session("/ietf-netconf-acm:nacm")
-        assert [each["name"] for each in (await nacm.get("/rule-list") or {})["rule-list"]] == ["partner-a"]
+        assert await _partners_rules(nacm) == ["partner-a"]
         await b.change("/partner[id='a']", "remove")
         await until("b has no rules for a", lambda: _no_rules(nacm))
         with pytest.raises(RpcError) as refused:
@@ -195,7 +195,12 @@ def _told(name: str) -> bool:
 
 
 async def _no_rules(nacm: Any) -> bool:
-    return not (await nacm.get("/rule-list") or {}).get("rule-list")
+    return not await _partners_rules(nacm)
+
+
+async def _partners_rules(nacm: Any) -> list[str]:
+    lists = (await nacm.get("/rule-list") or {}).get("rule-list", ())
+    return [each["name"] for each in lists if each["name"].startswith("partner-")]
 
 
 async def _as_partner(a: Domain, b: Domain, work: Callable[[Client], Any]) -> Any:
@@ -225,3 +230,26 @@ def _endpoint(port: int) -> dict[str, Any]:
         "port": port,
         "host-key": _key(),
     }
+
+
+@OVER_BOTH
+def test_a_partner_decides_about_its_own_occurrences(play: Play) -> None:
+    async def story(a: Domain, b: Domain) -> None:
+        await federate(a, b)
+        at_b = Mx3(system(a))
+        await at_b.session.edit([DataEdit("/package[id='p']", "create", PACKAGE)])
+        found = await until("it cannot be fetched", lambda: _ended(at_b))
+        with pytest.raises(RpcError) as caught:
+            await at_b.cancel(found)
+        assert caught.value.tag == "operation-failed"
+        above = Subtree(session(a), "")
+        with pytest.raises(RpcError):
+            await above.edit([DataEdit("/quota", "merge", {"deployments": 9})])
+
+    play(story)
+
+
+async def _ended(point: Mx3) -> str | None:
+    """The occurrence about the package, when it has ended."""
+    found = await point.latest("p")
+    return found.id if found is not None and found.ended else None

@@ -268,3 +268,40 @@ def test_by_force_nothing_is_waited_for(tmp_path: Path) -> None:
             await site.free()
 
     run(story())
+
+
+def test_an_order_is_amended_and_its_customer_sees_what_runs(tmp_path: Path) -> None:
+    async def story() -> None:
+        order, item = "/mec-order:orders/order[id='o1']", "/mec-order:orders/order[id='o1']/item[id='web']"
+
+        def shown(entry: Members) -> list[str]:
+            state = entry.get("state", {}).get("item", [{}])[0]
+            done = state.get("state") == "mec-types:completed"
+            return [each["software-version"] for each in state.get("instance", ())] if done else []
+
+        async with Site(tmp_path).running() as site:
+            await site.onboard("v1", version("1.0"))
+            await site.onboard("v2", version("2.0"))
+            await site.onboard("v3", version("3.0", BROKEN))
+            await site.order("o1", {"web": {"package": "v1"}})
+            await site.edit(item, "merge", {"requirement": {"scale": 2}})
+            await site.until(order, lambda entry: shown(entry) == ["1.0", "1.0"])
+            await site.edit(item, "merge", {"package": "v2", "requirement": {"scale": 1}})
+            await site.until(order, lambda entry: shown(entry) == ["2.0"])
+            await site.edit(item, "merge", {"package": "v3"})
+            entry = await site.until(order, lambda entry: shown(entry) and "error" in entry["state"]["item"][0])
+            assert entry["state"]["state"] == "mec-types:completed"
+            assert shown(entry) == ["2.0"]
+            assert await answers(site, entry["state"]["item"][0]["instance"]) == 1
+            assert "not changed" in entry["state"]["trail"][-1]["detail"]
+            for change in ({"dns-name": "other"}, {"requirement": {"max-latency": "1.0"}}):
+                with pytest.raises(RpcError, match="only be cancelled, scaled or updated"):
+                    await site.edit(item, "merge", change)
+            await site.edit(item, "merge", {"package": "v2"})
+            await site.until(order, lambda entry: shown(entry) and "error" not in entry["state"]["item"][0])
+            await site.edit(order, "remove")
+            async with asyncio.timeout(20):
+                while await site.vim.list():  # noqa: ASYNC110 - the driver tells nobody
+                    await asyncio.sleep(0.02)
+
+    run(story())

@@ -247,6 +247,20 @@ def test_a_restconf_listener(site: Site) -> None:
     assert site.stop() == (0, "")
 
 
+def test_a_user_who_is_removed_has_no_event_stream_left(site: Site) -> None:
+    port = free_port()
+    site.change(user("dave", f"<password-hash>{HASH}</password-hash>") + listener("web", port, "restconf"))
+    context = ssl.create_default_context(cafile=str(site.folder / "ca.pem"))
+    web = http.client.HTTPSConnection("127.0.0.1", port, timeout=20, context=context)
+    web.request("GET", "/restconf/streams/NETCONF/json", headers={"Authorization": "Basic ZGF2ZTpob3JzZQ=="})
+    with contextlib.closing(web), web.getresponse() as stream:
+        assert stream.status == 200
+        site.change(user("dave", operation="delete"))
+        while stream.read1():  # what was told until then
+            pass
+    assert site.stop() == (0, "")
+
+
 def test_what_is_refused_changes_nothing(site: Site) -> None:
     taken = site.ports["NETCONF over SSH"]
     with socket.create_server(("127.0.0.1", 0)) as busy:

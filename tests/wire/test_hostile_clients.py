@@ -47,8 +47,8 @@ LIMITS = {
     "event-backlog": 100,
     "subscriptions-per-session": 2,
     "subscription-backlog": 20,
-    "xpath-work": 50_000,
-    "subscriber-xpath-work": 2_000,
+    "filter-work": 50_000,
+    "subscriber-filter-work": 2_000,
 }
 #: Bytes by which the server may grow in any of these tests; what is sent or asked for in vain is several times as much.
 SPARE = 150 * 1024 * 1024

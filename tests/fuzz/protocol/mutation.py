@@ -44,7 +44,21 @@ TEXTS: Final = (
         "\u202e",
         "\ufffe",
     ),
-    *("n:radio", "running", "candidate", "startup", "/n:network/n:node[n:id='a']", "*", "%", "%2", "%00", "%ff", "%2F"),
+    *(
+        "9" * 5000,
+        "-0x" + "f" * 5000,
+        "n:radio",
+        "running",
+        "candidate",
+        "startup",
+        "/n:network/n:node[n:id='a']",
+        "*",
+        "%",
+        "%2",
+        "%00",
+        "%ff",
+        "%2F",
+    ),
     *("=", ",", ";", "&", "a=b", "{}", "[null]", "x" * 5000, "P1D", "192.0.2.1", "AAAA", "=AAA"),
 )
 ATTRIBUTES: Final = (

@@ -80,7 +80,8 @@ class Netconf:
         if found:
             raise Broken(f"{found[0].getMessage()}: {found[0].exc_info}", message)
         try:
-            tags = [etree.fromstring(each).tag for each in (text, *server.received)]
+            told = [each for each in server.received if not each.startswith(b"<!--")]  # which says that a session ended
+            tags = [etree.fromstring(each).tag for each in (text, *told)]
         except etree.XMLSyntaxError as error:
             raise Broken(f"the answer is not XML: {error}: {text!r}", message) from None
         server.received.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import ssl
 import threading
@@ -72,11 +73,23 @@ def server(identity: tuple[Certificate, ClientCertificate], *scripts: Script) ->
         thread.join()
 
 
+def request(stream: ssl.SSLSocket) -> bytes:
+    """The head and the body of a request, or what comes of them."""
+    text = b""
+    while part := stream.recv(65536):
+        text += part
+        head, ended, body = text.partition(b"\r\n\r\n")
+        length = re.search(rb"(?i)content-length: (\d+)", head)
+        if ended and len(body) >= (int(length[1]) if length else 0):
+            break
+    return text
+
+
 def answer(content: bytes, status: str = "200 OK", extra: bytes = b"") -> Script:
     """Answer one request."""
 
     def script(stream: ssl.SSLSocket) -> None:
-        stream.recv(65536)
+        request(stream)
         stream.sendall(f"HTTP/1.1 {status}\r\nContent-Length: {len(content)}\r\n".encode() + extra + b"\r\n" + content)
 
     return script
@@ -86,7 +99,7 @@ def raw(*parts: bytes) -> Script:
     """Read one request and send what is given."""
 
     def script(stream: ssl.SSLSocket) -> None:
-        stream.recv(65536)
+        request(stream)
         for part in parts:
             stream.sendall(part)
 
@@ -159,6 +172,14 @@ def test_a_refusal_is_the_error_that_the_server_raised(schema: Schema, identity:
         found = refused.value
         assert (found.tag, found.app_tag, found.path, found.message) == ("data-exists", "x", "/m:p", "there is one")
         assert client.connected
+
+
+@pytest.mark.parametrize("status", ["302 Elsewhere", "500 Oops", "401 Who?", "404 Not Found"])
+def test_an_edit_is_done_when_the_server_says_so(schema: Schema, identity: Identity, status: str) -> None:
+    with server(identity, answer(b"", status)) as endpoint, opened(endpoint, schema) as client:
+        with pytest.raises(RpcError) as refused:
+            client.edit(PATH, [DataEdit("/name", "merge", "B")])
+        assert not isinstance(refused.value, Unanswered)
 
 
 def test_what_is_not_there_is_nothing(schema: Schema, identity: Identity) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from nms.drivers.api import Resources
 from nms.errors import RpcError
-from nms.mec.placement import Candidate, Demand, Place, choose, rank
+from nms.mec.placement import Candidate, Choice, Demand, Place, choose, extend, rank
 
 ROOM = Resources(4000, 4096, 4096)
 SMALL = Resources(1000, 1024, 1024)
@@ -75,3 +75,33 @@ def test_nowhere_is_told_with_every_reason() -> None:
     with pytest.raises(RpcError) as refused:
         choose([replace(FAR, serves=False)], DEMAND)
     assert refused.value.tag == "operation-failed"
+
+
+def zones_of(choices: list[Choice]) -> list[str]:
+    return [each.candidate.zone for each in choices]
+
+
+def test_what_is_replaced_stays_in_its_zone_while_there_is_room() -> None:
+    one = Resources(1000, 64, 16)
+    zones = [Candidate("big", Resources(9000, 999, 999)), Candidate("small", Resources(1000, 64, 16))]
+    demand = Demand(each=one)
+    assert zones_of(extend(zones, demand, 1, [], ["small"], "home")) == ["small"]
+    assert zones_of(extend(zones, demand, 2, [], ["small", "small"], "home")) == ["small", "big"]
+    assert zones_of(extend(zones, demand, 1, [], ["gone"], "home")) == ["big"]
+    assert zones_of(extend(zones, demand, 0, ["big"], [], "home")) == []
+
+
+def test_what_joins_keeps_to_the_affinity_of_what_stays() -> None:
+    zones = [Candidate(name, Resources(9000, 999, 999)) for name in ("a", "b", "c")]
+    each = Resources(1000, 64, 16)
+    assert zones_of(extend(zones, Demand(each=each, affinity="apart"), 2, ["a"], [], "home")) == ["b", "c"]
+    assert zones_of(extend(zones, Demand(each=each, affinity="together"), 2, ["c"], [], "home")) == ["c", "c"]
+    with pytest.raises(RpcError, match="no zone suits"):
+        extend(zones, Demand(each=each, affinity="apart"), 3, ["a"], [], "home")
+
+
+def test_there_is_no_room_for_more_than_there_is() -> None:
+    zones = [Candidate("a", Resources(2000, 999, 999))]
+    with pytest.raises(RpcError) as caught:
+        extend(zones, Demand(each=Resources(1000, 64, 16)), 3, ["a"], [], "home")
+    assert caught.value.tag == "resource-denied"

@@ -117,3 +117,17 @@ def test_what_is_wrong_is_said_with_its_place(body: str, default: Op, tag: str, 
     with pytest.raises(RpcError) as caught:
         run(body, default)
     assert (caught.value.tag, caught.value.path) == (tag, path)
+
+
+def test_single_values_of_long_lists_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edit, "MOST_PLACED", 5_000_000)
+
+    def removed(count: int) -> object:
+        return run("".join(f'<tag nc:operation="remove">{n}</tag>' for n in range(count)))
+
+    assert removed(1500) == run("")
+    with pytest.raises(RpcError) as caught:
+        removed(2500)
+    assert (caught.value.tag, caught.value.path) == ("too-big", "/shapes:top/shapes:tag")
+    many = [str(n) for n in range(4000)]  # at once they may be as many as one likes
+    assert run("".join(f"<tag>{n}</tag>" for n in many))["tag"] == ["a", "b", *many]  # type: ignore[index]

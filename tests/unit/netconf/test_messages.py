@@ -60,6 +60,7 @@ def test_hello_is_read_back() -> None:
         b"not xml",
         f'<rpc xmlns="{NETCONF}" message-id="1"/>'.encode(),
         f'<hello xmlns="{NETCONF}"><session-id>x</session-id></hello>'.encode(),
+        f'<hello xmlns="{NETCONF}"><session-id>{"9" * 5000}</session-id></hello>'.encode(),
     ],
 )
 def test_no_hello(message: bytes) -> None:

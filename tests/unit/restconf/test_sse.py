@@ -19,6 +19,7 @@ from nms.operations.request import Principal
 from restconf import sse
 from restconf.app import create_app
 from restconf.service import Limits
+from restconf.wsgi import call, connection_environ, environ
 from tests.unit.restconf.listener import Raw, listening
 from tests.unit.restconf.recording_core import EPOCH, RecordingCore
 
@@ -172,6 +173,15 @@ def test_streams_are_capped(core: RecordingCore) -> None:
     assert (refused.status_code, core.subscribers()) == (503, 2)
     held[0].close()
     assert client.get("/restconf/streams/NETCONF").status_code == 200
+
+
+def test_head_leaves_no_stream_open(core: RecordingCore) -> None:
+    app = create_app(core, lambda environ: Principal("ann", recovery=True), Limits(streams=1))
+    base = connection_environ("http", ("h", 80), "192.0.2.1", ())
+    for _ in range(3):
+        answer = call(app, environ(base, "HEAD", b"/restconf/streams/NETCONF", "1.1", [], b""))
+        assert (answer.status[:3], answer.body) == ("200", b"")
+    assert (core.subscribers(), core.sessions) == (0, {})
 
 
 def test_filter_reaches_the_core_with_its_prefixes(client: FlaskClient, core: RecordingCore) -> None:

@@ -1,0 +1,67 @@
+"""`nms reconcile`: compare what is configured with what partners and drivers show, now, and say what was found.
+
+What is done about a difference is the policy of each agreement and infrastructure (report, repair, adopt).
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from nms.client import Client
+from nms.commands import connection, output
+from nms.errors import RpcError
+
+#: Seconds to wait for the others' answers.
+PATIENCE = 30.0
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser("reconcile", help="compare what is configured with what partners and drivers show")
+    parser.add_argument("partner", nargs="?", help="only with this one (default: all, and the own infrastructure)")
+    connection.add(parser)
+    parser.set_defaults(run=_reconcile)
+
+
+def _reconcile(args: argparse.Namespace) -> int:
+    client = connection.client(args)
+    before = {name: state.get("last-run") for name, state in _states(client, args.partner)}
+    if not before:
+        raise RpcError(
+            "data-missing", f"there is nothing to compare with: no agreement with {args.partner or 'anyone'}"
+        )
+    wanted = {"partner": args.partner} if args.partner else {}
+    client.invoke("operations/mec-federation:reconcile", {"mec-federation:input": wanted})
+    end = time.monotonic() + PATIENCE
+    silent = set(before)
+    while silent and time.monotonic() < end:
+        silent = {name for name, state in _states(client, args.partner) if state.get("last-run") == before.get(name)}
+        time.sleep(0.2 if silent else 0)
+    found = [
+        {"with": name, **finding}
+        for name, state in _states(client, args.partner)
+        if name not in silent
+        for finding in state.get("finding", ())
+    ]
+    if args.json:
+        output.show_json({"compared": sorted(set(before) - silent), "silent": sorted(silent), "finding": found})
+    else:
+        rows = [(row["with"], row["kind"], row["subject"], row["outcome"], row["detail"]) for row in found]
+        output.table(("WITH", "ENTRY OF", "CALLED", "OUTCOME", "ABOUT"), rows, empty="what is there is as configured")
+        for name in sorted(silent):
+            output.say(f"{name}: not compared with; it does not answer, or the agreement is not in force")
+    return 1 if found or silent else 0
+
+
+def _states(client: Client, partner: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(name, outcome of the last comparison) of everybody that there is to compare with."""
+    for each in client.read("mec-federation:federation").get("partner", ()):
+        for agreement in each.get("agreement", ()):
+            if agreement["role"] == "consumer" and partner in (None, each["id"]):
+                yield f"{each['id']}/{agreement['id']}", agreement.get("reconciliation", {}).get("state", {})
+    if partner is None:
+        for vim in client.read("mec-resource:infrastructure").get("vim", ()):
+            yield vim["id"], vim.get("reconciliation", {}).get("state", {})

@@ -49,10 +49,13 @@ def test_an_order_is_delivered_used_and_withdrawn(
                 assert server.status == "ACTIVE"
 
             await site.edit("/mec-order:orders/order[id='o1']", "remove")
-            await site.until("/mec-resource:infrastructure/vim[id='vim-1']", lambda vim: "compute-instance" not in vim)
             async with asyncio.timeout(60):
                 while await site.vim.list():  # noqa: ASYNC110 (the driver tells nobody)
                     await asyncio.sleep(0.05)
+            await site.until(
+                "/mec-resource:infrastructure/vim[id='vim-1']",
+                lambda vim: "compute-instance" not in vim and "reservation" not in vim,
+            )
             await site.until("/mec-platform:platforms/platform[id='mep-1']", lambda mep: "application" not in mep)
             assert await site.resolve(f"hello-edge.{DNS_ZONE}") is None
             await site.free()

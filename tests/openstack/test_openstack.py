@@ -56,6 +56,21 @@ def test_a_slice_is_a_project_that_leaves_nothing_behind(bench: Bench, plane: Co
     bench.run(story)
 
 
+def test_a_project_of_others_is_left_alone(bench: Bench, plane: ControlPlane) -> None:
+    async def story(vim: Vim) -> None:
+        with pytest.raises(RpcError, match=r"'mec\.taken' of the cloud is none of ours: choose another 'prefix'"):
+            await vim.start(bench.spec("a", slice="taken"))
+        assert await vim.list() == []
+
+    with plane.connection() as cloud:
+        project = cloud.identity.create_project(name="mec.taken", domain_id="default")
+        try:
+            bench.run(story)
+            assert projects(cloud) == {"mec.taken"}
+        finally:
+            cloud.identity.delete_project(project)
+
+
 def test_the_quota_of_a_slice_holds_in_the_cloud(bench: Bench, make: Make) -> None:
     bench.make = lambda: make(quota={"instances": 1})
 

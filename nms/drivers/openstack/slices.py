@@ -12,12 +12,16 @@ from dataclasses import dataclass, field
 
 from openstack.connection import Connection
 from openstack.exceptions import ConflictException
+from openstack.identity.v3.project import Project
 
+from nms.drivers.api import RpcError
 from nms.drivers.openstack.cloud import Cloud
 from nms.drivers.openstack.names import Names
 
 #: Where cloud-init asks for user data.
 _METADATA = ("169.254.169.254/32", 80)
+#: Description of a project that is a slice: whatever else has its name belongs to others.
+_MARK = "slice of a MEC domain (mec-nms)"
 #: Prefix length of a slice's subnet, where the block of addresses is not smaller still.
 _SUBNET = 24
 
@@ -69,7 +73,7 @@ class Slices:
         if slice in self._known:
             return self._known[slice]
         operator = self._cloud.operator
-        for project in operator.identity.projects(name=self._names.project(slice), domain_id=_domain(operator)):
+        for project in self._projects(operator, slice):
             networks = list(operator.network.networks(project_id=project.id, name=self._names.prefix))
             groups = list(operator.network.security_groups(project_id=project.id, name=self._names.prefix))
             if networks and groups:
@@ -84,7 +88,7 @@ class Slices:
         """All of it, with its images; its servers and ports are gone.  What is missing is no error."""
         operator, name = self._cloud.operator, self._names.prefix
         self._known.pop(slice, None)
-        for project in operator.identity.projects(name=self._names.project(slice), domain_id=_domain(operator)):
+        for project in self._projects(operator, slice):
             for image in operator.image.images(owner=project.id):
                 operator.image.delete_image(image)
             for network in operator.network.networks(project_id=project.id, name=name):
@@ -101,11 +105,21 @@ class Slices:
 
     # -- parts
 
+    def _projects(self, operator: Connection, slice: str) -> list[Project]:
+        """The project of a slice, if there is one.
+
+        Raises `RpcError`: data-exists, when the name is that of a project which is no slice: it must not be touched.
+        """
+        name = self._names.project(slice)
+        found = list(operator.identity.projects(name=name, domain_id=_domain(operator)))
+        if any(each.description != _MARK for each in found):
+            raise RpcError("data-exists", f"project {name!r} of the cloud is none of ours: choose another 'prefix'")
+        return found
+
     def _project(self, operator: Connection, slice: str) -> str:
-        name, domain = self._names.project(slice), _domain(operator)
-        found = list(operator.identity.projects(name=name, domain_id=domain))
+        found = self._projects(operator, slice)
         project = found[0] if found else operator.identity.create_project(
-            name=name, domain_id=domain, description=f"slice {slice!r} of a MEC domain"
+            name=self._names.project(slice), domain_id=_domain(operator), description=_MARK
         )  # fmt: skip
         role = operator.identity.find_role("admin", ignore_missing=False)
         operator.identity.assign_project_role_to_user(project, operator.current_user_id, role)

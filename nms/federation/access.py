@@ -7,17 +7,13 @@ know: who we are and which models we have.  Pure: members in, members out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from nms.federation.options import CONTAINERS, INTENTS, option_of
 from nms.mec.session import Members
 
-#: Schema path -> qualified names of the children there that are no keys.
-Children: TypeAlias = Callable[[str], Sequence[str]]
-
 PREFIX: Final = "partner-"
-_FEDERATION: Final = "/mec-federation:federation"
 _PARTNER: Final = "/mec-federation:federation/mec-federation:partner[mec-federation:id='{}']"
 _AGREEMENT: Final = _PARTNER + "/mec-federation:agreement[mec-federation:id='{}']"
 
@@ -55,13 +51,13 @@ def group(partner: Mapping[str, Any]) -> Members:
     return {"name": group_of(partner["id"]), **({"user-name": users} if users else {})}
 
 
-def rule_list(partner: Mapping[str, Any], children: Children) -> Members:
+def rule_list(partner: Mapping[str, Any]) -> Members:
     """The entry of /nacm/rule-list for a partner's entry."""
     name = group_of(partner["id"])
-    return {"name": name, "group": [name], "rule": list(_rules(partner, children))}
+    return {"name": name, "group": [name], "rule": list(_rules(partner))}
 
 
-def _rules(partner: Mapping[str, Any], children: Children) -> Iterator[Members]:
+def _rules(partner: Mapping[str, Any]) -> Iterator[Members]:
     for agreement in partner.get("agreement", ()):
         base = _AGREEMENT.format(partner["id"], agreement["id"])
         option = option_of(agreement["boundary-option"])
@@ -82,7 +78,6 @@ def _rules(partner: Mapping[str, Any], children: Children) -> Iterator[Members]:
             yield _data(f"{agreement['id']} {term}", f"{base}/mec-federation:{term}", "read")
     for path in _EVERYBODY:
         yield _data(path.rpartition(":")[2], path, "read")
-    yield from _way(partner, children)
     for module, names in _RPCS.items():
         for rpc in names:
             yield {
@@ -102,26 +97,6 @@ def _rules(partner: Mapping[str, Any], children: Children) -> Iterator[Members]:
                 "action": "permit",
             }
     yield {"name": "all else", "module-name": "*", "access-operations": "*", "action": "deny"}
-
-
-def _way(partner: Mapping[str, Any], children: Children) -> Iterator[Members]:
-    """What leads to an action must be readable (RFC 8341 section 3.1.3): the way is, and nothing beside it."""
-    own = _PARTNER.format(partner["id"])
-    for agreement in partner.get("agreement", ()):
-        base = _AGREEMENT.format(partner["id"], agreement["id"])
-        for child in children(f"{_FEDERATION}/partner/agreement"):
-            yield _hidden(f"{agreement['id']} no {child}", f"{base}/{child}")
-    for child in children(f"{_FEDERATION}/partner"):
-        if child != "mec-federation:agreement":
-            yield _hidden(f"no {child}", f"{own}/{child}")
-    yield _data("own entry", own, "read")
-    for child in children(_FEDERATION):
-        yield _hidden(f"no {child} of others", f"{_FEDERATION}/{child}")
-    yield _data("federation", _FEDERATION, "read")
-
-
-def _hidden(name: str, path: str) -> Members:
-    return {"name": name, "path": path, "access-operations": "*", "action": "deny"}
 
 
 def _data(name: str, path: str, operations: str) -> Members:

@@ -19,7 +19,6 @@ from nms.mec.session import Core as Dispatcher
 from nms.model import edit as edits_of
 from nms.model.edit import Edit, Insert
 from nms.model.path import parse_path
-from nms.operations.monitor import is_netconf
 from nms.operations.request import EditConfig, KillSession, Session
 
 NACM: Final = "/ietf-netconf-acm:nacm"
@@ -65,7 +64,7 @@ class Gate:
 
     def _end(self, session: Session) -> None:
         """In a thread: ending a session waits for the writer's turn."""
-        if is_netconf(session):
+        if session.protocol.startswith("netconf-"):
             with contextlib.suppress(RpcError):  # it has ended meanwhile
                 self._core.dispatch(self._own, KillSession(session.id))
         else:  # RESTCONF has none that one could name; its front end hangs up
@@ -77,15 +76,9 @@ class Gate:
         self._nacm.close()
         self._core.close_session(self._own)
 
-    def _children(self, path: str) -> Sequence[str]:
-        node = self._core.schema.find(path)
-        return [f"{each.module}:{each.name}" for each in node.children if each not in node.keys]
-
     def _wanted(self, configured: Sequence[Members], present: Members) -> list[Edit]:
         """The edits that make the partners' groups and rule lists what they should be, before all other lists."""
-        wanted = {
-            group_of(partner["id"]): (group(partner), rule_list(partner, self._children)) for partner in configured
-        }
+        wanted = {group_of(partner["id"]): (group(partner), rule_list(partner)) for partner in configured}
         groups = {each["name"]: each for each in present.get("groups", {}).get("group", ())}
         lists = {each["name"]: each for each in present.get("rule-list", ())}
         foremost = list(lists)[: sum(name in wanted for name in lists)]

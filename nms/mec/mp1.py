@@ -41,8 +41,6 @@ GROUP: Final = "mec-application"
 SAID: Final = ("confirm-ready", "confirm-termination", "confirm-context-transfer")
 _USER: Final = "app."
 _PLATFORM: Final = "/mec-platform:platforms/mec-platform:platform"
-#: Of a platform, what every application may read.
-_SHOWN: Final = ("id", "service", "transport", "time-of-day")
 #: Of a rule, what its application may change.
 _RULES: Final = ("traffic-rule", "dns-rule")
 
@@ -137,7 +135,6 @@ class Mp1:
         self._lists = RuleLists(core, publisher, GROUP)
         #: User name -> the application that it is; replaced as a whole, since it is read from any thread.
         self._applications: Mapping[str, str] = {}
-        self._hidden = [each.name for each in publisher.schema.find(PLATFORMS).children if each.name not in _SHOWN]
         duties = {
             f"{PLATFORMS}/application": Duty(self._check_application, lambda intent: self._wake()),
             f"{PLATFORMS}/service": Duty(self._check_service, lambda intent: None),
@@ -244,7 +241,7 @@ class Mp1:
         # Once it is there it stays: whoever is on the way in while its application ends meets a list that denies.
         if not own and self._publisher.read(f"{NACM}/rule-list[name='{GROUP}']") is None:
             return {}
-        return {**own, GROUP: list(_common_rules(platform, self._hidden))}
+        return {**own, GROUP: list(_common_rules(platform))}
 
 
 def _own_rules(platform: str, application: str) -> Iterator[Members]:
@@ -254,12 +251,10 @@ def _own_rules(platform: str, application: str) -> Iterator[Members]:
     yield permit("itself", entry, "read exec")
 
 
-def _common_rules(platform: str, hidden: Sequence[str]) -> Iterator[Members]:
-    """What leads to an action must be readable (RFC 8341 section 3.1.3): the platform is, and nothing else below it."""
+def _common_rules(platform: str) -> Iterator[Members]:
     yield permit("services", f"{platform}/mec-platform:service", "create read update delete")
-    for name in hidden:
-        yield {**permit(name, f"{_PLATFORM}/mec-platform:{name}", "*"), "action": "deny"}
-    yield permit("platform", _PLATFORM.rpartition("/")[0], "read")
+    for name in ("transport", "time-of-day"):
+        yield permit(name, f"{platform}/mec-platform:{name}", "read")
     yield DENY_ALL
 
 

@@ -2,6 +2,7 @@
 #   make run [ARGS=--once]   two MEC domains and the story between them
 #   make lab [ARGS=3]        the same order under each boundary option, and a page of what crossed: lab.html
 #   make test [ARGS=...]     the whole test suite, in parallel and in random order (ARGS goes to pytest)
+#   make test-openstack [ARGS=...]   the VIM driver for OpenStack, against a control plane from Debian's packages that it starts
 #   make check               style, types, import contracts, YANG, docs/conformance.md
 #   make fuzz [ARGS='--cases 100000 --seed 1 --seconds 3600']   random models and data, our verdicts beside libyang's
 #   make fuzz ARGS='--target protocol'    damaged messages: framing, xml, json, uri, xpath, subtree, or all of them in turn
@@ -14,12 +15,13 @@ SHELL       := /bin/bash
 MAKEFLAGS   += --no-print-directory
 .DEFAULT_GOAL := test
 .DELETE_ON_ERROR:
-.PHONY: run lab test check fuzz bench coverage-yang bindings lock clean
+.PHONY: run lab test test-openstack check fuzz bench coverage-yang bindings lock clean
 
 PYTHON ?= python3
 ARGS   ?=
 BIN    := .venv/bin
 READY  := .venv/.ready
+CLOUD  := .venv/.openstack
 PIP    := $(BIN)/python -m pip -qq --disable-pip-version-check
 SAY     = @printf '\033[1m· %s\033[0m\n'
 
@@ -32,6 +34,10 @@ lab: bindings
 test: bindings
 	$(SAY) 'tests'
 	@$(BIN)/python -m pytest -n auto --dist=worksteal $(ARGS)
+
+test-openstack: bindings $(CLOUD)
+	$(SAY) 'tests against an OpenStack control plane'
+	@$(BIN)/python -m pytest tests/openstack $(ARGS)
 
 check: bindings
 	$(SAY) 'style'
@@ -74,12 +80,22 @@ $(READY): requirements.lock pyproject.toml
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# What the extra `openstack` adds.
+$(CLOUD): $(READY) requirements-openstack.lock
+	$(SAY) 'openstacksdk'
+	@$(PIP) install --require-hashes --no-deps --requirement requirements-openstack.lock
+	@touch $@
+
 # Versions and hashes only: where packages come from is the business of each machine's own pip configuration.
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+  --no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
+
 lock: $(READY)
-	$(SAY) 'requirements.lock'
+	$(SAY) 'requirements.lock, and requirements-openstack.lock: what that extra adds'
 	@$(PIP) install 'uv>=0.9,<1'
-	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --extra test \
-	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml --output-file requirements.lock >/dev/null
+	@$(LOCK) --upgrade --extra test --output-file requirements.lock >/dev/null
+	@$(LOCK) --upgrade --extra openstack --constraint requirements.lock --output-file requirements-openstack.lock \
+	  $$(sed -n 's/^\([^ =]*\)==.*/--no-emit-package \1/p' requirements.lock) >/dev/null
 
 clean:
 	@rm -rf .venv build dist run lab.html bindings/gen *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis \

@@ -25,6 +25,7 @@ from nms import cli
 from nms.errors import RpcError
 from nms.federation.adaptor import RemoteSession, Scope
 from nms.federation.netconf_client import BASE, Client, Peer
+from nms.federation.over_netconf import SshEndpoint
 from nms.mec.session import RESYNC, DataEdit
 from nms.model.load import load
 from tests.interop.conftest import GARDEN, MODELS
@@ -146,9 +147,10 @@ def test_remote_session(foreign: Peer) -> None:
 
     async def scenario() -> None:
         schema = load([MODELS], ["acme-garden"])
-        session = RemoteSession(
-            schema, [foreign], "/acme-garden:garden", Scope("p", "a"), lambda: datetime.now(UTC)
-        )  # fmt: skip
+        there = SshEndpoint(
+            "s", foreign.address, foreign.port, foreign.host_key, foreign.user, foreign.key, foreign.timeout
+        )
+        session = RemoteSession(schema, [there], "/acme-garden:garden", Scope("p", "a"), lambda: datetime.now(UTC))
         told: list[str] = []
         session.watch(lambda name, members: told.append(name))
         try:

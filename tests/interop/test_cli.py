@@ -130,7 +130,7 @@ def test_the_card_holds_no_secret(domain: Path) -> None:
     card = json.loads(done.stdout)
     assert card["id"] == "alone"
     assert "PRIVATE" not in done.stdout
-    assert {endpoint["id"] for endpoint in card["endpoint"]} == {"ssh", "packages"}
+    assert {endpoint["id"] for endpoint in card["endpoint"]} == {"ssh", "tls", "restconf", "packages"}
 
 
 @pytest.mark.parametrize(

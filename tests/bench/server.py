@@ -41,6 +41,7 @@ listen = "127.0.0.1:0"
 cert = "server.pem"
 key = "server_key.pem"
 client-ca = "authority.pem"
+max-answer = "1024 MiB"
 [[user]]
 name = "{user}"
 authorized-keys = ["id.pub"]

@@ -78,26 +78,23 @@ def _rules(partner: Mapping[str, Any]) -> Iterator[Members]:
             yield _data(f"{agreement['id']} {term}", f"{base}/mec-federation:{term}", "read")
     for path in _EVERYBODY:
         yield _data(path.rpartition(":")[2], path, "read")
-    for module, names in _RPCS.items():
-        for rpc in names:
-            yield {
-                "name": rpc,
-                "module-name": module,
-                "rpc-name": rpc,
-                "access-operations": "exec",
-                "action": "permit",
-            }
-    for module, names in _NOTIFICATIONS.items():
-        for notification in names:
-            yield {
-                "name": notification,
-                "module-name": module,
-                "notification-name": notification,
-                "access-operations": "read",
-                "action": "permit",
-            }
+    yield from _named("rpc-name", "exec", _RPCS)
+    yield from _named("notification-name", "read", _NOTIFICATIONS)
     yield {"name": "all else", "module-name": "*", "access-operations": "*", "action": "deny"}
 
 
 def _data(name: str, path: str, operations: str) -> Members:
     return {"name": name, "path": path, "access-operations": operations, "action": "permit"}
+
+
+def _named(what: str, operation: str, permitted: Mapping[str, Sequence[str]]) -> Iterator[Members]:
+    """Rules for rpcs or notifications, by module."""
+    for module, names in permitted.items():
+        for name in names:
+            yield {
+                "name": name,
+                "module-name": module,
+                what: name,
+                "access-operations": operation,
+                "action": "permit",
+            }

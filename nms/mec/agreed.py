@@ -6,11 +6,10 @@ that come at once never both get the last of something, and a refusal leaves not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from nms.datastore.transaction import Transaction
 from nms.drivers.api import Resources
 from nms.errors import RpcError
 from nms.mec import capacity
@@ -18,7 +17,6 @@ from nms.mec.occurrence import plain
 from nms.mec.publisher import Publisher
 from nms.mec.scope import Intent, Scope
 from nms.mec.session import Members, members_at
-from nms.model.diff import Change
 from nms.model.path import parse_path
 from nms.model.values import Value
 
@@ -93,30 +91,3 @@ def claimed(agreement: Mapping[str, Any], descriptors: Mapping[str, Members]) ->
             descriptor = descriptors.get(instance["package"], {})
             held += capacity.demand(descriptor, instance.get("virtual-compute"))
     return held, len(infrastructure.get("compute-instance", ())) + len(instances)
-
-
-class Listener:
-    """A provider that hears of changes and refuses none, as where other agreements mean that other zones are offered.
-
-    Args:
-        changed: called in the committing thread.
-        paths: of whose changes.
-    """
-
-    def __init__(
-        self,
-        changed: Callable[[], None],
-        paths: tuple[str, ...] = ("/mec-federation:federation/partner/agreement",),
-    ) -> None:
-        self.paths = paths
-        self._changed = changed
-
-    def prepare(self, changes: Sequence[Change], tx: Transaction) -> None:
-        """Whether they are allowed is the business of others."""
-
-    def abort(self, tx: Transaction) -> None:
-        """Nothing was done."""
-
-    def apply(self, changes: Sequence[Change], tx: Transaction) -> None:
-        """They have happened."""
-        self._changed()

@@ -19,9 +19,9 @@ from nms.datastore.transaction import Transaction
 from nms.drivers import api
 from nms.errors import ConfigError
 from nms.mec import exposure, mep, mepm, vim, windows
-from nms.mec.agreed import Listener
 from nms.mec.drift import DriverSide, PartnerSide, partner_sides
 from nms.mec.lifecycle import LifeCycle
+from nms.mec.listener import Listener
 from nms.mec.meo import Meo
 from nms.mec.mep import Mep
 from nms.mec.mepm import Mepm

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from nms.mec.agreed import Listener
+from nms.mec.listener import Listener
 from nms.mec.publisher import Publisher
 from nms.mec.scope import Scope
 from nms.mec.session import DataEdit, ManagementSession

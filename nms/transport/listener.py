@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeAlias
 
 #: (host, port), or the path of a Unix socket.
@@ -58,6 +58,31 @@ class Listener:
         self.deafen()
         for connection in list(self.connections):
             connection.close()
+
+    async def open(
+        self,
+        accept: Callable[[], asyncio.BaseProtocol],
+        addresses: Sequence[tuple[str, int]],
+        sockets: Sequence[socket.socket],
+    ) -> None:
+        """Serve whoever connects by a protocol of its own.
+
+        Args:
+            addresses: (host, port) pairs; port 0 takes a free one, see `addresses`.
+            sockets: that listen already.
+
+        Raises:
+            OSError: an address cannot be bound; nothing is left open.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            for host, port in addresses:
+                self.servers.append(await loop.create_server(accept, host, port))
+            for bound in sockets:
+                self.servers.append(await loop.create_server(accept, sock=bound))
+        except BaseException:
+            self.close()
+            raise
 
     async def stop(self, within: float = 1.0) -> None:
         """`close`, and wait until the connections have ended, at most `within` seconds."""

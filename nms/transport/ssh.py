@@ -104,14 +104,7 @@ class SshServer:
         def accept() -> ServerConnection:
             return ServerConnection(loop, options)
 
-        try:
-            for host, port in addresses:
-                opened.servers.append(await loop.create_server(accept, host, port))
-            for bound in sockets:
-                opened.servers.append(await loop.create_server(accept, sock=bound))
-        except BaseException:
-            opened.close()
-            raise
+        await opened.open(accept, addresses, sockets)
         return opened
 
     async def call_home(self, connected: socket.socket) -> SshCall:

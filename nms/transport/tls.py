@@ -83,15 +83,7 @@ class TlsServer:
             OSError: an address cannot be bound.
         """
         listener = Listener("netconf-tls")
-        loop = asyncio.get_running_loop()
-        try:
-            for host, port in addresses:
-                listener.servers.append(await loop.create_server(lambda: _Handshake(self, listener), host, port))
-            for bound in sockets:
-                listener.servers.append(await loop.create_server(lambda: _Handshake(self, listener), sock=bound))
-        except BaseException:
-            listener.close()
-            raise
+        await listener.open(lambda: _Handshake(self, listener), addresses, sockets)
         return listener
 
     async def call_home(self, connected: socket.socket) -> StreamSession:

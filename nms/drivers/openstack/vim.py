@@ -7,7 +7,6 @@ how it stands: a poll notices servers that changed of their own accord, and a re
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import ipaddress
 import logging
 import shutil
@@ -42,7 +41,7 @@ from nms.drivers.openstack.names import Names, whole
 from nms.drivers.openstack.requests import Requests
 from nms.drivers.openstack.slices import Slices, Terms
 from nms.drivers.process import hosts as choice
-from nms.drivers.process.record import Record, load, save
+from nms.drivers.process.record import Record, hold, load, save
 
 ME = "vim openstack"
 _KEYS = (
@@ -96,13 +95,7 @@ class OpenstackVim:
     async def open(self, changed: Callable[[Instance], None]) -> None:
         """Find what is there.  A cloud that does not answer is only warned of: its servers are polled for."""
         self._instances.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._lock = (self._state / "lock").open("wb")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            self._lock.close()
-            self._lock = None
-            raise ConfigError(f"driver {ME}: {self._state} is in use by another daemon") from error
+        self._lock = hold(ME, self._state)
         self._changed = changed
         for folder in sorted(each for each in self._instances.iterdir() if each.is_dir()):
             record = load(folder)

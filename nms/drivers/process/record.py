@@ -1,11 +1,16 @@
-"""What is remembered of an instance over restarts of the daemon: one JSON file each, replaced atomically."""
+"""What is remembered of an instance over restarts of the daemon: one JSON file each, replaced atomically.
+
+The folder of a driver belongs to one daemon at a time.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import IO
 
 from nms.drivers.api import ConfigError, Instance, InstanceSpec, InstanceState, Resources
 
@@ -27,6 +32,21 @@ class Record:
         """What the outside sees."""
         spec = self.spec
         return Instance(spec.id, self.state, self.host, self.zone, self.address, spec.port, spec.resources, self.reason)
+
+
+def hold(driver: str, state: Path) -> IO[bytes]:
+    """Keep other daemons out of the driver's folder until what is returned is closed.
+
+    Raises:
+        ConfigError: another one is in it.
+    """
+    lock = (state / "lock").open("wb")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.close()
+        raise ConfigError(f"driver {driver}: {state} is in use by another daemon") from error
+    return lock
 
 
 def save(folder: Path, record: Record) -> None:

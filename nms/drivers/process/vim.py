@@ -9,7 +9,6 @@ is the `Ground`'s to say.  Linux only: macOS has neither /proc nor pidfd.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import re
 import shutil
@@ -25,7 +24,6 @@ from typing import IO, Any, TypeVar
 
 from nms.drivers.api import (
     Capacity,
-    ConfigError,
     Host,
     Instance,
     InstanceKpis,
@@ -35,7 +33,7 @@ from nms.drivers.api import (
 )
 from nms.drivers.process import hosts, image, proc
 from nms.drivers.process.ground import Ground
-from nms.drivers.process.record import Record, load, save
+from nms.drivers.process.record import Record, hold, load, save
 from nms.drivers.process.watch import Watch
 
 #: Keys of the configuration that are alike in every driver of processes.
@@ -80,13 +78,7 @@ class ProcessDriver:
     async def open(self, changed: Callable[[Instance], None]) -> None:
         """Re-adopt running instances and report those that ended; see `nms.drivers.api.Vim.open`."""
         self._instances.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._lock = (self._state / "lock").open("wb")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            self._lock.close()
-            self._lock = None
-            raise ConfigError(f"driver {self._driver}: {self._state} is in use by another daemon") from error
+        self._lock = hold(self._driver, self._state)
         self._changed = changed
         try:
             await self._ground.open()

@@ -67,8 +67,7 @@ class Fabric:
         complete = await system.has_link(layout.uplink, layout.fabric)
         if not complete:
             # The kernel takes its time over a namespace; what is named on this side must be gone at once.
-            if await system.has_link(layout.uplink):
-                await system.ip(f"link delete {layout.uplink}")
+            await system.remove_link(layout.uplink)
             if system.has_namespace(layout.fabric):
                 await system.ip(f"netns delete {layout.fabric}")
             await system.ip(f"netns add {layout.fabric}")

@@ -98,6 +98,18 @@ async def has_link(name: str, inside: str = "") -> bool:
     return True
 
 
+async def remove_link(name: str) -> None:
+    """Have no interface of this name among ours; it may be about to go with the namespace at its other end.
+
+    Raises as `run`.
+    """
+    try:
+        await ip(f"link delete {name}")
+    except RpcError:
+        if await has_link(name):
+            raise
+
+
 def claim(driver: str, name: str) -> IO[bytes]:
     """Keep everybody else on this machine from what is called so until the file is closed.
 

@@ -26,6 +26,7 @@ from nms.federation.link import Link, entries_of
 from nms.federation.options import option_of
 from nms.federation.orphans import Orphans
 from nms.federation.standing import OWN, Standing
+from nms.federation.written import Written
 from nms.federation.zones import Zones
 from nms.mec.occurrence import plain
 from nms.mec.publisher import Publisher
@@ -223,6 +224,7 @@ class Partners:
             agreement["role"],
             option_of(agreement["boundary-option"]),
             session,
+            Written(self.publisher, key),
             lambda: self._crossed(key),
         )
         link.session.watch(lambda name, members: self._told(link, name, members))

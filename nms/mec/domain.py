@@ -8,7 +8,7 @@ reverse.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,7 +19,8 @@ from nms.datastore.transaction import Transaction
 from nms.drivers import api
 from nms.errors import ConfigError
 from nms.mec import exposure, mep, mepm, vim, windows
-from nms.mec.drift import DriverSide, PartnerSide, partner_sides
+from nms.mec.deployed import Deployed
+from nms.mec.drift import Claimant, DriverSide, PartnerSide
 from nms.mec.lifecycle import LifeCycle
 from nms.mec.listener import Listener
 from nms.mec.meo import Meo
@@ -38,11 +39,12 @@ from nms.mec.publisher import Publisher
 from nms.mec.publisher import Store as PublishingStore
 from nms.mec.publisher import Streams as PublishingStreams
 from nms.mec.reconcile import Reconciliation, Side
-from nms.mec.reference_points import Mm1, Mm2, Mm3, Mm4, Mm5, Mm6, Mm8, Mm9, System
+from nms.mec.reference_points import Mm1, Mm2, Mm3, Mm4, Mm5, Mm6, Mm8, Mm9
 from nms.mec.scope import scope_of
 from nms.mec.session import SYSTEM, DataEdit, LocalSession, to_edit
 from nms.mec.session import Core as Dispatcher
 from nms.mec.slices import Slices
+from nms.mec.steered import Steered
 from nms.mec.steering import Steering
 from nms.mec.tenancy import Tenancy
 from nms.mec.transfer import PackageSource, Transfers
@@ -236,6 +238,7 @@ async def _assemble(
     infrastructure = (VIM, Mm6(local(vim_base))) if "vim" in blocks else None
     served = (PLATFORM, Mm5(local(platform_base))) if "mep" in blocks else None
     places = Places(infrastructure, served, partners)
+    planes: Planes | None = None
     if "mep" in blocks:
         assert drivers is not None
         planes = Planes(publisher, drivers.data_plane, places, partners)
@@ -270,25 +273,40 @@ async def _assemble(
         core.register("mec-order", "place-order", Ordering(core, publisher).place)
         await _run(domain, core, domain.oss, [])
         await _run(domain, core, Proxy(core, publisher, Mm8(local(ORDERS.base)), Mm9(local(OWN.base))), [])
-    await _reconcile(domain, core, partners, domain.mm1)
+    await _reconcile(domain, core, partners, planes)
 
 
-async def _reconcile(domain: Domain, core: Core, partners: Partners, own: System | None) -> None:
+async def _reconcile(domain: Domain, core: Core, partners: Partners, planes: Planes | None) -> None:
     """Compare with partners and drivers, now and then and on demand."""
-    meo, vim_ = domain.meo, domain.vim
+    meo, own, vim_, publisher = domain.meo, domain.mm1, domain.vim, domain.publisher
 
     def partner_side(key: tuple[str, str]) -> PartnerSide:
-        assert meo is not None
-        assert own is not None
-        edit = own.session.edit
-        return PartnerSide(key, domain.publisher, partners, meo.carriers, meo.lifecycle, meo.parts_of, meo.heal, edit)
+        claimants: list[Claimant] = []
+        if meo is not None and own is not None and key in partners.agreements():
+            edit = own.session.edit
+            claimants.append(
+                Deployed(key, publisher, partners, meo.carriers, meo.lifecycle, meo.parts_of, meo.heal, edit)
+            )
+        if planes is not None and key in partners.steered():
+            claimants.append(Steered(key, publisher, partners, PLATFORM, planes.of))
+        return PartnerSide(key, publisher, partners, claimants)
 
-    with_partners = partner_sides(partners.agreements if meo is not None else tuple, partner_side)
+    def agreements() -> Iterator[tuple[str, str]]:
+        """Those under which something is asked of a partner."""
+        if meo is not None:
+            yield from partners.agreements()
+        if planes is not None:
+            yield from partners.steered()
+
     below: list[Side] = []
     if vim_ is not None:
         assert domain.drivers is not None
-        below.append(DriverSide(vim_.scope, VIM, domain.publisher, domain.drivers.vim, vim_.lifecycle))
-    domain.reconciliation = Reconciliation(domain.publisher, lambda: [*below, *with_partners()])
+        below.append(DriverSide(vim_.scope, VIM, publisher, domain.drivers.vim, vim_.lifecycle))
+
+    def sides() -> list[Side]:
+        return [*below, *map(partner_side, dict.fromkeys(agreements()))]
+
+    domain.reconciliation = Reconciliation(publisher, sides)
 
     def reconcile(session: Session, request: Invoke) -> None:
         wanted = json.plain(request.node.children[0], request.input).get("partner")

@@ -83,12 +83,12 @@ class Steering:
 
 
 class RemotePlane:
-    """`nms.drivers.api.DataPlane` at a partner."""
+    """`nms.drivers.api.DataPlane` at a partner, over `mp2`."""
 
     steers = True
 
     def __init__(self, mp2: Mp2) -> None:
-        self._mp2 = mp2
+        self.mp2 = mp2
 
     async def open(self) -> None:
         """The session is the federation's."""
@@ -107,11 +107,11 @@ class RemotePlane:
             "destination-interface": rule.destination_interface,
             "destination-address": rule.destination_address,
         }
-        await self._mp2.activate(rule.instance_id, {name: value for name, value in members.items() if value})
+        await self.mp2.activate(rule.instance_id, {name: value for name, value in members.items() if value})
 
     async def deactivate(self, instance_id: str, rule_id: str) -> None:
         """See `DataPlane.deactivate`."""
-        await self._mp2.deactivate(instance_id, rule_id)
+        await self.mp2.deactivate(instance_id, rule_id)
 
     async def rules(self) -> Sequence[api.TrafficRule]:
         """The partner's own list tells."""

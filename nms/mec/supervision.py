@@ -128,7 +128,10 @@ class Supervision:
             error = UNSERVED
         before = plain(state["operational-state"])
         if now == "started" and (before != now or said not in ({}, UNSERVED)):
+            # Shown as soon as it can be used, which may be somewhere else than before.
             self._came_back(name)
+            self._publisher.alarm(self.scope, name, ALARM, "major", "it runs again", cleared=True)
+            return
         if before != now or said != dict(error):
             there = "not-instantiated" if error.get("error-tag") == GONE else "instantiated"
             changed = {"operational-state": f"mec-types:{now}", "instantiation-state": f"mec-types:{there}"}

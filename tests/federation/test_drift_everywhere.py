@@ -178,7 +178,7 @@ def test_what_was_changed_at_the_partner(play: Play, number: int) -> None:
             await until("it is stopped", lambda: is_state(seat, "stopped"))
             await seat.edit(DEPLOYMENT, {"desired-state": "started"})
             await until("it can be started again", lambda: is_state(seat, "started"))
-            assert not findings(a, AT_A)
+            await until("a and b are of one mind", lambda: not findings(a, AT_A))
 
             leaf, value = UNSAID[number]
             await b.session(AT_B).edit([DataEdit(path, "merge", {leaf: value})])

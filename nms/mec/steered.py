@@ -16,7 +16,6 @@ from nms.mec.occurrence import plain
 from nms.mec.partners import Partners
 from nms.mec.publisher import Publisher
 from nms.mec.reconcile import Difference
-from nms.mec.reference_points import Mp2
 from nms.mec.session import Members
 from nms.mec.steering import RemotePlane
 
@@ -42,11 +41,10 @@ class Steered:
 
     def intended(self) -> dict[Entry, bool]:
         """See `Claimant`."""
-        mp2 = self.partners.point(Mp2, *self.key)
         found: dict[Entry, bool] = {}
         for application in self._applications():
             plane = self.plane_of(application["id"])
-            if not isinstance(plane, RemotePlane) or plane.mp2 is not mp2:
+            if not isinstance(plane, RemotePlane) or plane.key != self.key:
                 continue
             serving = application.get("desired-state", "started") == "started"
             for rule in application.get("traffic-rule", ()):

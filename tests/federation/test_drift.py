@@ -161,9 +161,13 @@ def test_what_was_removed_is_wanted_no_more(play: Play) -> None:
         await policy(a, AT_A, "adopt")
         await b.session(AT_B).edit([DataEdit("/mec-system:system/deployment[id='o1.web']", "remove")])
         await until("a has given it up", lambda: not a.publisher.entries("/mec-system:system/deployment"))
-        assert in_state(a, "failed")
+        await until("the customer is told", lambda: in_state(a, "failed"))
         await until("nothing is left to find", lambda: not findings(a, AT_A))
-        assert await left((a, b)) == []
+
+        async def nothing() -> bool:
+            return not await left((a, b))
+
+        await until("nothing is left", nothing)
 
     play(story)
 

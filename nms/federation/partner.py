@@ -159,6 +159,8 @@ class Partners:
         """A user has logged in: a partner that comes is a partner that can be reached.  Any thread."""
         for partner in {partner["id"] for partner, _ in list(self._entries.values()) if user_of(partner) == user}:
             self.called(partner)
+        if self._gate.stray(user):
+            self.wake()
 
     def called(self, partner: str) -> None:
         """A partner can be reached.  Any thread."""

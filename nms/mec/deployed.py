@@ -14,7 +14,7 @@ from typing import Any, Final
 from nms.errors import RpcError
 from nms.mec import capacity
 from nms.mec.carriers import Carriers, Part
-from nms.mec.entry import RULE, Entry
+from nms.mec.entry import Entry
 from nms.mec.lifecycle import ENDED, LifeCycle
 from nms.mec.occurrence import plain
 from nms.mec.partners import Partners
@@ -32,8 +32,8 @@ _COMPUTE: Final = "mec-resource:resources/compute-instance"
 _RESERVATION: Final = "mec-resource:resources/reservation"
 #: Boundary option -> list whose entry tells most of a part: what else a partner holds of it comes and goes with it.
 _FOREMOST: Final = {1: _COMPUTE, 2: _APPLICATION, 3: _COMPUTE, 4: _MANAGED, 5: _DEPLOYMENT}
-#: Lists below an agreement that hold what was handed over, and wishes that are over: no workloads.
-_NO_WORKLOADS: Final = ("package", "image", "relocation")
+#: Lists below an agreement whose entries come from deployments only; what was handed over is no workload.
+_WORKLOADS: Final = frozenset({*_FOREMOST.values(), _RESERVATION})
 #: Members of an entry that a deployment can say as well.
 _SAID: Final[Mapping[str, tuple[str, ...]]] = {
     _DEPLOYMENT: ("name", "desired-state", "graceful-timeout"),
@@ -65,7 +65,7 @@ class Deployed:
 
     def claims(self, entry: Entry) -> bool:
         """See `Claimant`: all workloads."""
-        return entry[0] != RULE and entry[0].rpartition("/")[2] not in _NO_WORKLOADS
+        return entry[0] in _WORKLOADS
 
     def intended(self) -> dict[Entry, bool]:
         """See `Claimant`."""

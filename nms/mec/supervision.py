@@ -127,7 +127,8 @@ class Supervision:
         if now == "started" and not error and (served is False or (served is None and said == UNSERVED)):
             error = UNSERVED
         before = plain(state["operational-state"])
-        if now == "started" and (before != now or said not in ({}, UNSERVED)):
+        wanted = entry.get("desired-state", "started") == "started"
+        if now == "started" and wanted and (before != now or said not in ({}, UNSERVED)):
             # Shown as soon as it can be used, which may be somewhere else than before.
             self._came_back(name)
             self._publisher.alarm(self.scope, name, ALARM, "major", "it runs again", cleared=True)

@@ -49,6 +49,7 @@ class Deployed:
 
     Attributes:
         parts_of: the parts of a deployment, as its state shows them.
+        look: has what became of a part shown.
         heal: has the given parts (identifiers) of a deployment made again.
         edit: changes this domain's own deployments.
     """
@@ -59,6 +60,7 @@ class Deployed:
     carriers: Carriers
     lifecycle: LifeCycle
     parts_of: Callable[[Scope, str], list[Part]]
+    look: Callable[[Part], None]
     heal: Callable[[Scope, str, Collection[str]], None]
     edit: Callable[[Sequence[DataEdit]], Awaitable[None]]
     _owners: dict[Entry, Part] = field(default_factory=dict)
@@ -91,6 +93,11 @@ class Deployed:
             for scope in scopes
             for each in self.publisher.entries(f"{scope.base}/operation-occurrence")
         )
+
+    def notice(self, found: Sequence[Entry]) -> None:
+        """See `Claimant`."""
+        for part in dict.fromkeys(self._owners[entry] for entry in found):
+            self.look(part)
 
     async def repair(self, missing: Sequence[Entry]) -> None:
         """See `Claimant`: the parts are made again; what the platform alone has lost is asked of it again."""
@@ -150,9 +157,8 @@ class Deployed:
     def _wish(self, kind: str, name: str, there: Members, shown: Mapping[Entry, Members]) -> Members:
         """The deployment that an entry was, or could have been, made of.  Raises `RpcError`: none could."""
         zones = [zone for zone in self.partners.zones() if (zone["partner"], zone["agreement"]) == self.key]
-        remote = there.get("zone")
-        zone = next((each["id"] for each in zones if kind == _APPLICATION or each["remote-zone"] == remote), None)
-        if zone is None:
+        found = [each["id"] for each in zones if kind == _APPLICATION or each["remote-zone"] == there.get("zone")]
+        if len(found) != 1:  # an application does not say where its instance is
             raise RpcError("data-missing", "its zone is not known here")
         package = self._package(kind, there)
         if package is None:
@@ -165,7 +171,7 @@ class Deployed:
             raise RpcError("invalid-value", f"it is not what package {package['id']} asks for")
         served = shown.get((_APPLICATION, name), {}) if kind == _COMPUTE else there
         rule: Members = next(iter(served.get("dns-rule", ())), {})
-        wish = {"package": package["id"], "zone": zone}
+        wish = {"package": package["id"], "zone": found[0]}
         wish |= {each: there[each] for each in (*_SAID[kind], "dns-name", "requirement") if each in there}
         return {**wish, **({"dns-name": rule["domain-name"]} if rule.get("domain-name") else {})}
 

@@ -283,9 +283,9 @@ async def _reconcile(domain: Domain, core: Core, partners: Partners, planes: Pla
     def partner_side(key: tuple[str, str]) -> PartnerSide:
         claimants: list[Claimant] = []
         if meo is not None and own is not None and key in partners.agreements():
-            edit = own.session.edit
+            look, heal, edit = meo.observation.look, meo.heal, own.session.edit
             claimants.append(
-                Deployed(key, publisher, partners, meo.carriers, meo.lifecycle, meo.parts_of, meo.heal, edit)
+                Deployed(key, publisher, partners, meo.carriers, meo.lifecycle, meo.parts_of, look, heal, edit)
             )
         if planes is not None and key in partners.steered():
             claimants.append(Steered(key, publisher, partners, PLATFORM, planes.of))

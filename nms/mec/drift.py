@@ -36,6 +36,9 @@ class Claimant(Protocol):
     def quiet(self) -> bool:
         """Whether nothing is under way that could be of what the partner shows, and of nobody's intent any more."""
 
+    def notice(self, found: Sequence[Entry]) -> None:
+        """These are missing, or not as agreed: what was known of them may be old."""
+
     async def repair(self, missing: Sequence[Entry]) -> None:
         """Have it there again; returns when that has begun.  Raises `RpcError`."""
 
@@ -79,11 +82,14 @@ class PartnerSide:
         listed = set(self._ledger())
         shown = {entry: members for entry, members in self._shown.items() if entry not in listed}
         settled = quiet and self._quiet()
-        return [
+        found = [
             each
             for each in differences(intended, shown, agreed)
             if each.intended or (settled and self._claimant(each.entry) is not None)
         ]
+        for claimant in self.claimants:
+            claimant.notice([each.entry for each in found if each.intended and claimant.claims(each.entry)])
+        return found
 
     async def repair(self, found: Sequence[Difference]) -> None:
         """See `Side`."""

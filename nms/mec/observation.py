@@ -72,7 +72,11 @@ class Observation:
         """Agreements may have come or gone, or their sessions been replaced: what runs there is looked at."""
         for part in self._all():
             if part.partner and self._attend(part):
-                self._attention.spawn(self._follow(part))
+                self.look(part)
+
+    def look(self, part: Part) -> None:
+        """Something has become of a part that nobody has told of."""
+        self._attention.spawn(self._follow(part))
 
     def _attend(self, part: Part) -> bool:
         """Listen where the part is; whether there is somebody, or nobody, new."""
@@ -86,7 +90,7 @@ class Observation:
             called = members.get("app-instance") or members.get("deployment") or members.get("subject", "")
             part = self._part(key, called)
             if part is not None:
-                self._attention.spawn(self._follow(part))
+                self.look(part)
         elif name == ALARM and key[0]:
             part = self._part(key, members.get("resource", ""))
             if part is not None:

@@ -57,6 +57,9 @@ class Steered:
         """See `Claimant`."""
         return all(map(_settled, self._applications()))
 
+    def notice(self, found: Sequence[Entry]) -> None:
+        """See `Claimant`: nothing is known of a rule but what was agreed."""
+
     async def repair(self, missing: Sequence[Entry]) -> None:
         """See `Claimant`: they are put in force again."""
         agreed = self.partners.agreed(*self.key)

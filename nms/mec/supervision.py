@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from nms.errors import RpcError
@@ -16,7 +16,7 @@ from nms.mec import capacity
 from nms.mec.attention import Attention
 from nms.mec.mep import RULE_CHANGED
 from nms.mec.occurrence import plain, terminated
-from nms.mec.places import Places
+from nms.mec.places import Place, Places
 from nms.mec.publisher import Publisher
 from nms.mec.scope import Scope
 from nms.mec.session import RESYNC, Members
@@ -97,22 +97,40 @@ class Supervision:
     async def _compare(self) -> None:
         for place in self._places.all():
             with contextlib.suppress(RpcError):  # one that does not answer keeps nobody from being looked after
-                for instance in await place.mm6.compute_instances():
-                    state = instance.get("state", {})
+                known = {compute_id(name) for name in self._known_at(place)}
+                found = {each["id"]: each.get("state", {}) for each in await place.mm6.compute_instances()}
+                for name, state in found.items():
                     if "operational-state" in state:
-                        self._observe(instance["id"], plain(state["operational-state"]), state.get("error", {}))
+                        self._observe(name, plain(state["operational-state"]), state.get("error", {}))
+                for name in known - found.keys():
+                    self._observe(name, *_seen("terminated", {}))
         for instance in self._publisher.entries(f"{self.scope.base}/{INSTANCE}"):
             await self._check_service(instance["id"])
 
+    def _known_at(self, place: Place) -> Iterator[str]:
+        """Application instances that are at a place as far as is known, and to which nothing happens now."""
+        for entry in self._publisher.entries(f"{self.scope.base}/{INSTANCE}"):
+            there = plain(entry.get("state", {}).get("instantiation-state", "")) == "instantiated"
+            if there and not self._busy(entry["id"]):
+                with contextlib.suppress(RpcError):  # its place has just ended
+                    if self._places.of(entry.get("zone", "")).mm6 is place.mm6:
+                        yield entry["id"]
+
     async def _check_service(self, name: str) -> None:
         """Does the platform still serve what runs?  Its clients do not find it else."""
-        entry = self._publisher.read(f"{self.scope.base}/{INSTANCE}[id='{name}']")
-        if entry is None or self._busy(name) or plain(entry.get("state", {}).get("operational-state", "")) != "started":
+        if (entry := self._running(name)) is None:
             return
         with contextlib.suppress(RpcError):  # no answer: nothing is known, and nothing said
             served = await self._places.of(entry.get("zone", "")).mm5.application(name)
             wished = served is not None and served.get("desired-state", "started") == "started"
-            self._observe(compute_id(name), "started", {}, served=wished)
+            if self._running(name) is not None:  # still
+                self._observe(compute_id(name), "started", {}, served=wished)
+
+    def _running(self, name: str) -> Members | None:
+        """An application instance that runs, and to which nothing happens now."""
+        entry = self._publisher.read(f"{self.scope.base}/{INSTANCE}[id='{name}']") or {}
+        running = plain(entry.get("state", {}).get("operational-state", "")) == "started"
+        return entry if running and not self._busy(name) else None
 
     def _observe(self, compute: str, now: str, error: Mapping[str, str], *, served: bool | None = None) -> None:
         """An instance has changed without being told to; `served`: whether its platform serves it, None: as before."""
@@ -141,11 +159,11 @@ class Supervision:
                 del state["error"]
             self._publisher.state(f"{self.scope.base}/{INSTANCE}[id='{name}']/state", state)
             self.tell(name, state)
+            if error:
+                self._publisher.alarm(self.scope, name, ALARM, "major", error.get("detail", "it has ended"))
         if error.get("error-tag") == GONE:
             self._attention.spawn(self._unserve(name, entry.get("zone", "")))
-        if error:
-            self._publisher.alarm(self.scope, name, ALARM, "major", error.get("detail", "it has ended"))
-        elif now == "started":
+        if now == "started" and not error:
             self._publisher.alarm(self.scope, name, ALARM, "major", "it runs again", cleared=True)
 
     async def _unserve(self, name: str, zone: str) -> None:

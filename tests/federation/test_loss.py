@@ -95,6 +95,26 @@ def test_a_partner_that_has_removed_it(play: Play, number: int) -> None:
     play(story)
 
 
+@pytest.mark.parametrize("number", [1, 3, 4, 5])
+def test_a_loss_that_nobody_tells_of(play: Play, number: int) -> None:
+    """Every notification is lost: the comparison finds it."""
+
+    async def story(a: Domain, b: Domain) -> None:
+        await federate(a, b, **under(number))
+        await onboard(a)
+        await order(a)
+        manager = "/mec-platform-manager:platform-managers/platform-manager[id='mepm-1']/configuration"
+        async with operating(a, "netconf" if number % 2 else "restconf") as seat:
+            await seat.edit(manager, {"fault-interval": 1})
+            await seat.edit(f"{AT_A}/reconciliation", {"interval": 1})
+            (entry,) = b.publisher.entries(f"{AT_B}/{SAYS[number]}")
+            b.streams.lose = True
+            await b.session(AT_B).edit([DataEdit(path_of((SAYS[number], entry["id"])), "remove")])
+            await customer(seat, "failed")
+
+    play(story)
+
+
 @pytest.mark.parametrize("number", [1, 3])
 def test_a_partner_that_makes_it_again_by_itself(play: Play, number: int) -> None:
     """Restored from a backup, say: the same entry is there again, at another address perhaps."""

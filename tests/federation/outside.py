@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import re
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -23,7 +24,7 @@ from nms.client import Client
 from nms.federation import payload
 from nms.mec.session import DataEdit, Members
 from nms.model import json, xml
-from tests.federation.two_domains import Domain
+from tests.federation.two_domains import Domain, until
 
 #: For what has to be seen over both protocols.
 OUTSIDE = pytest.mark.parametrize("outside", ["netconf", "restconf"])
@@ -195,12 +196,14 @@ async def operating(domain: Domain, outside: str) -> AsyncIterator[Seat]:
     operator = await asyncio.to_thread(_OPERATORS[outside], domain)
     try:
         seat = Seat(operator)
-        # What is heard proves that the subscription is there.
-        count = 0
-        while not seat.told("ietf-netconf-notifications:netconf-config-change"):
-            count += 1
-            await seat.edit("/mec-federation:federation/domain", {"name": f"{domain.id} {count}"})
-            await asyncio.sleep(0.05)
+        names = itertools.count()
+
+        async def heard() -> list[Members]:
+            """What is heard proves that the subscription is there."""
+            await seat.edit("/mec-federation:federation/domain", {"name": f"{domain.id} {next(names)}"})
+            return seat.told("ietf-netconf-notifications:netconf-config-change")
+
+        await until("the operator is subscribed", heard)
         yield seat
     finally:
         await asyncio.to_thread(operator.close)

@@ -15,7 +15,7 @@ from typing import Final, Literal, TypeAlias, cast, get_args
 from lxml import etree
 
 from nms.errors import RpcError
-from nms.model import xml, xpath_instance
+from nms.model import xml, xml_edit, xpath_instance
 from nms.model.edit import Edit, Op
 from nms.model.path import Step
 from nms.model.schema import Node, Schema
@@ -250,8 +250,8 @@ def _get_config(context: Context, given: Parameters) -> Request:
 
 
 def _edits(context: Context, config: etree._Element, default_operation: Op) -> list[Edit]:
-    edits = xml.decode_edit(context.schema, config, default_operation, context.placed)
-    xml.refuse_empty_state(context.schema, config)
+    edits = xml_edit.decode_edit(context.schema, config, default_operation, context.placed)
+    xml_edit.refuse_empty_state(context.schema, config)
     return edits
 
 

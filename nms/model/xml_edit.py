@@ -137,10 +137,33 @@ def _decode_edit(node: Node, element: etree._Element, default: Op, document: _Do
     if gone:
         return Edit(node, op, key)
     try:
+        keys = _key_edits(node, element)
+        if op == "merge" and any(edit.op == "create" for edit in keys):
+            op = "create"  # a key is new only where its entry is
         children = _decode_edits(node, element, _BELOW.get(op, op), document)
     except Fault as fault:
         raise fault.at(node, key) from None
-    return Edit(node, op, key, None, children, insert)
+    return Edit(node, op, key, None, [*keys, *children] if op == "none" else children, insert)
+
+
+def _key_edits(node: Node, element: etree._Element) -> list[Edit]:
+    """The keys of an entry that stays, as far as they have operations; they cannot go (RFC 7950 section 7.8.2).
+
+    Raises:
+        Fault: bad-attribute.
+    """
+    edits: list[Edit] = []
+    for leaf in node.keys:
+        given = cast(etree._Element, element.find(leaf.tag))
+        try:
+            op = _operation(given, "none")
+            if op in ("delete", "remove"):
+                raise _bad_operation(f"{leaf.name} is a key of {node.name}: it goes with its entry only", leaf.name)
+        except Fault as fault:
+            raise fault.at(leaf) from None
+        if op != "none":
+            edits.append(Edit(leaf, op, None, decode_leaf(leaf, given)))
+    return edits
 
 
 def _to_default(node: Node, element: etree._Element) -> Edit:
@@ -169,13 +192,13 @@ def _operation(element: etree._Element, default: Op) -> Op:
     if given is None:
         return default
     if given not in _OPERATIONS:
-        raise Fault(
-            "bad-attribute",
-            f"operation {given!r} is not one of {', '.join(sorted(_OPERATIONS))}",
-            type="protocol",
-            info={"bad-attribute": "operation", "bad-element": etree.QName(element).localname},
-        )
+        known = ", ".join(sorted(_OPERATIONS))
+        raise _bad_operation(f"operation {given!r} is not one of {known}", etree.QName(element).localname)
     return cast(Op, given)
+
+
+def _bad_operation(message: str, name: str) -> Fault:
+    return Fault("bad-attribute", message, type="protocol", info={"bad-attribute": "operation", "bad-element": name})
 
 
 def _insert(node: Node, element: etree._Element, schema: Schema) -> Insert | None:

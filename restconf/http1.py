@@ -22,8 +22,9 @@ from typing import TypeVar
 import httptools
 
 from nms.cert_to_name import verified_chain
+from nms.tls import Leave
 from restconf import wsgi
-from restconf.service import Leave, Service
+from restconf.service import Service
 from restconf.wsgi import Answer, Environ, LiveBody
 
 log = logging.getLogger(__name__)

@@ -106,11 +106,11 @@ def test_a_body_in_chunks_of_a_byte_takes_its_size(core: RecordingCore) -> None:
 
 def test_small_parts_of_a_body_are_kept_together() -> None:
     service: Any = SimpleNamespace(limits=Limits(), loop=SimpleNamespace(time=lambda: 0.0))
-    connection = Connection(service)
-    connection.message.method = "PUT"
+    reader = Connection(service).reader
+    reader.message.method = "PUT"
     for byte in b"x" * 10_000:
-        connection.on_body(bytes((byte,)))
-    assert (len(connection.message.parts), b"".join(connection.message.parts)) == (2, b"x" * 10_000)
+        reader.on_body(bytes((byte,)))
+    assert (len(reader.message.parts), b"".join(reader.message.parts)) == (2, b"x" * 10_000)
 
 
 def test_requests_that_wait_are_bounded_by_their_size(core: RecordingCore) -> None:

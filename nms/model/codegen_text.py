@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from nms.model.codegen_source import Known, Source, collect, is_sole_key, unpack, variable
 from nms.model.schema import Node
-from nms.model.types import Type
+from nms.model.types import Type, no_prefix
 from nms.model.values import Scalar, Value
 
 #: Character data that stands for itself: no markup, no line end to normalise, no `]]>`, only characters of XML 1.0.
@@ -113,15 +113,11 @@ def _scalar(source: Source, node: Node, name: str) -> str:
     parse = node.type.parse
 
     def unqualified(text: str) -> Scalar:
-        return parse(text, _no_prefix)
+        return parse(text, no_prefix)
 
     if is_sole_key(node):
         return f"{source.bind(f'parse_{node.index}', unqualified)}({name})"
     return f"{source.bind(f'known_{node.index}', Known(unqualified))}[{name}]"
-
-
-def _no_prefix(prefix: str) -> str | None:
-    return None
 
 
 def _read_leaf(source: Source, node: Node, _: str) -> list[str]:

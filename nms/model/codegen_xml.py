@@ -10,7 +10,7 @@ from lxml import etree
 from nms.model import anydata, entries
 from nms.model.codegen_source import Codec, Known, Source, collect, is_sole_key, unpack, variable
 from nms.model.schema import Node
-from nms.model.types import Resolver, text_of
+from nms.model.types import Resolver, no_prefix, text_of
 from nms.model.values import Scalar
 from nms.model.xml_text import end, escape, leaf, start
 
@@ -75,15 +75,11 @@ def _scalar(source: Source, node: Node) -> str:
         return f"{source.bind(f'parse_{node.index}', qualified)}(child)"
 
     def unqualified(text: str | None) -> Scalar:
-        return parse(text or "", _no_prefix)
+        return parse(text or "", no_prefix)
 
     if is_sole_key(node):
         return f"{source.bind(f'parse_{node.index}', unqualified)}(child.text)"
     return f"{source.bind(f'known_{node.index}', Known(unqualified))}[child.text]"
-
-
-def _no_prefix(prefix: str) -> str | None:
-    return None
 
 
 def _decode_leaf(source: Source, node: Node, _: object) -> list[str]:

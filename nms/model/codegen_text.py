@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from nms.model.codegen_source import Known, Source, collect, is_sole_key, unpack, variable
+from nms.model.codegen_source import Source, collect, parsed, unpack, variable, without_blank
 from nms.model.schema import Node
 from nms.model.types import Type, no_prefix
 from nms.model.values import Scalar, Value
@@ -115,9 +115,7 @@ def _scalar(source: Source, node: Node, name: str) -> str:
     def unqualified(text: str) -> Scalar:
         return parse(text, no_prefix)
 
-    if is_sole_key(node):
-        return f"{source.bind(f'parse_{node.index}', unqualified)}({name})"
-    return f"{source.bind(f'known_{node.index}', Known(unqualified))}[{name}]"
+    return parsed(source, node, unqualified, name)
 
 
 def _read_leaf(source: Source, node: Node, _: str) -> list[str]:
@@ -138,11 +136,7 @@ def _read_container(source: Source, node: Node, prefix: str) -> list[str]:
     if not _is_plain(node):
         return [f"{name} = None"]
     one = source.bind(f"all_{node.index}", reader(node, prefix).all)
-    lines = [f"{name} = {one}({name})[0] if {name} else None"]
-    if not node.presence:
-        blank = source.bind(f"blank_{node.index}", node.blank)
-        lines += [f"if {name} == {blank}:", f"    {name} = None"]
-    return lines
+    return [f"{name} = {one}({name})[0] if {name} else None", *without_blank(source, node)]
 
 
 def _read_list(source: Source, node: Node, prefix: str) -> list[str]:

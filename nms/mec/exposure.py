@@ -21,12 +21,16 @@ def _offered(agreement: Members) -> frozenset[str]:
     return frozenset(zone["id"] for zone in agreement.get("zone", ()) if zone.get("offered", True))
 
 
-def resources(publisher: Publisher, infrastructure: str) -> Show:
-    """Zones and hosts of the infrastructure manager `infrastructure`."""
-    base = f"{vim.VIMS}[id='{infrastructure}']"
+def resources(publisher: Publisher, serving: Callable[[Scope], str]) -> Show:
+    """Zones and hosts of the infrastructure manager that serves an agreement.
+
+    Args:
+        serving: gives its identifier; "" while it is not there, and then there are none.
+    """
 
     async def shown(scope: Scope, agreement: Members) -> None:
-        offered = _offered(agreement)
+        name = serving(scope)
+        base, offered = f"{vim.VIMS}[id='{name}']", _offered(agreement) if name else frozenset()
         present = publisher.read(scope.agreement_path) or {}
         zones: dict[str, Members] = {}
         for zone in publisher.entries(f"{base}/zone"):

@@ -1,10 +1,10 @@
 """What the blocks of a domain ask of the infrastructure below them: VIM, DNS, data plane (Mm7, Mp2; ETSI GS MEC 003).
 
 Defines `Vim` (and `Divisible`), `Dns` and `DataPlane`, the frozen values that they exchange, and `load`, which finds a
-driver by entry point.  Every call is a coroutine: drivers are slow and never run under the writer lock.  Every call is idempotent
-by the caller's own identifier (instance id, record, rule), so that a retry after a lost answer is harmless.  A driver
-imports this module, parts that are no drivers (`dns_names`, `process`) and nothing else of the package; this module
-knows no driver and no other layer but the errors.
+driver by entry point.  Every call is a coroutine: drivers are slow and never run under the writer lock.  Every call is
+idempotent by the caller's own identifier (instance id, record, rule), so that a retry after a lost answer is harmless.
+A driver imports this module, parts that are no drivers (`dns_names`, `process`) and nothing else of the package; this
+module knows no driver and no other layer but the errors.
 """
 
 from __future__ import annotations

@@ -42,6 +42,7 @@ from nms.mec.publisher import Store as PublishingStore
 from nms.mec.publisher import Streams as PublishingStreams
 from nms.mec.reconcile import Reconciliation, Side
 from nms.mec.reference_points import Mm1, Mm2, Mm3, Mm4, Mm5, Mm6, Mm8, Mm9, System
+from nms.mec.requested import Requested
 from nms.mec.scope import scope_of
 from nms.mec.session import SYSTEM, DataEdit, LocalSession, to_edit
 from nms.mec.session import Core as Dispatcher
@@ -276,6 +277,7 @@ async def _assemble(
         core.store.add_provider(Listener(domain.meo.wake))
         domain.mm1 = Mm1(local(OWN.base))
         await _run(domain, core, domain.meo, [OWN.base, UNDER_AGREEMENT])
+        await _run(domain, core, Requested(publisher, partners), [])
     if "oss" in blocks:
         assert domain.mm1 is not None
         assert domain.meo is not None

@@ -29,16 +29,16 @@ def resources(publisher: Publisher, serving: Callable[[Scope], str]) -> Show:
     """
 
     async def shown(scope: Scope, agreement: Members) -> None:
-        name = serving(scope)
-        base, offered = f"{vim.VIMS}[id='{name}']", _offered(agreement) if name else frozenset()
+        manager, offered = serving(scope), _offered(agreement)
+        base = f"{vim.VIMS}[id='{manager}']"
         present = publisher.read(scope.agreement_path) or {}
         zones: dict[str, Members] = {}
-        for zone in publisher.entries(f"{base}/zone"):
+        for zone in publisher.entries(f"{base}/zone") if manager else ():
             if zone["id"] in offered:
                 attributes = {name: value for name, value in zone.items() if name not in ("state", "admin-state")}
                 zones[zone["id"]] = abstracted(present, attributes | zone.get("state", {}))
         hosts: dict[str, Members] = {}
-        for host in publisher.entries(f"{base}/host"):
+        for host in publisher.entries(f"{base}/host") if manager else ():
             if host["zone"] in offered:
                 name = f"{host['zone']}.{sum(each['zone'] == host['zone'] for each in hosts.values()) + 1}"
                 state = host.get("state", {})

@@ -83,7 +83,7 @@ class Tenancy:
             for operation in (kind.create, *operations)
         } | {(name, kind.remove): [Step("withdrawn", self._withdraw)] for name, kind in window.lists.items()}
         self.lifecycle = LifeCycle(publisher, [window.path], procedures, self._ended, recorded=window.followed)
-        duties = {f"{window.path}/{name}": Duty(self._check, self._act) for name in reversed(tuple(window.lists))}
+        duties = {f"{window.path}/{name}": Duty(self._check, self._act) for name in window.lists}
         self.provider = IntentProvider(publisher.schema, publisher.store, duties)
 
     async def start(self) -> None:
@@ -191,6 +191,7 @@ class Tenancy:
             if name == SLICE and self._slices is not None:
                 await self._slices.put(run.scope, run.subject)
                 self._show_used(run.scope)
+                self._stale.set()
                 return
             if "digest" in wanted:
                 size = int(wanted.get("size", 0))

@@ -40,6 +40,15 @@ LOOK: Final = 5.0
 Key = tuple[str, str]
 
 
+def at_partner(agreement: Members) -> list[tuple[str, str]]:
+    """(list below the agreement, identifier) of what is at the partner because of an agreement's own terms.
+
+    Args:
+        agreement: its entry, configuration.
+    """
+    return [(_SLICE, agreement["id"])] if REQUESTED in agreement else []
+
+
 class Requested:
     """Asks for them.  A provider of the container requested-slice."""
 

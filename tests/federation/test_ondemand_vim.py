@@ -16,10 +16,14 @@ import pytest
 
 from nms.errors import RpcError, RpcErrors
 from nms.mec.reference_points import Mm4, Mm6
+from nms.mec.requested import REQUESTED
 from nms.mec.session import DataEdit, LocalSession, Members, Subtree
 from tests.federation.site import Site
+from tests.federation.test_across_the_boundary import deploy, onboard
 from tests.federation.test_one_domain_for_partners import FromFolder, listen
+from tests.federation.test_options import Play, crossed
 from tests.federation.test_tenancy import (
+    OPTIONS,
     SMALL,
     VIM,
     compute,
@@ -30,6 +34,7 @@ from tests.federation.test_tenancy import (
     run,
     tenant,
 )
+from tests.federation.two_domains import AGREEMENT, Domain, until
 
 VIMS = "/mec-resource:infrastructure/vim"
 QUOTA: Members = {"cpu": "1.0", "memory": "256", "storage": "64"}
@@ -211,7 +216,7 @@ def test_what_the_model_and_the_provider_refuse(tmp_path: Path) -> None:
             "/mec-federation:federation/partner[id='p5']/agreement[id='x']"
         )
 
-        mm4, mm6 = resources(await tenant(site, 1))
+        mm4, _ = resources(await tenant(site, 1))
         vague = {"dedicated-vim": True, "quota": {"cpu": "1.0"}}
         await refused(mm4.add_slice("mine", vague), "operation-failed", "how much")
         await refused(mm4.add_slice("mine", {**OWN, "zone": ["z2"]}), "invalid-value", "not accepted")
@@ -401,8 +406,13 @@ def test_faults_of_its_instances_are_its_own_and_the_partners(tmp_path: Path) ->
     run(tmp_path, story)
 
 
+def records(folder: Path, instance: str = "*") -> list[Path]:
+    """What the drivers of managers of their own remember of an instance."""
+    return list(folder.glob(f"vim/dedicated/*/instances/{instance}/instance.json"))
+
+
 def _kill(folder: Path, instance: str) -> None:
-    (record,) = folder.glob(f"vim/dedicated/*/instances/{instance}/instance.json")
+    (record,) = records(folder, instance)
     os.kill(json.loads(record.read_text())["pid"], signal.SIGKILL)
 
 
@@ -420,7 +430,7 @@ def test_a_manager_that_cannot_be_taken_up_keeps_nobody_else_from_working(tmp_pa
         await running(site, mm4, mm6)
         await site.domain.close()
         site.core.close()
-        (record,) = tmp_path.glob("vim/dedicated/*/instances/*/instance.json")
+        (record,) = records(tmp_path)
         content = record.read_text()
         record.write_text("nonsense")
 
@@ -448,3 +458,99 @@ def test_a_manager_that_cannot_be_taken_up_keeps_nobody_else_from_working(tmp_pa
             assert [each["is-cleared"] for each in managers(site)[0]["alarm"]] == [True]
 
     asyncio.run(story())
+
+
+# -- two domains: the consumer's agreement asks, over either protocol
+
+
+async def ask(a: Domain, b: Domain, number: int, wish: Members) -> None:
+    """An agreement under which A wants a slice of B's infrastructure."""
+    option = {"boundary-option": f"mec-types:{OPTIONS[number]}"}
+    await b.add(a.card, "provider", **option)
+    await a.add(b.card, "consumer", **option, **{REQUESTED: wish})
+    for one, other in ((a, b), (b, a)):
+        await until(f"{one.id}'s agreement is active", lambda one=one, other=other: one.state(other.id) == "active")
+
+
+def asked(a: Domain) -> Members:
+    """What A shows of the slice that it has asked for."""
+    return a.read(f"/partner[id='b']/agreement[id='{AGREEMENT}']/{REQUESTED}/state")
+
+
+def lent(b: Domain) -> list[Members]:
+    """Entries of the managers that B has instantiated for slices."""
+    return [vim for vim in b.publisher.entries(VIMS) if vim["id"] != "vim-1"]
+
+
+@pytest.mark.parametrize(("number", "protocol"), [(1, "restconf"), (3, "netconf-ssh")], indirect=["protocol"])
+def test_the_consumer_has_a_manager_of_its_own_instantiated(play: Play, number: int) -> None:
+    async def story(a: Domain, b: Domain) -> None:
+        await ask(a, b, number, OWN)
+        state = await until("the slice is there", lambda: asked(a).get("state") == "mec-types:active" and asked(a))
+        assert (state["manager"]["kind"], state["manager"]["name"]) == ("dedicated", AGREEMENT)
+        await onboard(a)
+        assert (await deploy(a))["operational-state"] == "mec-types:started"
+        (manager,) = lent(b)
+        assert len(manager["compute-instance"]) == 1
+        assert "compute-instance" not in (b.publisher.read(f"{VIMS}[id='vim-1']") or {})
+        (seen,) = a.federation.partners.links["b", AGREEMENT].subtree("mec-resource:resources")["slice"]
+        assert seen["id"] == AGREEMENT
+
+        with pytest.raises(RpcError, match="still has") as error:
+            await a.change(f"/partner[id='b']/agreement[id='{AGREEMENT}']/{REQUESTED}", "remove")
+        assert error.value.tag == "in-use"
+        assert len(lent(b)) == 1
+
+        point = {1: "mm4", 3: "mm6"}[number]
+        made = crossed(a, b)
+        assert {key[:2] for key in made if key[2:] == ("edit", "slice")} == {("b", point)}
+        hidden = {manager["id"], manager["slice"][0]["id"], manager["host"][0]["id"], "vim-1"}
+        hidden |= {each["id"] for each in manager["compute-instance"]}
+        assert [name for name in hidden if name in "".join(a.received)] == []
+
+        assert a.blocks.mm1 is not None
+        await asyncio.wait_for(a.blocks.mm1.terminate("web"), 20)
+        await asyncio.wait_for(a.blocks.mm1.offboard("hello"), 20)
+        assert len(lent(b)) == 1
+        await until("the image is given back", lambda: not inside(a))
+        await a.change(f"/partner[id='b']/agreement[id='{AGREEMENT}']/{REQUESTED}", "remove")
+        await until("the manager is gone", lambda: not lent(b))
+        await until("the whole zone is offered again", lambda: room(a) > 1)
+
+    play(story)
+
+
+def inside(a: Domain) -> list[tuple[str, str]]:
+    """What A has in its slice, as far as it knows."""
+    return [each for each in a.federation.zones.held("b", AGREEMENT) if not each[0].endswith("/slice")]
+
+
+def room(a: Domain) -> float:
+    """Virtual processors of B's zone as A sees it."""
+    zone = a.publisher.read("/mec-system:system/zone[id='b.zone-1']") or {}
+    return float(zone.get("total", {}).get("cpu", 0))
+
+
+def test_what_the_partner_refuses_is_shown_and_can_be_asked_for_again(play: Play) -> None:
+    async def story(a: Domain, b: Domain) -> None:
+        await ask(a, b, 1, {**OWN, "quota": {**QUOTA, "cpu": "99999"}})
+        state = await until("b refuses", lambda: asked(a).get("state") == "mec-types:down" and asked(a))
+        assert state["error"]["error-tag"] == "resource-denied"
+        assert lent(b) == []
+        assert a.federation.zones.zones() == []
+        (alarm,) = a.publisher.entries("/mec-system:system/alarm")
+        assert (alarm["resource"], alarm["is-cleared"]) == (f"b/{AGREEMENT}", False)
+
+        cpu = f"/partner[id='b']/agreement[id='{AGREEMENT}']/{REQUESTED}/quota/cpu"
+        await a.change(cpu, "merge", "1.0")
+        await until("the slice is there", lambda: asked(a).get("state") == "mec-types:active")
+        await until("the zone is offered", lambda: [zone["id"] for zone in a.federation.zones.zones()] == ["b.zone-1"])
+        (alarm,) = a.publisher.entries("/mec-system:system/alarm")
+        assert alarm["is-cleared"] is True
+        assert [each["quota"]["cpu"] for each in lent(b)[0]["slice"]] == ["1.0"]
+
+        await a.change("/partner[id='b']", "remove")
+        await until("the manager is gone with the agreement", lambda: not lent(b))
+        await until("a has noted that it is", lambda: "orphan" not in a.read(""))
+
+    play(story)

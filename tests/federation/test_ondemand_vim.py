@@ -9,12 +9,14 @@ import asyncio
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nms.errors import RpcError, RpcErrors
+from nms.mec.domain import Drivers
 from nms.mec.reference_points import Mm4, Mm6
 from nms.mec.requested import REQUESTED
 from nms.mec.session import DataEdit, LocalSession, Members, Subtree
@@ -382,6 +384,38 @@ async def _failures(site: Site) -> set[str]:
         for each in shown(site).get("operation-occurrence", ())
         if each["state"] == "mec-types:failed"
     }
+
+
+class Undivided:
+    """A driver that lends nothing, as that of a cloud."""
+
+    def __init__(self, driver: Any) -> None:
+        self._driver = driver
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("dedicated", "discard"):
+            raise AttributeError(name)
+        return getattr(self._driver, name)
+
+
+class UndividedSite(Site):
+    """A site on it."""
+
+    def drivers(self) -> Drivers:
+        return replace(super().drivers(), vim=Undivided(self.vim))
+
+
+def test_where_the_infrastructure_cannot_be_divided_the_slice_is_refused(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with UndividedSite(tmp_path).running(source=FromFolder(tmp_path)) as site:
+            mm4, mm6 = resources(await tenant(site, 1))
+            await refused(mm4.add_slice("mine", OWN), "operation-not-supported", "does not do that")
+            assert shown(site)["slice"][0]["state"]["state"] == "mec-types:down"
+            await mm4.remove_slice("mine")
+            assert managers(site) == []
+            assert (await running(site, mm4, mm6))["operational-state"] == "mec-types:started"
+
+    asyncio.run(story())
 
 
 def test_faults_of_its_instances_are_its_own_and_the_partners(tmp_path: Path) -> None:

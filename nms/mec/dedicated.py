@@ -78,7 +78,7 @@ class Managers:
     ) -> None:
         self._publisher = publisher
         self._own = own
-        self._own_id = infrastructure
+        self._own_path = f"/vim[id='{infrastructure}']"
         self._lender = lender
         self._local = local
         self._make = make
@@ -141,7 +141,7 @@ class Managers:
         async with self._turn(name):
             held = self._publisher.read(_base(name), config=True)
             if held is not None and held.get("slice") != [slice_]:  # one that could not be ended when it should have
-                await self._remove(name)
+                await self._end(name)
                 held = None
             async with self._lending:  # what one is given the next one finds taken
                 if held is None:
@@ -153,8 +153,7 @@ class Managers:
     async def terminate(self, name: str) -> None:
         """End a manager, and whatever is still in it; an unknown one is no error."""
         async with self._turn(name):
-            if self._publisher.read(_base(name), config=True) is not None:
-                await self._remove(name)
+            await self._end(name)
 
     async def _lend(self, name: str, label: str, slice_: Members, zones: Sequence[str]) -> None:
         divisible = self._divisible()
@@ -174,19 +173,26 @@ class Managers:
                 {"id": host, "zone": zone, "capacity": capacity.amounts(part)} for host, part in parts.items()
             ]
             set_aside = {"zone": zone, "amount": capacity.amounts(share), "hold-time": 1, "confirmed": True}
-            edits.append(DataEdit(self._reservation(name, zone), "create", set_aside))
+            path = f"{self._own_path}/reservation[id='{self._reservation(name, zone)}']"
+            edits.append(DataEdit(path, "create", set_aside))
         await self._point.write([*edits, DataEdit(f"/vim[id='{name}']", "create", entry)])
 
-    async def _remove(self, name: str) -> None:
-        if name not in self._running:
-            await self._open(name)  # whatever runs in it can only be ended by its driver
-        await self._empty(self._running[name])
-        await self._release(name)
-        zones = (self._publisher.read(_base(name), config=True) or {}).get("zone", ())
-        edits = [DataEdit(self._reservation(name, zone["id"]), "remove") for zone in zones]
-        await self._point.write([*edits, DataEdit(f"/vim[id='{name}']", "remove")])
-        await self._divisible().discard(name)
-        await self._own.refresh()
+    async def _end(self, name: str) -> None:
+        edits: list[DataEdit] = []
+        if self._publisher.read(_base(name), config=True) is not None:
+            if name not in self._running:
+                await self._open(name)  # whatever runs in it can only be ended by its driver
+            await self._empty(self._running[name])
+            await self._release(name)
+            await self._divisible().discard(name)  # before it can be seen that there is room again
+            edits.append(DataEdit(f"/vim[id='{name}']", "remove"))
+        own = self._publisher.read(self._own.scope.base, config=True) or {}
+        set_aside = {self._reservation(name, zone["id"]) for zone in own.get("zone", ())}
+        gone = [each["id"] for each in own.get("reservation", ()) if each["id"] in set_aside]
+        edits += [DataEdit(f"{self._own_path}/reservation[id='{each}']", "remove") for each in gone]
+        if edits:
+            await self._point.write(edits)
+            await self._own.refresh()
 
     async def _empty(self, manager: Manager) -> None:
         scope = manager.vim.scope
@@ -238,23 +244,25 @@ class Managers:
     def _turn(self, name: str) -> asyncio.Lock:
         return self._turns.setdefault(name, asyncio.Lock())
 
-    def _reservation(self, name: str, zone: str) -> str:
-        return f"/vim[id='{self._own_id}']/reservation[id='{Scope(_base(name)).inner('reservation', zone)}']"
+    @staticmethod
+    def _reservation(name: str, zone: str) -> str:
+        """What stands for a manager's part of a zone at the domain's own."""
+        return Scope(_base(name)).inner("reservation", zone)
 
     # -- provider of what is asked of any of them
 
     def prepare(self, changes: Sequence[Change], tx: Transaction) -> None:
         """Let each check what is asked of it; an entry stays as long as its manager is at work."""
         self._asked = ()
-        for vim, mine in self._concerned(changes):
-            if tree.get(tx.new, parse_path(self._publisher.schema, vim.scope.base)) is None:
-                raise RpcError("in-use", "the manager serves a slice, and goes with it", path=vim.scope.base)
-            try:
+        try:
+            for vim, mine in self._concerned(changes):
+                if tree.get(tx.new, parse_path(self._publisher.schema, vim.scope.base)) is None:
+                    raise RpcError("in-use", "the manager serves a slice, and goes with it", path=vim.scope.base)
                 vim.provider.prepare(mine, tx)
-            except BaseException:
-                self.abort(tx)
-                raise
-            self._asked = (*self._asked, vim)
+                self._asked = (*self._asked, vim)
+        except BaseException:
+            self.abort(tx)
+            raise
 
     def abort(self, tx: Transaction) -> None:
         """Undo `prepare`."""

@@ -9,17 +9,22 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nms.commands.partner import agree
 from nms.errors import RpcError, RpcErrors
+from nms.federation import card
 from nms.mec.domain import Drivers
 from nms.mec.reference_points import Mm4, Mm6
 from nms.mec.requested import REQUESTED
 from nms.mec.session import DataEdit, LocalSession, Members, Subtree
+from tests.federation import test_two_processes as processes
 from tests.federation.site import Site
 from tests.federation.test_across_the_boundary import deploy, onboard
 from tests.federation.test_one_domain_for_partners import FromFolder, listen
@@ -582,9 +587,57 @@ def test_what_the_partner_refuses_is_shown_and_can_be_asked_for_again(play: Play
         (alarm,) = a.publisher.entries("/mec-system:system/alarm")
         assert alarm["is-cleared"] is True
         assert [each["quota"]["cpu"] for each in lent(b)[0]["slice"]] == ["1.0"]
+        await a.change(cpu, "merge", "0.5")
+        await until("it is another one", lambda: [vim["slice"][0]["quota"]["cpu"] for vim in lent(b)] == ["0.5"])
 
         await a.change("/partner[id='b']", "remove")
         await until("the manager is gone with the agreement", lambda: not lent(b))
         await until("a has noted that it is", lambda: "orphan" not in a.read(""))
 
     play(story)
+
+
+@pytest.mark.timeout(150)
+def test_daemons_one_is_killed_and_the_manager_is_there_again(tmp_path: Path) -> None:
+    """As an operator does it, with `nms`; the provider's daemon is killed while its customers use what it runs."""
+    with processes.running(tmp_path / "a", "a") as a, processes.running(tmp_path / "b", "b") as b:
+        a.listening()
+        b.listening()
+        terms: dict[str, Any] = {"agreement": "ab", "zones": ["zone-1"], "option": OPTIONS[1]}
+        agree(b.client, card.of(a.config, a.folder), role="provider", **terms)
+        agree(a.client, card.of(b.config, b.folder), role="consumer", **terms)
+        of_a = "mec-federation:federation/partner=b/agreement=ab/mec-resource:requested-slice"
+        nms(a, "edit", "--operation", "replace", of_a, json.dumps({REQUESTED: OWN}))
+        processes.until("a has its slice", lambda: a.read(f"{of_a}/state").get("state") == "mec-types:active")
+        processes.onboard(a)
+        processes.deploy(a)
+        where = processes.until("it runs", lambda: processes.endpoint(a))
+        (manager,) = its(b)
+        assert len(manager["compute-instance"]) == 1
+
+        b.end(signal.SIGKILL)
+        assert processes.answers(where)
+        b.start()
+        at_b = "mec-federation:federation/partner=a/agreement=ab/mec-resource:resources"
+        (mine,) = json.loads(nms(b, "get", "--json", f"{at_b}/slice=ab"))["mec-resource:slice"]
+        assert (mine["state"]["state"], mine["state"]["manager"]["name"]) == ("mec-types:active", "ab")
+        (again,) = its(b)
+        assert again["compute-instance"][0]["state"]["address"] == manager["compute-instance"][0]["state"]["address"]
+        assert processes.answers(where)
+
+        a.client.write("DELETE", processes.DEPLOYMENT)
+        processes.until("b runs nothing", lambda: not its(b)[0].get("compute-instance"))
+        assert not processes.answers(where)
+
+
+def nms(daemon: processes.Daemon, *words: str) -> str:
+    """What the command says."""
+    config = str(daemon.folder / "nms.toml")
+    command = [sys.executable, "-m", "nms.cli", words[0], "--config", config, *words[1:]]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def its(daemon: processes.Daemon) -> list[Members]:
+    """Entries of the managers that a daemon has instantiated for slices."""
+    found = daemon.read("mec-resource:infrastructure").get("vim", ())
+    return [vim for vim in found if vim["id"] != "vim-1"]

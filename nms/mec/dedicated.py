@@ -232,9 +232,9 @@ class Managers:
 
     async def _release(self, name: str) -> None:
         manager = self._running[name]
+        self._running = {each: found for each, found in self._running.items() if each != name}
         await manager.vim.close()
         manager.session.close()
-        self._running = {each: found for each, found in self._running.items() if each != name}
 
     def _divisible(self) -> api.Divisible:
         if not isinstance(self._lender, api.Divisible):

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from nms.datastore.transaction import Transaction
@@ -24,6 +25,7 @@ from nms.mec.scope import agreement_path
 from nms.mec.session import Members, members_at
 from nms.mec.windows import AGREEMENT, RESOURCES
 from nms.mec.zones import OWN
+from nms.model import tree
 from nms.model.diff import Change
 from nms.model.path import parse_path
 
@@ -33,7 +35,7 @@ REQUESTED: Final = "mec-resource:requested-slice"
 #: Boundary option -> the point over which the infrastructure is asked.
 _POINTS: Final[dict[int, type[Mm4 | Mm6]]] = {1: Mm4, 3: Mm6}
 _SLICE: Final = f"{RESOURCES.container}/slice"
-#: Seconds until what has not come about is tried again, and until what has is looked at again.
+#: Seconds until what has not come about is tried again, and until what has come about is looked at again.
 PAUSE: Final = 1.0
 LOOK: Final = 5.0
 
@@ -57,6 +59,7 @@ class Requested:
         self._partners = partners
         self._loop = asyncio.get_running_loop()
         self._stale = asyncio.Event()
+        self._attending: dict[Key, asyncio.Task[None]] = {}
         #: What a partner has refused: the same is not asked for again.
         self._refused: dict[Key, Members] = {}
         self.paths: tuple[str, ...] = (f"{AGREEMENT}/{REQUESTED}",)
@@ -68,46 +71,65 @@ class Requested:
 
     async def close(self) -> None:
         """Stop; what was asked for stays."""
-        self._keeping.cancel()
-        await asyncio.gather(self._keeping, return_exceptions=True)
+        tasks = [self._keeping, *self._attending.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     # -- what a commit may ask
 
     def prepare(self, changes: Sequence[Change], tx: Transaction) -> None:
         """A slice stays as it is while something is in it.  Raises `RpcError`: in-use."""
-        for partner, agreement in self._partners.agreements():
-            path = agreement_path(partner, agreement)
-            old, new = (members_at(root, parse_path(self._publisher.schema, path)) for root in (tx.old, tx.new))
-            before, after = ((each or {}).get(REQUESTED) for each in (old, new))
-            if new is None or before is None or before == after:
+        for key in self._partners.agreements():
+            agreement = parse_path(self._publisher.schema, agreement_path(*key))
+            where = f"{agreement_path(*key)}/{REQUESTED}"
+            path = parse_path(self._publisher.schema, where)
+            before, after = members_at(tx.old, path), members_at(tx.new, path)
+            if before is None or before == after or tree.get(tx.new, agreement) is None:
                 continue
-            held = [name for name in self._partners.held(partner, agreement) if name[0] != _SLICE]
-            inside = sorted({name.rpartition("/")[2] for name, _ in held if name.startswith(RESOURCES.container)})
+            held = {name for name, _ in self._partners.held(*key)} - {_SLICE}
+            inside = sorted(name.rpartition("/")[2] for name in held if name.startswith(RESOURCES.container))
             if inside:
-                raise RpcError("in-use", f"the slice still has {', '.join(inside)}", path=f"{path}/{REQUESTED}")
+                raise RpcError("in-use", f"the slice still has {', '.join(inside)}", path=where)
 
     def abort(self, tx: Transaction) -> None:
         """Nothing was reserved."""
 
     def apply(self, changes: Sequence[Change], tx: Transaction) -> None:
         """Have it asked for."""
-        self._loop.call_soon_threadsafe(self._stale.set)
+        self._loop.call_soon_threadsafe(self._changed)
 
     # -- what follows
 
+    def _changed(self) -> None:
+        self._stale.set()
+        self._stale = asyncio.Event()
+
     async def _keep(self) -> None:
+        """Attend to each agreement by itself: a partner that keeps us waiting keeps no other."""
         while True:
-            self._stale.clear()
-            settled = True
             for key in self._partners.agreements():
-                try:
-                    settled = await self._bring_about(key) and settled
-                except (RpcError, RpcErrors) as error:
-                    _log.info("slice of agreement %s with %s: %s", key[1], key[0], error)
-                    settled = False
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK if settled else PAUSE):
-                    await self._stale.wait()
+                if key not in self._attending:
+                    self._attending[key] = self._loop.create_task(self._attend(key))
+                    self._attending[key].add_done_callback(partial(self._left, key))
+            await _passed(self._stale, PAUSE)
+
+    def _left(self, key: Key, task: asyncio.Task[None]) -> None:
+        del self._attending[key]
+
+    async def _attend(self, key: Key) -> None:
+        """Bring about what is wished, as long as there is the agreement."""
+        while key in self._partners.agreements():
+            stale = self._stale
+            try:
+                settled = await self._bring_about(key)
+            except (RpcError, RpcErrors) as error:
+                _log.info("slice of agreement %s with %s: %s", key[1], key[0], error)
+                settled = False
+            except Exception:  # noqa: BLE001 - what one partner sends must not end the upkeep of its agreement
+                _log.exception("slice of agreement %s with %s", key[1], key[0])
+                settled = False
+            await _passed(stale, LOOK if settled else PAUSE)
 
     async def _bring_about(self, key: Key) -> bool:
         """Have a partner's slice as it is wished; whether there is nothing left to do."""
@@ -156,3 +178,10 @@ class Requested:
     def _alarm(self, key: Key, why: str, *, cleared: bool = False) -> None:
         text = f"the slice that is asked for under agreement {key[1]} with {key[0]}: {why}"
         self._publisher.alarm(OWN, "/".join(key), "infrastructure-alarm", "major", text, cleared=cleared)
+
+
+async def _passed(event: asyncio.Event, seconds: float) -> None:
+    """Wait for an event, so long at most."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()

@@ -99,7 +99,7 @@ class Slices:
 
     async def of(self, scope: Scope) -> str:
         """Identifier of the slice of the agreement that the scope is under, which is there from now on."""
-        name = _name(scope)
+        name = name_of(scope)
         if self._dedicated(scope):
             return name
         agreement = self._publisher.read(scope.agreement_path, config=True) or {}
@@ -123,7 +123,9 @@ class Slices:
             RpcError: in-use, operation-not-supported, resource-denied.
         """
         old, new, where = intent.old or {}, intent.new or {}, intent.scope.base + intent.path
-        agreed.within(intent, after.get("quota", {}), capacity.resources(new.get("quota", {})), {})
+        quota = new.get("quota", {})
+        instances = {name: int(quota[name]) for name in ("instances",) if name in quota}
+        agreed.within(intent, after.get("quota", {}), capacity.resources(quota), instances)
         if not (old.get("dedicated-vim") or new.get("dedicated-vim")):
             return
         if old and new:
@@ -143,7 +145,7 @@ class Slices:
         if wish.get("dedicated-vim"):
             agreement = self._publisher.read(scope.agreement_path, config=True) or {}
             label = f"agreement {scope.agreement} with {scope.partner}"
-            inner = {"id": _name(scope), **{name: wish[name] for name in wish if name != "id"}}
+            inner = {"id": name_of(scope), **{name: wish[name] for name in wish if name != "id"}}
             zones = wish.get("zone") or agreed.accepted(agreement)
             await self._managers.instantiate(_manager(scope), label[:128], inner, zones)
         else:
@@ -200,14 +202,15 @@ class Slices:
             await self._stale.wait()
             self._stale.clear()
             gone = {each["id"] for each in self._publisher.entries(f"{self._base}/slice")}
-            gone -= {_name(scope) for scope in self._publisher.scopes(AGREEMENT)}
+            gone -= {name_of(scope) for scope in self._publisher.scopes(AGREEMENT)}
             if gone:  # but what is still in one ends first
                 held = self._publisher.read(self._base, config=True) or {}
                 gone -= {each.get("slice", "") for name in _TENANTS for each in held.get(name, ())}
                 await self._session.edit([DataEdit(f"/slice[id='{name}']", "remove") for name in sorted(gone)])
 
 
-def _name(scope: Scope) -> str:
+def name_of(scope: Scope) -> str:
+    """Identifier of an agreement's slice, at whichever manager it is."""
     return Scope(scope.agreement_path).inner("slice")
 
 

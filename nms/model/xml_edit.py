@@ -85,6 +85,8 @@ def _decode_edits(node: Node, element: etree._Element, default: Op, document: _D
         child = child_node(node, sub)
         try:
             if child in node.keys:
+                if sub in document.marked:
+                    edits.insert(0, _key_edit(child, sub))
                 continue
             run = document.placed.take(child, sub)
             if run is not None:
@@ -137,33 +139,26 @@ def _decode_edit(node: Node, element: etree._Element, default: Op, document: _Do
     if gone:
         return Edit(node, op, key)
     try:
-        keys = _key_edits(node, element)
-        if op == "merge" and any(edit.op == "create" for edit in keys):
-            op = "create"  # a key is new only where its entry is
         children = _decode_edits(node, element, _BELOW.get(op, op), document)
     except Fault as fault:
         raise fault.at(node, key) from None
-    return Edit(node, op, key, None, [*keys, *children] if op == "none" else children, insert)
+    if children and children[0].node in node.keys and op != "none":
+        if op == "merge" and any(edit.op == "create" for edit in children if edit.node in node.keys):
+            op = "create"  # a key is new only where its entry is
+        children = [edit for edit in children if edit.node not in node.keys]
+    return Edit(node, op, key, None, children, insert)
 
 
-def _key_edits(node: Node, element: etree._Element) -> list[Edit]:
-    """The keys of an entry that stays, as far as they have operations; they cannot go (RFC 7950 section 7.8.2).
+def _key_edit(leaf: Node, element: etree._Element) -> Edit:
+    """The operation of a key whose entry stays: it cannot go (RFC 7950 section 7.8.2).
 
     Raises:
         Fault: bad-attribute.
     """
-    edits: list[Edit] = []
-    for leaf in node.keys:
-        given = cast(etree._Element, element.find(leaf.tag))
-        try:
-            op = _operation(given, "none")
-            if op in ("delete", "remove"):
-                raise _bad_operation(f"{leaf.name} is a key of {node.name}: it goes with its entry only", leaf.name)
-        except Fault as fault:
-            raise fault.at(leaf) from None
-        if op != "none":
-            edits.append(Edit(leaf, op, None, decode_leaf(leaf, given)))
-    return edits
+    op = _operation(element, "merge")
+    if op in ("delete", "remove"):
+        raise _bad_operation(f"{leaf.name} is a key: it goes with its entry only", leaf.name)
+    return Edit(leaf, op, None, decode_leaf(leaf, element))
 
 
 def _to_default(node: Node, element: etree._Element) -> Edit:

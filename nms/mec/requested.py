@@ -87,7 +87,8 @@ class Requested:
             before, after = members_at(tx.old, path), members_at(tx.new, path)
             if before is None or before == after or tree.get(tx.new, agreement) is None:
                 continue
-            held = {name for name, _ in self._partners.held(*key)} - {_SLICE}
+            # What it has taken counts at once, not only when it is seen there.
+            held = {name for name, _ in (*self._partners.held(*key), *self._partners.agreed(*key))} - {_SLICE}
             inside = sorted(name.rpartition("/")[2] for name in held if name.startswith(RESOURCES.container))
             if inside:
                 raise RpcError("in-use", f"the slice still has {', '.join(inside)}", path=where)

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from nms.drivers.api import (
+    OCI,
     Capacity,
     Host,
     Instance,
@@ -31,7 +32,7 @@ from nms.drivers.api import (
     RpcError,
     setting,
 )
-from nms.drivers.process import hosts, image, proc
+from nms.drivers.process import hosts, proc
 from nms.drivers.process.ground import Ground
 from nms.drivers.process.record import Record, hold, load, save
 from nms.drivers.process.watch import Watch
@@ -136,6 +137,10 @@ class ProcessDriver:
 
     # -- what there is
 
+    def formats(self) -> Mapping[str, str]:
+        """Those of the ground; see `nms.drivers.api.Vim.formats`."""
+        return self._ground.formats()
+
     async def hosts(self) -> Sequence[Host]:
         """Every host with its capacity, by name."""
         return self._occupied()
@@ -156,11 +161,11 @@ class ProcessDriver:
         return self._record(instance_id).instance()
 
     async def kpis(self, instance_id: str) -> InstanceKpis:
-        """CPU seconds, resident memory and processes of the instance's session."""
+        """CPU seconds, resident memory and number of the instance's processes."""
         record = self._record(instance_id)
         if not record.pid:
             return InstanceKpis(0.0, 0, 0)
-        return InstanceKpis(*await _in_thread(proc.usage, record.pid))
+        return InstanceKpis(*await _in_thread(lambda: proc.usage(self._ground.processes(record))))
 
     # -- life cycle
 
@@ -226,8 +231,10 @@ class ProcessDriver:
             raise RpcError("invalid-value", f"instance id {spec.id!r} must be made of letters, digits, '.', '_', '-'")
         words = (*spec.command, *spec.environment.values())
         sound = not any("\0" in word for word in words) and all(map(_VARIABLE.fullmatch, spec.environment))
-        if not spec.command or not sound:
+        if not (spec.command or spec.format == OCI) or not sound:
             raise RpcError("invalid-value", f"instance {spec.id} has no command or a malformed environment")
+        if reason := self.formats().get(spec.format, "this driver does not know it"):
+            raise RpcError("operation-not-supported", f"an image of format {spec.format} cannot be run: {reason}")
         if spec.port is not None and not 0 < spec.port < 65536:
             raise RpcError("invalid-value", f"instance {spec.id} asks for port {spec.port}, which does not exist")
         host = hosts.choose(self._occupied(), spec)
@@ -250,7 +257,7 @@ class ProcessDriver:
         self._put(name, state="starting", reason="")
         # A start after a stop finds its files again, as a virtual machine finds its disk.
         if not (folder / "work").is_dir():
-            await _in_thread(image.unpack, spec.image, folder / "work", spec.resources.storage << 20)
+            await _in_thread(self._ground.unpack, spec, folder)
         record = self._record(name)
         await self._ground.prepare(record, folder)
         # In this thread and watched at once: a cancellation in between would leave a child that nobody reaps.
@@ -287,8 +294,8 @@ class ProcessDriver:
         """Nothing of the daemon's own environment but what the ground lets through."""
         folder, spec = self._folder(record.spec.id), record.spec
         return {
-            **self._ground.environment(record, folder),
             "LANG": "C.UTF-8",
+            **self._ground.environment(record, folder),
             "MEC_ADDRESS": record.address,
             "MEC_PORT": str(spec.port or ""),
             "MEC_ZONE": record.zone,
@@ -326,7 +333,7 @@ class ProcessDriver:
         watch = self._watches.get(name)
         if watch is not None and not watch.exit.is_set():
             if grace > 0:
-                watch.signal(signal.SIGTERM)
+                watch.signal(self._ground.farewell(self._record(name), self._folder(name)))
                 with suppress(TimeoutError):
                     await asyncio.wait_for(watch.exit.wait(), grace)
             if not watch.exit.is_set():

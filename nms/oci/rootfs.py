@@ -129,17 +129,13 @@ class _Tree:
 
     def _hide(self, name: str) -> None:
         last = _last(name)
-        parent = self._parent(name, make=False)
-        if parent is None:
-            return
-        if last == _HIDES_ALL:
-            for each in list(parent.iterdir()):
-                _remove(each)
-            return
         hidden = last.removeprefix(_HIDES)
         if hidden in ("", ".", ".."):
             raise _hostile(name)
-        _remove(parent / hidden)
+        parent = self._parent(name, make=False)
+        if parent is not None:
+            for each in list(parent.iterdir()) if last == _HIDES_ALL else [parent / hidden]:
+                _remove(each)
 
     def _put(self, reader: TarReader, member: tarfile.TarInfo) -> None:
         if not _last(member.name):

@@ -14,7 +14,7 @@ from nms.errors import RpcError
 
 CHUNK = 1 << 20
 #: Most bytes that the headers of one member may have.
-HEADER = 1 << 20
+HEADER = 1 << 18
 
 
 class TarReader:

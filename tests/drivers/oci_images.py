@@ -11,12 +11,15 @@ import platform
 import subprocess
 import sys
 import tarfile
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 #: What the applications of the tests import.
 MODULES = "encodings.idna, functools, html, http.server, json, os, signal, socket, subprocess, threading, time, ctypes"
+#: MiB that an image with all this has room in.
+STORAGE = 128
 ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 MANIFEST, LAYER = "application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.layer.v1.tar+gzip"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -47,6 +50,13 @@ def files(contents: Mapping[str, str | bytes]) -> bytes:
     return layer(*(member(name, text.encode() if isinstance(text, str) else text) for name, text in contents.items()))
 
 
+@functools.cache
+def compressed(content: bytes) -> bytes:
+    """A layer as it is stored."""
+    return gzip.compress(content, 1, mtime=0)
+
+
+@functools.cache
 def digest(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
@@ -78,7 +88,7 @@ class Layout:
                 "schemaVersion": 2,
                 "mediaType": MANIFEST,
                 "config": self.blob(config, "application/vnd.oci.image.config.v1+json"),
-                "layers": [self.blob(gzip.compress(each, 1, mtime=0), LAYER) for each in layers],
+                "layers": [self.blob(compressed(each), LAYER) for each in layers],
             },
             MANIFEST,
         )
@@ -94,6 +104,13 @@ def build(file: Path, *layers: bytes, **wishes: Any) -> Path:
     """An archive of an image with these layers and wishes (the members of its configuration's ``config``)."""
     layout = Layout()
     return layout.write(file, layout.manifest(layers, wishes))
+
+
+@functools.cache
+def console() -> bytes:
+    """An archive of an image with this interpreter, which runs whatever it is given as ``python3 -c``."""
+    with tempfile.TemporaryDirectory() as folder:
+        return build(Path(folder, "image"), python(), files({"app/.keep": ""}), WorkingDir="/app").read_bytes()
 
 
 def _said(*words: str) -> list[str]:

@@ -145,7 +145,7 @@ class Vim:
                 "available": capacity.amounts(available),
             }
             self._publisher.state(f"{self.scope.base}/zone[id='{zone}']/state", state, durable=False)
-        about = {"reachable": True}
+        about = {"reachable": True, "image-format": [_runs(*each) for each in self._driver.formats().items()]}
         self._publisher.state(f"{self.scope.base}/state", about, durable=False)
 
     # -- what a commit may ask
@@ -159,6 +159,15 @@ class Vim:
                 raise RpcError(
                     "invalid-value", f"image {intent.id} needs a digest", path=intent.scope.base + intent.path
                 )
+            if intent.new is not None and (reason := self._refusal(plain(intent.new["format"]))):
+                raise RpcError("operation-not-supported", reason, path=intent.scope.base + intent.path)
+
+    def _refusal(self, format: str) -> str:
+        """Why no image of a format can be run here, in one line; empty: it can."""
+        formats = self._driver.formats()
+        runs = ", ".join(each for each, lacking in formats.items() if not lacking)
+        reason = formats.get(format, f"this infrastructure runs {runs}")
+        return reason and f"an image of format {format} cannot be run here: {reason}"
 
     def _check_compute(self, wanted: Sequence[Intent], tx: Transaction) -> None:
         for intent in wanted:
@@ -277,6 +286,7 @@ class Vim:
             environment={each["name"]: each.get("value", "") for each in wanted.get("environment", ())}
             | dict(self._given(run.subject)),
             slice=wanted.get("slice", ""),
+            format=plain(image["format"]),
         )
 
     def _ended(self, run: Run) -> None:
@@ -364,6 +374,11 @@ class Vim:
             {"metric": f"mec-types:{metric}", "subject": instance.id, "value": value, **window}
             for metric, value in found.items()
         ]
+
+
+def _runs(format: str, lacking: str) -> Members:
+    """Entry of the list image-format."""
+    return {"format": f"mec-types:{format}", "runs": not lacking, **({"reason": lacking} if lacking else {})}
 
 
 def _percent(part: float, whole: float) -> str:

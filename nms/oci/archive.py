@@ -36,6 +36,7 @@ _LAYERS = {
     "application/vnd.docker.image.rootfs.diff.tar": False,
     "application/vnd.docker.image.rootfs.diff.tar.gzip": True,
 }
+_BLOBS = "blobs/sha256/"
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 
 
@@ -81,7 +82,7 @@ class Image:
 
 
 class OciArchive:
-    """An archive.  Use `opened`.
+    """An archive.  Use `opened` or `reading`.
 
     Args:
         architecture: in the words of OCI (``amd64``); default: this machine's.
@@ -100,9 +101,7 @@ class OciArchive:
             RpcError: data-missing (a part is not there, or there is no image for this machine), invalid-value (it is
                 no OCI image, or contradicts itself), operation-not-supported (a kind of layer).
         """
-        if "index.json" not in self._members:
-            raise RpcError("invalid-value", "the image is no OCI image layout: it has no index.json")
-        chosen = self._choose(_document("index.json", self._small("index.json")), depth=2)
+        chosen = self._choose(self._index(), depth=2)
         if not chosen:
             raise RpcError("data-missing", f"the OCI image is not there for linux/{self._architecture}")
         if len(chosen) > 1:
@@ -110,6 +109,16 @@ class OciArchive:
         ((digest, manifest),) = chosen.items()
         config = self._blob(_descriptor(manifest.get("config")))
         return _image(digest, manifest, config)
+
+    def _index(self) -> Mapping[str, Any]:
+        member = self._members.get("index.json")
+        if member is None:
+            raise RpcError("invalid-value", "the image is no OCI image layout: it has no index.json")
+        if member.size > DOCUMENT:
+            raise RpcError("too-big", "index.json of the OCI image is too large")
+        index = _document("index.json", b"".join(self._reader.content(member)))
+        _objects(index, "manifests")
+        return index
 
     def _choose(self, index: Mapping[str, Any], depth: int) -> dict[str, Mapping[str, Any]]:
         """Manifests for this machine by digest."""
@@ -128,11 +137,16 @@ class OciArchive:
     def _ours(self, place: object) -> bool:
         return isinstance(place, dict) and (place.get("os"), place.get("architecture")) == ("linux", self._architecture)
 
-    def check(self, image: Image) -> None:
-        """Read every layer through.  Raises `RpcError`: data-missing, invalid-value (a digest or a size differs)."""
-        for layer in image.layers:
-            for _ in self.blob(layer.digest, layer.size):
-                pass
+    def check(self) -> None:
+        """Whether it is sound, for whichever machines: there is an index, and every blob is what its name says.
+
+        Raises `RpcError`: invalid-value, too-big.
+        """
+        self._index()
+        for name, member in self._members.items():
+            if name.startswith(_BLOBS):
+                for _ in self.blob(name.removeprefix(_BLOBS), member.size):
+                    pass
 
     def blob(self, digest: str, size: int) -> Iterator[bytes]:
         """A content by its digest, in pieces; only with the end of it is it known to be right.
@@ -140,7 +154,7 @@ class OciArchive:
         Raises:
             RpcError: data-missing, invalid-value (digest or size differ).
         """
-        name = f"blobs/sha256/{digest}"
+        name = _BLOBS + digest
         member = self._members.get(name)
         if member is None:
             raise RpcError("data-missing", f"the OCI image lacks {name}")
@@ -158,26 +172,24 @@ class OciArchive:
             raise RpcError("too-big", f"document {digest} of the OCI image is too large")
         return _document(digest, b"".join(self.blob(digest, size)))
 
-    def _small(self, name: str) -> bytes:
-        if self._members[name].size > DOCUMENT:
-            raise RpcError("too-big", f"{name} of the OCI image is too large")
-        return b"".join(self._reader.content(self._members[name]))
-
 
 @contextlib.contextmanager
 def opened(path: Path, architecture: str = "") -> Iterator[OciArchive]:
-    """An archive for reading.
-
-    Raises:
-        RpcError: data-missing (no such file), invalid-value (damaged, or no uncompressed tar), too-big.
-    """
+    """An archive for reading.  Raises `RpcError`: data-missing (no such file), those of `reading`."""
     try:
-        with path.open("rb") as file:
-            yield OciArchive(file, architecture)
+        with path.open("rb") as file, reading(file, architecture) as archive:
+            yield archive
     except FileNotFoundError as error:
         raise RpcError("data-missing", f"image {path} does not exist") from error
+
+
+@contextlib.contextmanager
+def reading(file: BinaryIO, architecture: str = "") -> Iterator[OciArchive]:
+    """An archive out of an open file.  Raises `RpcError`: invalid-value (damaged, or no uncompressed tar), too-big."""
+    try:
+        yield OciArchive(file, architecture)
     except (tarfile.TarError, ValueError, OverflowError) as error:
-        raise RpcError("invalid-value", f"OCI image {path.name} is damaged: {error}") from error
+        raise RpcError("invalid-value", f"the OCI image is damaged, or no plain tar: {error}") from error
 
 
 def _document(what: str, content: bytes) -> Mapping[str, Any]:

@@ -23,9 +23,8 @@ HELLO = files({"hello": "hello"})
 
 def read(file: Path) -> Image:
     with archive.opened(file) as opened:
-        image = opened.image()
-        opened.check(image)
-        return image
+        opened.check()
+        return opened.image()
 
 
 def refused(file: Path) -> RpcError:

@@ -38,6 +38,7 @@ from nms import init
 from nms.client import Client
 from nms.commands import app, output, package, partner
 from nms.commands.output import local_name
+from nms.errors import RpcError
 from nms.federation import card
 from nms.federation.client import PROTOCOLS
 from nms.mec import package as packages
@@ -133,7 +134,7 @@ def start(folder: Path, number: int, ports: Ports, stack: contextlib.ExitStack, 
         country=country,
         ports=taken,
         driver=driver,
-        address_block=init.INSTANCES[driver].format(81 + number),
+        address_block=init.INSTANCES[driver].format(ports.block(number)),
     )
     file = folder / init.CONFIG_NAME
     log = stack.enter_context((folder.parent / f"{name}.log").open("wb"))
@@ -154,8 +155,8 @@ def start(folder: Path, number: int, ports: Ports, stack: contextlib.ExitStack, 
 
 
 class Ports:
-    """Ports for the domains of one stage: the documented ones for the first stage of a user on this machine, so that
-    what a reader copies from the documentation works; free ones for every other.
+    """Ports and addresses for the domains of one stage: the documented ones for the first stage of a user on this
+    machine, so that what a reader copies from the documentation works; others for every other.
     """
 
     def __init__(self, stack: contextlib.ExitStack) -> None:
@@ -165,6 +166,10 @@ class Ports:
             file = stack.enter_context(lock.open("w"))
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._first = True
+
+    def block(self, number: int) -> int:
+        """What tells the addresses of the `number`th domain's instances from those of others."""
+        return 81 + number if self._first else random.SystemRandom().randrange(90, 250)
 
     def take(self, wanted: int) -> int:
         """`wanted` when it is ours to use and free for TCP and UDP, else another one.
@@ -198,13 +203,15 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 async def _clear(config: configuration.Config) -> None:
-    """End what runs on a domain's infrastructure: a daemon leaves applications running, a story that ends does not."""
+    """End what runs on a domain's infrastructure, and that itself: a daemon leaves both, a story that ends does not."""
     assert config.drivers.state is not None
     vim = load_drivers(config, config.drivers.state).vim
     await vim.open(lambda instance: None)
     try:
         for instance in await vim.list():
             await vim.delete(instance.id, 1.0)
+        with contextlib.suppress(RpcError):  # somebody else stands on it
+            await vim.dismantle()
     finally:
         await vim.close()
 

@@ -145,6 +145,12 @@ class Vim(Protocol):
         What is not named cannot be run either.
         """
 
+    async def dismantle(self) -> None:
+        """Remove what was made for all instances and outlives the daemon; there must be none.  `open` makes it again.
+
+        Raises `RpcError`: in-use.
+        """
+
     async def capacity(self) -> Capacity:
         """The sum over all hosts."""
 

@@ -94,6 +94,10 @@ class NetnsGround:
             self._lock.close()
             self._lock = None
 
+    async def dismantle(self) -> None:
+        """Remove the fabric, with the access network and every bridge."""
+        await self._fabric.dismantle()
+
     def address(self, spec: InstanceSpec, placed: Collection[Record]) -> str:
         """An address in the subnet of the slice."""
         address = self._layout.place(spec.slice, {each.address: each.spec.slice for each in placed}, self._placed)

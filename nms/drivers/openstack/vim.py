@@ -135,6 +135,11 @@ class OpenstackVim:
         """Every host, with what servers take and what is promised to instances that have none yet."""
         return [place.host for place in await self._places()]
 
+    async def dismantle(self) -> None:
+        """What was made for a slice went with its last instance."""
+        if self._records:
+            raise RpcError("in-use", f"instances of driver {ME} exist: {', '.join(sorted(self._records))}")
+
     def formats(self) -> Mapping[str, str]:
         """Disks; an archive of files is handed on as one, to whatever the cloud makes of it."""
         return {"qcow2": "", "raw": "", PROCESS_ARCHIVE: ""}

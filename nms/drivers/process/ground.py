@@ -20,6 +20,9 @@ class Ground(Protocol):
     async def close(self) -> None:
         """Let go; instances run on."""
 
+    async def dismantle(self) -> None:
+        """Remove what `open` made, on which nobody stands any more.  Raises `RpcError`."""
+
     def address(self, spec: InstanceSpec, placed: Collection[Record]) -> str:
         """An address for a new instance, given those that are there; without delay.
 

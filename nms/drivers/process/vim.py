@@ -135,6 +135,12 @@ class ProcessDriver:
             self._lock.close()
             self._lock = None
 
+    async def dismantle(self) -> None:
+        """Remove the ground; see `nms.drivers.api.Vim.dismantle`."""
+        if self._records:
+            raise RpcError("in-use", f"instances of driver {self._driver} exist: {', '.join(sorted(self._records))}")
+        await self._ground.dismantle()
+
     # -- what there is
 
     def formats(self) -> Mapping[str, str]:

@@ -47,6 +47,9 @@ class _Loopback:
     async def close(self) -> None:
         """Nothing to let go."""
 
+    async def dismantle(self) -> None:
+        """Nothing was made."""
+
     def address(self, spec: InstanceSpec, placed: Collection[Record]) -> str:
         """The next one on which the port is free."""
         return self._addresses.free({record.address for record in placed}, spec.port)

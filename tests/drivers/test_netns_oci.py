@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import signal
 from collections.abc import Callable
@@ -31,6 +32,8 @@ signal.signal(signal.SIGTERM, end)
 signal.signal(signal.SIGQUIT, end)
 """
 
+#: Numbers of system calls that no library offers as they are.
+SYSCALLS = {"clone": {"x86_64": 56}.get(platform.machine(), 220)}
 BURST = """
 def burst():
     for number in range(50):
@@ -114,6 +117,10 @@ def test_a_container_has_no_privileges_and_sees_nothing_of_the_host(site: Site) 
             "socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)": "Operation not permitted",
             "open('/dev/kmsg')": "No such file",
         }
+        new_user = 0x10000000
+        for call in (f"unshare({new_user})", f"syscall({SYSCALLS['clone']}, {new_user | signal.SIGCHLD}, 0, 0, 0, 0)"):
+            code = f"import ctypes; c = ctypes.CDLL(None, use_errno=True); print(c.{call}, ctypes.get_errno())"
+            assert await inside(a, code) == "-1 1", call
         for code, refusal in tries.items():
             said = await inside(a, f"try:\n {code}; print('done')\nexcept OSError as e: print(e)")
             assert refusal in said, (code, said)

@@ -22,6 +22,31 @@ _MASKED = (
 )  # fmt: skip
 _READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
+#: What no application needs and an attacker would: the kernel's keys, programs, mounts, namespaces, other machines'
+#: calls.  `clone3` says that it is not there, and libraries then use `clone`, whose flags can be looked at.
+_REFUSED = (
+    "acct", "add_key", "bpf", "delete_module", "finit_module", "fsconfig", "fsmount", "fsopen", "fspick", "init_module",
+    "io_uring_enter", "io_uring_register", "io_uring_setup", "kexec_file_load", "kexec_load", "keyctl", "mount",
+    "mount_setattr", "move_mount", "open_by_handle_at", "open_tree", "perf_event_open", "pivot_root", "quotactl",
+    "reboot", "request_key", "setns", "swapoff", "swapon", "syslog", "umount", "umount2", "unshare", "userfaultfd",
+)  # fmt: skip
+_EPERM, _ENOSYS = 1, 38
+#: CLONE_NEWUSER: with a user namespace of its own a process would have every capability in it.
+_NEW_USER = 0x10000000
+_SECCOMP = {
+    "defaultAction": "SCMP_ACT_ALLOW",
+    "syscalls": [
+        {"names": list(_REFUSED), "action": "SCMP_ACT_ERRNO", "errnoRet": _EPERM},
+        {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": _ENOSYS},
+        {
+            "names": ["clone"],
+            "action": "SCMP_ACT_ERRNO",
+            "errnoRet": _EPERM,
+            "args": [{"index": 0, "value": _NEW_USER, "valueTwo": _NEW_USER, "op": "SCMP_CMP_MASKED_EQ"}],
+        },
+    ],
+}
+
 
 def config(
     *,
@@ -78,6 +103,7 @@ def config(
             "resources": {"devices": [{"allow": False, "access": "rwm"}]},
             # Whatever user it is, it may listen on port 80 as its image expects: the address is its own.
             "sysctl": {"net.ipv4.ip_unprivileged_port_start": "0"},
+            "seccomp": _SECCOMP,
             "maskedPaths": list(_MASKED),
             "readonlyPaths": list(_READ_ONLY),
             **({"cgroupsPath": cgroup} if cgroup else {}),

@@ -28,6 +28,8 @@ from nms.oci.tar import CHUNK, TarReader
 #: Most members of all layers together (with folders that they only imply), folders within each other, and links on the
 #: way to a place.
 ENTRIES, DEPTH, LINKS = 200_000, 100, 40
+#: Zeros at the end of a tar file; some tools leave them out.
+_END = 3 * tarfile.BLOCKSIZE
 _HIDES, _HIDES_ALL = ".wh.", ".wh..wh..opq"
 
 
@@ -75,6 +77,7 @@ def _inflate(archive: OciArchive, layer: Layer, out: BinaryIO, limit: int) -> in
             raise _too_big()
         hasher.update(chunk)
         out.write(chunk)
+    out.write(bytes(_END))
     blob.exhaust()
     if hasher.hexdigest() != layer.content:
         raise RpcError("invalid-value", "a layer of the OCI image is not what its configuration says")

@@ -96,6 +96,13 @@ def test_modes_lose_what_would_give_rights(tmp_path: Path) -> None:
     assert (root / "old").stat().st_mtime == 1_000_000
 
 
+def test_a_layer_without_the_end_of_a_tar_file_is_read(tmp_path: Path) -> None:
+    """As umoci writes it."""
+    whole = files({"first": "first", "last": "the last bytes"})
+    cut = whole[: whole.index(b"the last bytes") + len(b"the last bytes")]
+    assert tree(unpack(tmp_path, cut)) == {"first": "first", "last": "the last bytes"}
+
+
 def sparse() -> bytes:
     """A file that announces a map of its holes without end."""
     info, content = member("sparse", b"1\n" * (2 << 20))

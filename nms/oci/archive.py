@@ -22,8 +22,9 @@ from typing import Any, BinaryIO
 from nms.errors import RpcError
 from nms.oci.tar import TarReader
 
-#: Most bytes of a document (the specification's advice), members of an archive, and layers of an image.
-DOCUMENT, MEMBERS, LAYERS = 4 << 20, 2000, 127
+#: Most bytes of a document (the specification's advice) and of all that are read of an archive, members of an archive,
+#: and layers of an image.
+DOCUMENT, DOCUMENTS, MEMBERS, LAYERS = 4 << 20, 16 << 20, 2000, 127
 #: What others call the machines that `platform.machine` names.
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "riscv64": "riscv64"}
 _OCI, _DOCKER = "application/vnd.oci.image.", "application/vnd.docker.distribution.manifest."
@@ -36,7 +37,8 @@ _LAYERS = {
     "application/vnd.docker.image.rootfs.diff.tar": False,
     "application/vnd.docker.image.rootfs.diff.tar.gzip": True,
 }
-_BLOBS = "blobs/sha256/"
+_INDEX, _BLOBS = "index.json", "blobs/sha256/"
+_NAME = re.compile(rf"(?:\./)?({re.escape(_INDEX)}|{_BLOBS}[0-9a-f]{{64}})")
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 
 
@@ -90,7 +92,12 @@ class OciArchive:
 
     def __init__(self, file: BinaryIO, architecture: str = "") -> None:
         self._reader = TarReader(file, MEMBERS)
-        self._members = {each.name.removeprefix("./"): each for each in self._reader if each.isfile()}
+        self._members: dict[str, tarfile.TarInfo] = {}
+        self._left = DOCUMENTS
+        for member in self._reader:
+            if member.isfile() and (match := _NAME.fullmatch(member.name)):
+                member.pax_headers = {}  # whatever else it says would be remembered
+                self._members[match[1]] = member
         machine = platform.machine()
         self._architecture = architecture or _ARCHITECTURES.get(machine, machine)
 
@@ -111,12 +118,11 @@ class OciArchive:
         return _image(digest, manifest, config)
 
     def _index(self) -> Mapping[str, Any]:
-        member = self._members.get("index.json")
+        member = self._members.get(_INDEX)
         if member is None:
-            raise RpcError("invalid-value", "the image is no OCI image layout: it has no index.json")
-        if member.size > DOCUMENT:
-            raise RpcError("too-big", "index.json of the OCI image is too large")
-        index = _document("index.json", b"".join(self._reader.content(member)))
+            raise RpcError("invalid-value", f"the image is no OCI image layout: it has no {_INDEX}")
+        self._allow(member.size)
+        index = _document(_INDEX, b"".join(self._reader.content(member)))
         _objects(index, "manifests")
         return index
 
@@ -167,10 +173,13 @@ class OciArchive:
             raise RpcError("invalid-value", f"{name} of the OCI image has another digest or size")
 
     def _blob(self, descriptor: tuple[str, int]) -> Mapping[str, Any]:
-        digest, size = descriptor
-        if size > DOCUMENT:
-            raise RpcError("too-big", f"document {digest} of the OCI image is too large")
-        return _document(digest, b"".join(self.blob(digest, size)))
+        self._allow(descriptor[1])
+        return _document(descriptor[0], b"".join(self.blob(*descriptor)))
+
+    def _allow(self, size: int) -> None:
+        self._left -= size
+        if size > DOCUMENT or self._left < 0:
+            raise RpcError("too-big", "the documents of the OCI image are too large")
 
 
 @contextlib.contextmanager
@@ -213,7 +222,7 @@ def _descriptor(entry: object) -> tuple[str, int]:
     """SHA-256 and size (image specification, descriptor)."""
     digest, size = (entry.get("digest"), entry.get("size")) if isinstance(entry, dict) else (None, None)
     match = _DIGEST.fullmatch(digest) if isinstance(digest, str) else None
-    if match is None or not isinstance(size, int):
+    if match is None or not isinstance(size, int) or size < 0:
         raise RpcError("invalid-value", "the OCI image names something without its size and SHA-256 digest")
     return match[1], size
 
@@ -237,12 +246,10 @@ def _image(digest: str, manifest: Mapping[str, Any], config: Mapping[str, Any]) 
 
 
 def _layer(entry: Mapping[str, Any], content: str) -> Layer:
-    kind = entry.get("mediaType")
+    kind = str(entry.get("mediaType"))
     if kind not in _LAYERS:
-        raise RpcError(
-            "operation-not-supported",
-            f"a layer of the OCI image is {str(kind)[:80]}; gzip or plain tar is read",
-        )
+        said = f"a layer of the OCI image is {kind[:80]!r}; plain tar and tar+gzip are read"
+        raise RpcError("operation-not-supported", said)
     match = _DIGEST.fullmatch(content)
     if match is None:
         raise RpcError("invalid-value", "a layer of the OCI image has no SHA-256 digest")

@@ -48,9 +48,9 @@ def unpack(archive: OciArchive, image: Image, target: Path, limit: int) -> int:
     """
     partial = target.with_name(target.name + ".part")
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(mode=0o755)
     tree = _Tree(partial, limit)
     try:
+        partial.mkdir(mode=0o755)
         left = limit
         for layer in image.layers:
             with tempfile.TemporaryFile(dir=target.parent) as plain:

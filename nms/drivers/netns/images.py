@@ -39,19 +39,25 @@ class Images:
             RpcError: data-missing, invalid-value (damaged or hostile), too-big, operation-failed,
                 operation-not-supported (a kind of layer).
         """
-        with archive.opened(file) as opened:
-            image = opened.image()
-            with self._turn:
-                kept = self._folder / image.digest
-                if not (kept / ABOUT).is_file():
-                    self._tidy()
-                    self._keep(opened, image, kept, limit)
-                size = int((kept / "size").read_text())
-                if size > limit:
-                    raise RpcError("too-big", "the OCI image needs more storage than the instance has")
+        try:
+            with archive.opened(file) as opened, self._turn:
+                kept = self._kept(opened, limit)
                 (folder / ABOUT).unlink(missing_ok=True)
                 os.link(kept / ABOUT, folder / ABOUT)
-        _copy(kept / "root", folder / "work")
+            _copy(kept / "root", folder / "work")
+        except OSError as error:
+            raise RpcError("operation-failed", f"the image {file.name} cannot be unpacked: {error}") from error
+
+    def _kept(self, opened: archive.OciArchive, limit: int) -> Path:
+        """Where the image is unpacked."""
+        image = opened.image()
+        kept = self._folder / image.digest
+        if not (kept / ABOUT).is_file():
+            self._tidy()
+            self._keep(opened, image, kept, limit)
+        if int((kept / "size").read_text()) > limit:
+            raise RpcError("too-big", "the OCI image needs more storage than the instance has")
+        return kept
 
     def _keep(self, opened: archive.OciArchive, image: Image, kept: Path, limit: int) -> None:
         shutil.rmtree(kept, ignore_errors=True)

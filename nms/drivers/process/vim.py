@@ -13,7 +13,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -35,7 +34,7 @@ from nms.drivers.api import (
 from nms.drivers.process import hosts, proc
 from nms.drivers.process.ground import Ground
 from nms.drivers.process.record import Record, hold, load, save
-from nms.drivers.process.watch import Watch
+from nms.drivers.process.watch import Watch, spawn
 
 #: Keys of the configuration that are alike in every driver of processes.
 KEYS = ("hosts", "start-timeout", "stop-timeout")
@@ -267,7 +266,7 @@ class ProcessDriver:
         record = self._record(name)
         await self._ground.prepare(record, folder)
         # In this thread and watched at once: a cancellation in between would leave a child that nobody reaps.
-        pid = _spawn(folder, *self._ground.launch(record, folder, self._environment(record)))
+        pid = spawn(folder, *self._ground.launch(record, folder, self._environment(record)))
         self._watch(name, pid)
         self._put(name, pid=pid, born=proc.born(pid))
         await self._answers(name)
@@ -387,20 +386,6 @@ class ProcessDriver:
             lines = []
         line = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
         return "".join(each if each.isprintable() else "?" for each in line[:200])
-
-
-def _spawn(folder: Path, command: tuple[str, ...], environment: Mapping[str, str]) -> int:
-    try:
-        with (folder / "log").open("ab") as log:
-            process = subprocess.Popen(
-                command, cwd=folder / "work", env=environment, stdin=subprocess.DEVNULL, stdout=log,
-                stderr=subprocess.STDOUT, start_new_session=True,
-            )  # fmt: skip
-    except OSError as error:
-        raise RpcError("operation-failed", f"command {command[0]!r} cannot be run: {error.strerror}") from error
-    # The pidfd watch reaps it; without a return code Popen would warn of a process left running, which is the point.
-    process.returncode = 0
-    return process.pid
 
 
 async def _in_thread(function: Callable[..., T], *arguments: object) -> T:

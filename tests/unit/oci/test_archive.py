@@ -126,8 +126,14 @@ def remade(**changes: Any) -> Callable[[Path], Path]:
         (
             remade(layers=[{"mediaType": LAYER.replace("gzip", "zstd"), "digest": "sha256:" + "0" * 64, "size": 1}]),
             "operation-not-supported",
-            "gzip or plain tar",
+            "plain tar and tar+gzip",
         ),
+        (
+            remade(layers=[{"mediaType": ["a\nb"], "digest": "sha256:" + "0" * 64, "size": 1}]),
+            "operation-not-supported",
+            "plain tar and tar+gzip",
+        ),
+        (tampered(lambda _, manifest: manifest.update(size=-1)), "invalid-value", "SHA-256"),
     ],
 )
 def test_what_is_not_what_it_says_is_refused(tmp_path: Path, make: Callable[[Path], Path], tag: str, says: str) -> None:
@@ -152,6 +158,13 @@ def test_what_is_not_what_it_says_is_refused(tmp_path: Path, make: Callable[[Pat
 def test_what_is_no_image_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "image").write_bytes(content)
     assert refused(tmp_path / "image").tag == "invalid-value"
+
+
+def test_an_index_that_names_the_same_thing_without_end_costs_little(tmp_path: Path) -> None:
+    layout = Layout()
+    again = {"manifests": [layout.manifest([HELLO])] * 20_000}
+    error = refused(layout.write(tmp_path / "image", *[layout.blob(again, INDEX)] * 1000))
+    assert (error.tag, "too large" in error.message) == ("too-big", True), error.message
 
 
 @pytest.mark.parametrize(

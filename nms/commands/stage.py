@@ -20,7 +20,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -109,11 +109,19 @@ def until(what: str, check: Callable[[], T | None]) -> T:
 _OPERATORS = (("Operator A", "ES"), ("Operator B", "PT"), ("Operator C", "IT"))
 
 
-def start(folder: Path, number: int, ports: Ports, stack: contextlib.ExitStack, driver: str = "embedded") -> Domain:
+def start(
+    folder: Path,
+    number: int,
+    ports: Ports,
+    stack: contextlib.ExitStack,
+    driver: str = "embedded",
+    blocks: Sequence[str] = (),
+) -> Domain:
     """Start the daemon of a new domain in `folder`, the `number`th on this stage; `stack` ends it.
 
     Args:
         driver: of its infrastructure.
+        blocks: that it runs; empty: all.
 
     Raises:
         Failed: it did not start.
@@ -135,6 +143,7 @@ def start(folder: Path, number: int, ports: Ports, stack: contextlib.ExitStack, 
         ports=taken,
         driver=driver,
         address_block=init.INSTANCES[driver].format(ports.block(number)),
+        blocks=blocks,
     )
     file = folder / init.CONFIG_NAME
     log = stack.enter_context((folder.parent / f"{name}.log").open("wb"))
@@ -217,19 +226,29 @@ async def _clear(config: configuration.Config) -> None:
 
 
 def federate(
-    teller: Teller, a: Domain, b: Domain, option: str = partner.OPTIONS["5"], protocol: str = PROTOCOLS[0]
+    teller: Teller,
+    a: Domain,
+    b: Domain,
+    option: str = partner.OPTIONS["5"],
+    protocol: str = PROTOCOLS[0],
+    zone: str = "",
+    hops: int = 1,
 ) -> None:
-    """Have both operators add the other's card, B offering its zone to A; return when the agreement is active.
+    """Have both operators add the other's card, B offering a zone to A; return when the agreement is active.
 
     Args:
         protocol: of the sessions, both ways.
+        zone: which; empty: B's own.
+        hops: as in `partner.agree`.
 
     Raises:
         Failed: it did not become active.
     """
     cards = {domain.id: card.of(domain.config, domain.folder) for domain in (a, b)}
-    zone = b.config.zones[0].id
-    terms: dict[str, Any] = {"agreement": AGREEMENT, "option": option, "zones": [zone], "protocol": protocol}
+    zones = [zone or b.config.zones[0].id]
+    terms: dict[str, Any] = {
+        "agreement": AGREEMENT, "option": option, "zones": zones, "protocol": protocol, "hops": hops
+    }  # fmt: skip
     partner.agree(b.client, cards[a.id], role="provider", **terms)
     partner.agree(a.client, cards[b.id], role="consumer", **terms)
     for domain, other in ((a, b), (b, a)):

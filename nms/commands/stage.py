@@ -142,7 +142,7 @@ def start(
         country=country,
         ports=taken,
         driver=driver,
-        address_block=init.INSTANCES[driver].format(ports.block(number)),
+        address_block=init.INSTANCES[driver].format(number + (81 if driver == "embedded" else ports.block)),
         blocks=blocks,
     )
     file = folder / init.CONFIG_NAME
@@ -166,6 +166,9 @@ def start(
 class Ports:
     """Ports and addresses for the domains of one stage: the documented ones for the first stage of a user on this
     machine, so that what a reader copies from the documentation works; others for every other.
+
+    Attributes:
+        block: what tells the addresses of the first domain's fabric from those of others; those of the next follow.
     """
 
     def __init__(self, stack: contextlib.ExitStack) -> None:
@@ -175,10 +178,8 @@ class Ports:
             file = stack.enter_context(lock.open("w"))
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._first = True
-
-    def block(self, number: int) -> int:
-        """What tells the addresses of the `number`th domain's instances from those of others."""
-        return 81 + number if self._first else random.SystemRandom().randrange(90, 250)
+        # A loopback block can be shared, each address is tried before it is taken; a fabric is one domain's alone.
+        self.block = 81 if self._first else random.SystemRandom().randrange(84, 100, 3)
 
     def take(self, wanted: int) -> int:
         """`wanted` when it is ours to use and free for TCP and UDP, else another one.

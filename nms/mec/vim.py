@@ -135,17 +135,19 @@ class Vim:
             left[host.zone] = total + host.capacity.total, available + free
             state = {"state": "mec-types:active", "available": capacity.amounts(free)}
             self._publisher.state(f"{self.scope.base}/host[id='{host.name}']/state", state, durable=False)
+        formats = [each["format"] for each in self._formats() if each["runs"]]
         for zone, (total, available) in left.items():
             members = self._publisher.read(f"{self.scope.base}/zone[id='{zone}']") or {}
             wish = members.get("admin-state", "enabled")
             shown = {"enabled": "active", "draining": "draining", "disabled": "down"}[wish]
             state = {
                 "state": f"mec-types:{shown}",
+                "image-format": formats,
                 "total": capacity.amounts(total),
                 "available": capacity.amounts(available),
             }
             self._publisher.state(f"{self.scope.base}/zone[id='{zone}']/state", state, durable=False)
-        about = {"reachable": True, "image-format": [_runs(*each) for each in self._driver.formats().items()]}
+        about = {"reachable": True, "image-format": self._formats()}
         self._publisher.state(f"{self.scope.base}/state", about, durable=False)
 
     # -- what a commit may ask
@@ -161,6 +163,13 @@ class Vim:
                 )
             if intent.new is not None and (reason := self._refusal(plain(intent.new["format"]))):
                 raise RpcError("operation-not-supported", reason, path=intent.scope.base + intent.path)
+
+    def _formats(self) -> list[Members]:
+        """Entries of the list image-format."""
+        return [
+            {"format": f"mec-types:{name}", "runs": not lacking, **({"reason": lacking} if lacking else {})}
+            for name, lacking in self._driver.formats().items()
+        ]
 
     def _refusal(self, format: str) -> str:
         """Why no image of a format can be run here, in one line; empty: it can."""
@@ -374,11 +383,6 @@ class Vim:
             {"metric": f"mec-types:{metric}", "subject": instance.id, "value": value, **window}
             for metric, value in found.items()
         ]
-
-
-def _runs(format: str, lacking: str) -> Members:
-    """Entry of the list image-format."""
-    return {"format": f"mec-types:{format}", "runs": not lacking, **({"reason": lacking} if lacking else {})}
 
 
 def _percent(part: float, whole: float) -> str:

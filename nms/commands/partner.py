@@ -113,8 +113,13 @@ def agree(
     zones: list[str],
     until: str | None = None,
     protocol: str = PROTOCOLS[0],
+    hops: int = 1,
 ) -> dict[str, Any]:
-    """Add a partner by its card, and an agreement; the entry written."""
+    """Add a partner by its card, and an agreement; the entry written.
+
+    Args:
+        hops: domains that the zones may be passed on by, one after the other, if more than one.
+    """
     accepted = {"accepted": True} if role == "consumer" else {}
     terms: dict[str, Any] = {
         "id": agreement,
@@ -124,6 +129,8 @@ def agree(
     }
     if until:
         terms["valid-until"] = until
+    if hops > 1:
+        terms["sharing"] = {"resale": True, "max-hops": hops}
     entry: dict[str, Any] = card.partner_entry(partner, protocol) | {"agreement": [terms]}
     client.write("PATCH", _FEDERATION, checked("mec-federation", {_FEDERATION: {"partner": [entry]}}))
     return entry

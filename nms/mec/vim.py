@@ -135,17 +135,19 @@ class Vim:
             left[host.zone] = total + host.capacity.total, available + free
             state = {"state": "mec-types:active", "available": capacity.amounts(free)}
             self._publisher.state(f"{self.scope.base}/host[id='{host.name}']/state", state, durable=False)
+        formats = [each["format"] for each in self._formats() if each["runs"]]
         for zone, (total, available) in left.items():
             members = self._publisher.read(f"{self.scope.base}/zone[id='{zone}']") or {}
             wish = members.get("admin-state", "enabled")
             shown = {"enabled": "active", "draining": "draining", "disabled": "down"}[wish]
             state = {
                 "state": f"mec-types:{shown}",
+                "image-format": formats,
                 "total": capacity.amounts(total),
                 "available": capacity.amounts(available),
             }
             self._publisher.state(f"{self.scope.base}/zone[id='{zone}']/state", state, durable=False)
-        about = {"reachable": True}
+        about = {"reachable": True, "image-format": self._formats()}
         self._publisher.state(f"{self.scope.base}/state", about, durable=False)
 
     # -- what a commit may ask
@@ -159,6 +161,22 @@ class Vim:
                 raise RpcError(
                     "invalid-value", f"image {intent.id} needs a digest", path=intent.scope.base + intent.path
                 )
+            if intent.new is not None and (reason := self._refusal(plain(intent.new["format"]))):
+                raise RpcError("operation-not-supported", reason, path=intent.scope.base + intent.path)
+
+    def _formats(self) -> list[Members]:
+        """Entries of the list image-format."""
+        return [
+            {"format": f"mec-types:{name}", "runs": not lacking, **({"reason": lacking} if lacking else {})}
+            for name, lacking in self._driver.formats().items()
+        ]
+
+    def _refusal(self, format: str) -> str:
+        """Why no image of a format can be run here, in one line; empty: it can."""
+        formats = self._driver.formats()
+        runs = ", ".join(each for each, lacking in formats.items() if not lacking)
+        reason = formats.get(format, f"this infrastructure runs {runs}")
+        return reason and f"an image of format {format} cannot be run here: {reason}"
 
     def _check_compute(self, wanted: Sequence[Intent], tx: Transaction) -> None:
         for intent in wanted:
@@ -277,6 +295,7 @@ class Vim:
             environment={each["name"]: each.get("value", "") for each in wanted.get("environment", ())}
             | dict(self._given(run.subject)),
             slice=wanted.get("slice", ""),
+            format=plain(image["format"]),
         )
 
     def _ended(self, run: Run) -> None:

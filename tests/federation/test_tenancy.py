@@ -43,7 +43,7 @@ def image(site: Site) -> Members:
     return {
         "digest": info.image.digest,
         "size": str(info.image.size),
-        "format": "mec-types:oci",
+        "format": "mec-types:process-archive",
         "source": "test:image",
     }
 

@@ -121,15 +121,13 @@ class Mp1:
 
     Args:
         mep: the platform.
-        vim: identifier of the infrastructure whose instances have identities here.
     """
 
-    def __init__(self, core: Core, publisher: Publisher, identities: Identities, mep: Mep, vim: str) -> None:
+    def __init__(self, core: Core, publisher: Publisher, identities: Identities, mep: Mep) -> None:
         self._publisher = publisher
         self._identities = identities
         self._mep = mep
         self._scope = mep.scope
-        self._instances = f"{VIMS}[id='{vim}']/compute-instance"
         self._loop = asyncio.get_running_loop()
         self._stale = asyncio.Event()
         self._lists = RuleLists(core, publisher, GROUP)
@@ -228,7 +226,8 @@ class Mp1:
         applications = self._publisher.entries(f"{self._scope.base}/application")
         served = {each.get("address"): each["id"] for each in applications}
         found: dict[str, str] = {}
-        for instance in self._publisher.entries(self._instances):
+        managers = self._publisher.scopes(VIMS)
+        for instance in (each for vim in managers for each in self._publisher.entries(f"{vim.base}/compute-instance")):
             address = next(iter(instance.get("state", {}).get("address", ())), None)
             if address is not None and address in served:
                 found[_USER + instance["id"]] = served[address]

@@ -201,6 +201,7 @@ class Partners:
             if key in came:
                 self._join(key, *entry)
             else:
+                self.links[key].ours = entry[1]
                 self.links[key].wake.set()
         for link in leaving:  # only now: an agreement without a link is one that is gone
             await self._end(link)
@@ -224,6 +225,7 @@ class Partners:
             option_of(agreement["boundary-option"]),
             session,
             lambda: self._crossed(key),
+            agreement,
         )
         link.session.watch(lambda name, members: self._told(link, name, members))
         self.links[key] = link

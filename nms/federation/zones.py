@@ -30,13 +30,13 @@ class Zones:
     def __init__(
         self, publisher: Publisher, links: Mapping[tuple[str, str], Link], orphans: Orphans, packages: str
     ) -> None:
-        #: Called in the event loop when the list of zones has changed: the orchestrator's `refresh`.
+        #: Called in the event loop when zones or joined platforms have changed: the domain's `refresh`.
         self.changed: Callable[[], None] = lambda: None
         self._publisher = publisher
         self._links = links
         self._orphans = orphans
         self._packages = packages
-        self._last: list[Members] = []
+        self._last: tuple[list[Members], dict[tuple[str, str], bool]] = ([], {})
 
     def zones(self) -> list[Members]:
         """See `nms.mec.partners.Partners.zones`."""
@@ -122,9 +122,22 @@ class Zones:
                 if "agreement" in part and "reference" in part and plain(part["state"]) != "failed":
                     yield deployment["package"], part
 
+    def peers(self) -> dict[tuple[str, str], bool]:
+        """See `nms.mec.partners.Partners.peers`."""
+        states = {key: self._state(*key) for key, link in list(self._links.items()) if link.joined}
+        return {
+            key: state == "active" and self._links[key].reachable
+            for key, state in states.items()
+            if state in ("active", "suspended")
+        }
+
+    def _state(self, partner: str, agreement: str) -> str:
+        found = self._publisher.read(f"{agreement_path(partner, agreement)}/state") or {}
+        return plain(found.get("federation-state", ""))
+
     def look(self) -> None:
-        """Tell the orchestrator if the list has changed."""
-        now = self.zones()
+        """Tell the domain if zones or joined platforms have changed."""
+        now = self.zones(), self.peers()
         if now != self._last:
             self._last = now
             self.changed()

@@ -20,6 +20,7 @@ from nms.drivers import api
 from nms.errors import ConfigError
 from nms.mec import exposure, mep, mepm, vim, windows
 from nms.mec.drift import DriverSide, PartnerSide, partner_sides
+from nms.mec.interconnection import Interconnection, application_of
 from nms.mec.lifecycle import LifeCycle
 from nms.mec.listener import Listener
 from nms.mec.meo import Meo
@@ -31,6 +32,7 @@ from nms.mec.ordering import Ordering
 from nms.mec.oss import ORDERS, Oss
 from nms.mec.package_store import PackageStore
 from nms.mec.partners import NoPartners, Partners
+from nms.mec.peer_services import PeerServices
 from nms.mec.places import Places
 from nms.mec.planes import Planes
 from nms.mec.proxy import Proxy
@@ -39,7 +41,7 @@ from nms.mec.publisher import Store as PublishingStore
 from nms.mec.publisher import Streams as PublishingStreams
 from nms.mec.reconcile import Reconciliation, Side
 from nms.mec.reference_points import Mm1, Mm2, Mm3, Mm4, Mm5, Mm6, Mm8, Mm9, System
-from nms.mec.scope import scope_of
+from nms.mec.scope import Scope, scope_of
 from nms.mec.session import SYSTEM, DataEdit, LocalSession, to_edit
 from nms.mec.session import Core as Dispatcher
 from nms.mec.slices import Slices
@@ -114,6 +116,8 @@ class Domain:
     vim: Vim | None = None
     mep: Mep | None = None
     mp1: Mp1 | None = None
+    interconnection: Interconnection | None = None
+    peer_services: PeerServices | None = None
     mepm: Mepm | None = None
     meo: Meo | None = None
     oss: Oss | None = None
@@ -124,6 +128,10 @@ class Domain:
 
     def refresh(self) -> None:
         """Partners, their zones or their agreements have changed.  Called in the event loop."""
+        if self.interconnection is not None:
+            self.interconnection.refresh()
+        if self.peer_services is not None:
+            self.peer_services.refresh()
         if self.mepm is not None:
             self.mepm.refresh()
         if self.meo is not None:
@@ -270,7 +278,29 @@ async def _assemble(
         core.register("mec-order", "place-order", Ordering(core, publisher).place)
         await _run(domain, core, domain.oss, [])
         await _run(domain, core, Proxy(core, publisher, Mm8(local(ORDERS.base)), Mm9(local(OWN.base))), [])
+    if "mep" in blocks:
+        await _interconnect(domain, core, partners, planes, Mm5(local(platform_base)))
     await _reconcile(domain, core, partners, domain.mm1)
+
+
+async def _interconnect(domain: Domain, core: Core, partners: Partners, planes: Planes, mm5: Mm5) -> None:
+    """Join the platform with those of partners (Mp3)."""
+    publisher = domain.publisher
+
+    def owner(application: str) -> Scope | None:
+        found = planes.tenancy.owner("application", application) if planes.tenancy is not None else None
+        return None if found is None else found[0]
+
+    def application(scope: Scope, name: str) -> str:
+        return application_of(publisher, domain.meo, scope, name)
+
+    instances = f"{vim.VIMS}[id='{VIM}']/compute-instance"
+    domain.interconnection = Interconnection(publisher, PLATFORM, mm5, instances, owner, application)
+    core.store.add_provider(Listener(domain.interconnection.wake))
+    await _run(domain, core, domain.interconnection, [])
+    domain.peer_services = PeerServices(publisher, PLATFORM, partners)
+    core.register("mec-platform", f"{mep.PLATFORMS}/application/discover-services", domain.peer_services.discover)
+    await _run(domain, core, domain.peer_services, [])
 
 
 async def _reconcile(domain: Domain, core: Core, partners: Partners, own: System | None) -> None:

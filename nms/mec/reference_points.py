@@ -13,6 +13,7 @@ block is in this process or in another operator's domain.
 | `Mm5` | MEPM - MEP | mec-platform: applications with their rules |
 | `Mm6` | MEPM - VIM | mec-resource: compute instances, and their images where the VIM is a partner's |
 | `Mp2` | MEP - data plane | mec-resource: data-plane rules |
+| `Mp3` | MEP - MEP of another domain | mec-platform: services, context of users |
 | `Mm8` | life-cycle proxy - OSS | mec-order: orders on behalf of device applications |
 | `Mm9` | life-cycle proxy - MEO | mec-system: packages |
 """
@@ -292,6 +293,37 @@ class Mp2(ReferencePoint):
     async def deactivate(self, application: str, rule: str) -> None:
         """Take a rule out of force; an unknown one is no error."""
         await self._edit([DataEdit(f"/data-plane-rule[instance='{application}'][id='{rule}']", "remove")])
+
+
+class Mp3(ReferencePoint):
+    """MEP - MEP of two domains: services of the other platform, and the context of users that move."""
+
+    point = "mp3"
+
+    async def services(self) -> Sequence[Members]:
+        """Services that may be consumed here."""
+        return await self._entries("service")
+
+    async def transfer_context(self, id: str, target: Mapping[str, Any], patience: float) -> None:
+        """Have the context of users come to an instance (members of mec-types:context-target) that is served here.
+
+        Args:
+            id: what we call, under the agreement, what its users leave.
+            patience: seconds.
+
+        Raises:
+            RpcError: its application could not hand it over, or has not in time.
+        """
+        path = f"/context-transfer[id='{id}']"
+        await self._edit([DataEdit(path, "remove")])  # of an attempt whose outcome nobody has heard
+        await self._edit([DataEdit(path, "create", dict(target))])
+        try:
+            async with asyncio.timeout(patience):
+                await self._settle(path, lambda state: "context-transferred-at" in state)
+        except TimeoutError:
+            raise RpcError("operation-failed", f"the partner has not said within {patience:g} s that it has") from None
+        finally:
+            await self._edit([DataEdit(path, "remove")])
 
 
 class Mm6(_Images):

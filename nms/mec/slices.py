@@ -51,7 +51,7 @@ class Slices:
 
     async def of(self, scope: Scope) -> str:
         """Identifier of the slice of the agreement that the scope is under, which is there from now on."""
-        name = _name(scope)
+        name = name_of(scope)
         quota = (self._publisher.read(scope.agreement_path, config=True) or {}).get("quota", {})
         limits = {leaf: value for leaf, value in quota.items() if leaf in self._amounts}
         wanted = {"id": name, **({"quota": limits} if limits else {})}
@@ -68,12 +68,12 @@ class Slices:
             await self._stale.wait()
             self._stale.clear()
             gone = {each["id"] for each in self._publisher.entries(f"{self._base}/slice")}
-            gone -= {_name(scope) for scope in self._publisher.scopes(AGREEMENT)}
+            gone -= {name_of(scope) for scope in self._publisher.scopes(AGREEMENT)}
             if gone:  # but what is still in one ends first
                 held = self._publisher.read(self._base, config=True) or {}
                 gone -= {each.get("slice", "") for name in _TENANTS for each in held.get(name, ())}
                 await self._session.edit([DataEdit(f"/slice[id='{name}']", "remove") for name in sorted(gone)])
 
 
-def _name(scope: Scope) -> str:
+def name_of(scope: Scope) -> str:
     return Scope(scope.agreement_path).inner("slice")

@@ -20,13 +20,14 @@ from nms.drivers import api
 from nms.errors import ConfigError
 from nms.mec import exposure, mep, mepm, vim, windows
 from nms.mec.drift import DriverSide, PartnerSide, partner_sides
+from nms.mec.identities import Identities, access_of
 from nms.mec.interconnection import Interconnection, application_of
 from nms.mec.lifecycle import LifeCycle
 from nms.mec.listener import Listener
 from nms.mec.meo import Meo
 from nms.mec.mep import Mep
 from nms.mec.mepm import Mepm
-from nms.mec.mp1 import Identities, Mp1
+from nms.mec.mp1 import Mp1
 from nms.mec.onboarding import Onboarding
 from nms.mec.ordering import Ordering
 from nms.mec.oss import ORDERS, Oss
@@ -230,12 +231,11 @@ async def _assemble(
         await _run(domain, core, tenancy, [window.path] if window.followed else [])
         return tenancy
 
-    identities = Identities.configured(config) if {"vim", "mep"} <= blocks else None
     keys, signed = config.packages.trusted_keys, config.packages.require_signature
     if "vim" in blocks:
         assert drivers is not None
-        given = identities.environment if identities is not None else lambda instance: {}
-        domain.vim = Vim(publisher, drivers.vim, transfers, VIM, local(vim_base), measure_interval, given)
+        identities = Identities.configured(config)
+        domain.vim = Vim(publisher, drivers.vim, transfers, VIM, local(vim_base), measure_interval, identities)
         await _run(domain, core, domain.vim, [vim.VIMS])
         slices = Slices(publisher, VIM, local(vim_base))
         await _run(domain, core, slices, [])
@@ -250,8 +250,8 @@ async def _assemble(
         session = local(platform_base)
         domain.mep = Mep(publisher, drivers.dns, drivers.data_plane, PLATFORM, session, planes.of)
         await _run(domain, core, domain.mep, [])
-        if identities is not None:
-            domain.mp1 = Mp1(core, publisher, identities, domain.mep, VIM)
+        if access := access_of(config):
+            domain.mp1 = Mp1(core, publisher, domain.mep, access)
             await _run(domain, core, domain.mp1, [])
         planes.tenancy = await open_window(
             windows.PLATFORM, platform_base, exposure.platform(publisher, PLATFORM, local)

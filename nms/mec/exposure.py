@@ -60,10 +60,13 @@ def manager(publisher: Publisher, id: str) -> Show:
 
 
 def platform(publisher: Publisher, id: str, local: Callable[[str], LocalSession]) -> Show:
-    """The DNS zone in which the platform `id` puts names of a single label."""
+    """The DNS zone in which the platform `id` puts names of a single label, and where applications reach it."""
 
     async def shown(scope: Scope, agreement: Members) -> None:
         configured = publisher.read(f"{mep.PLATFORMS}[id='{id}']/configuration", config=True) or {}
+        access = publisher.read(f"{mep.PLATFORMS}[id='{id}']/mp1")
+        if access is not None and publisher.read(f"{scope.base}/mp1") != access:
+            publisher.state(f"{scope.base}/mp1", access, durable=False)
         path = f"{scope.base}/configuration"
         wanted = {"dns-zone": configured["dns-zone"]} if "dns-zone" in configured else {}
         if wanted and (publisher.read(path, config=True) or {}) != wanted:

@@ -235,6 +235,10 @@ class Mm5(ReferencePoint):
         configuration = await self.session.get("/configuration") or {}
         return str(configuration.get("dns-zone", ""))
 
+    async def access(self) -> Members:
+        """Where applications reach the platform (members of mec-types:platform-access); {} where they cannot."""
+        return await self.session.get("/mp1") or {}
+
     async def application(self, id: str) -> Members | None:
         """An application with its state."""
         return await self.session.get(f"/application[id='{id}']")

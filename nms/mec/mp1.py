@@ -18,7 +18,7 @@ from nms.datastore.transaction import Transaction
 from nms.errors import RpcError, RpcErrors
 from nms.mec.access_rules import DENY_ALL, NACM, PAUSE, RuleLists, permit
 from nms.mec.identities import USER, digest
-from nms.mec.mep import PLATFORMS, Mep
+from nms.mec.mep import PLATFORMS, SERVICE_CHANGED, Mep
 from nms.mec.publisher import Publisher
 from nms.mec.scope import Duty, Intent, IntentProvider
 from nms.mec.session import Core as Dispatcher
@@ -183,6 +183,9 @@ def _common_rules(platform: str) -> Iterator[Members]:
     yield permit("services", f"{platform}/mec-platform:service", "create read update delete")
     for name in ("transport", "time-of-day"):
         yield permit(name, f"{platform}/mec-platform:{name}", "read")
+    module, _, notification = SERVICE_CHANGED.partition(":")
+    about = {"module-name": module, "notification-name": notification}
+    yield {"name": "availability", **about, "access-operations": "read", "action": "permit"}
     yield DENY_ALL
 
 

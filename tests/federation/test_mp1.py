@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -36,27 +37,42 @@ def given(domain: Domain, instance: str) -> dict[str, str]:
 
 async def ask(environment: dict[str, str], method: str, path: str, body: Any = None) -> tuple[int, Members]:
     """One request as the instance with that environment; status and answer."""
-    scheme, _, place = environment["MEC_MP1_URI"].partition("://")
-    host, _, rest = place.partition("/")
-    address, _, port = host.rpartition(":")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    assert scheme == "https"
-    reader, writer = await asyncio.open_connection(address, int(port), ssl=context)
-    secret = base64.b64encode(f"{environment['MEC_MP1_USER']}:{environment['MEC_MP1_PASSWORD']}".encode()).decode()
-    content = b"" if body is None else json.dumps(body).encode()
-    writer.write(
-        f"{method} /{rest}/{path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Basic {secret}\r\nConnection: close\r\n"
-        f"Accept: application/yang-data+json\r\n"
-        f"Content-Type: application/yang-data+json\r\nContent-Length: {len(content)}\r\n\r\n".encode()
-        + content
-    )
+    reader, writer = await asyncio.open_connection(*place(environment), ssl=unverified())
+    writer.write(request(environment, method, path, body))
     answer = await reader.read()
     writer.close()
     head, _, text = answer.partition(b"\r\n\r\n")
     if b"chunked" in head.lower():
         text = b"".join(text.split(b"\r\n")[1::2])
     return int(head.split()[1]), json.loads(text) if text.strip() else {}
+
+
+def place(environment: dict[str, str]) -> tuple[str, int]:
+    """Address and port of its platform."""
+    uri = urlsplit(environment["MEC_MP1_URI"])
+    assert uri.scheme == "https"
+    return uri.hostname or "", uri.port or 0
+
+
+def unverified() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+def request(
+    environment: dict[str, str], method: str, path: str, body: Any = None, accept: str = "application/yang-data+json"
+) -> bytes:
+    """A request as the instance with that environment."""
+    uri = urlsplit(environment["MEC_MP1_URI"])
+    secret = base64.b64encode(f"{environment['MEC_MP1_USER']}:{environment['MEC_MP1_PASSWORD']}".encode()).decode()
+    content = b"" if body is None else json.dumps(body).encode()
+    head = (
+        f"{method} {uri.path}/{path} HTTP/1.1\r\nHost: {uri.netloc}\r\nAuthorization: Basic {secret}\r\n"
+        f"Connection: close\r\nAccept: {accept}\r\n"
+        f"Content-Type: application/yang-data+json\r\nContent-Length: {len(content)}\r\n\r\n"
+    )
+    return head.encode() + content
 
 
 async def two(a: Domain) -> tuple[dict[str, str], dict[str, str], str, str]:

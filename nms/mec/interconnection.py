@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Final
 
 from nms.datastore.transaction import Transaction
@@ -51,7 +50,7 @@ def application_of(publisher: Publisher, meo: Meo | None, scope: Scope, name: st
     for container, kind in _TENANTS:
         if publisher.read(f"{at.base}/{container}/{kind}[id='{name}']", config=True) is not None:
             return at.inner(kind, name)
-    system = replace(at, base=f"{at.base}/mec-system:system")
+    system = publisher.scope(f"{at.base}/mec-system:system")
     parts = meo.parts_of(system, name) if meo is not None else []
     here = [part.reference for part in parts if not part.partner]
     if not here:
@@ -93,14 +92,15 @@ class Interconnection:
         self.provider = IntentProvider(publisher.schema, publisher.store, duties)
 
     async def start(self) -> None:
-        """Show what there is, and go on with what was begun."""
+        """Show what there is; what was begun before is not gone on with: who has asked may be gone, and the target."""
         self._watch = self._mm5.watch(self._told)
         self._showing = self._loop.create_task(self._keep_shown())
         self.refresh()
         for scope, _ in self._agreements():
             for entry in self._publisher.entries(f"{scope.base}/{TRANSFER}"):
-                if "state" not in entry:
-                    self._begin(scope, entry["id"])
+                if not entry.get("state"):
+                    error = {"error-tag": "operation-failed", "detail": "the platform was restarted meanwhile"}
+                    self._publisher.state(f"{scope.base}/{TRANSFER}[id='{entry['id']}']/state", {"error": error})
 
     async def close(self) -> None:
         """Stop; what is shown stays until the domain ends."""

@@ -47,6 +47,7 @@ def add(commands: Any) -> None:
     adding.add_argument("--option", choices=sorted(OPTIONS), default="5", help="boundary option (default: 5, Mx3)")
     adding.add_argument("--zone", action="append", default=[], help="zone offered (provider) or accepted (consumer)")
     adding.add_argument("--until", help="end of the agreement, e.g. 2030-01-01T00:00:00Z (default: none)")
+    adding.add_argument("--join-platforms", action="store_true", help="join the platforms (Mp3), and share services")
     add_protocol(adding)
     connection.add(adding)
     adding.set_defaults(run=_add)
@@ -95,6 +96,7 @@ def _add(args: argparse.Namespace) -> int:
         zones=args.zone,
         until=args.until,
         protocol=args.protocol,
+        joined=args.join_platforms,
     )
     if args.json:
         output.show_json(entry)
@@ -113,6 +115,7 @@ def agree(
     zones: list[str],
     until: str | None = None,
     protocol: str = PROTOCOLS[0],
+    joined: bool = False,
 ) -> dict[str, Any]:
     """Add a partner by its card, and an agreement; the entry written."""
     accepted = {"accepted": True} if role == "consumer" else {}
@@ -124,6 +127,8 @@ def agree(
     }
     if until:
         terms["valid-until"] = until
+    if joined:
+        terms["interconnection"] = {"enabled": True, "share-services": True}
     entry: dict[str, Any] = card.partner_entry(partner, protocol) | {"agreement": [terms]}
     client.write("PATCH", _FEDERATION, checked("mec-federation", {_FEDERATION: {"partner": [entry]}}))
     return entry

@@ -52,6 +52,7 @@ class Link:
         traffic: what has crossed; `crossed` is called when it has.
         wake: set when something may have changed.
         ours: our entry of the agreement, as configured.
+        platform: whether this domain runs one.
     """
 
     id: tuple[str, str]
@@ -61,6 +62,7 @@ class Link:
     session: RemoteSession
     crossed: Callable[[], None] = lambda: None
     ours: Members = field(default_factory=dict)
+    platform: bool = True
     theirs: Members | None = None
     domain: Members = field(default_factory=dict)
     mismatch: dict[str, Mismatch] | None = None
@@ -89,8 +91,9 @@ class Link:
 
     @property
     def joined(self) -> bool:
-        """Whether both sides want their platforms joined over Mp3."""
-        return interconnected(self.ours, self.theirs)
+        """Whether both sides run a platform and want them joined over Mp3."""
+        theirs = "mec-types:mep" in self.domain.get("block", ())
+        return self.platform and theirs and interconnected(self.ours, self.theirs)
 
     def _remote(self) -> list[RemotePoint]:
         other: Side = "provider" if self.role == "consumer" else "consumer"

@@ -226,6 +226,7 @@ class Partners:
             session,
             lambda: self._crossed(key),
             agreement,
+            "mep" in self._blocks,
         )
         link.session.watch(lambda name, members: self._told(link, name, members))
         self.links[key] = link

@@ -426,3 +426,15 @@ def test_services_are_shown_where_they_are_and_not_passed_on(play: Play) -> None
         await until("it goes with its producer", lambda: not learnt(a))
 
     play(story)
+
+
+def test_a_domain_without_a_platform_is_joined_with_nobody(play: Play) -> None:
+    async def story(a: Domain, b: Domain) -> None:
+        await federate(a, b, **JOINED)
+        await register(a, "x", name="weather")
+        link = a.federation.partners.links["b", AGREEMENT]
+        await until("a knows what b runs", lambda: link.domain.get("block") and link.theirs)
+        assert (link.joined, a.federation.zones.peers(), b.federation.zones.peers()) == (False, {}, {})
+        assert peer(a, "b") == {}
+
+    play(story, blocks={"b": ("oss", "meo")})

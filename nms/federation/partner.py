@@ -38,6 +38,14 @@ log = logging.getLogger(__name__)
 #: Seconds after which what has crossed a boundary is shown.
 _SHOWN_AFTER = 0.2
 
+#: Notifications after which the partner's entry is read again.
+_TELLING = (
+    RESYNC,
+    "mec-federation:federation-state-changed",
+    "mec-federation:platform-instance-changed",
+    "mec-system:package-changed",
+)
+
 #: Makes the session of an agreement: (partner's entry, agreement's entry) -> session.
 Connect = Callable[[Members, Members], RemoteSession]
 
@@ -242,7 +250,7 @@ class Partners:
 
     def _told(self, link: Link, name: str, members: Members) -> None:
         link.traffic.told(name, members)
-        if name in (RESYNC, "mec-federation:federation-state-changed", "mec-system:package-changed"):
+        if name in _TELLING:
             link.wake.set()
 
     # ------------------------------------------------------------ one agreement

@@ -169,6 +169,6 @@ _OWN = ("state", "admin-state")
 
 
 def _ours(zone: Mapping[str, Any], link: Link, partner: str, agreement: str) -> Members:
-    state = {} if link.reachable else {"state": "mec-types:down"}
+    state = {"state": "mec-types:down"} if not link.reachable or link.out_of_service else {}
     ours = {"id": f"{partner}.{zone['id']}"[:128], "partner": partner, "agreement": agreement}
     return {**zone, **state, **ours, "remote-zone": zone["id"]}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +21,7 @@ from nms.drivers import api
 from nms.errors import ConfigError
 from nms.mec import exposure, mep, mepm, vim, windows
 from nms.mec.drift import DriverSide, PartnerSide, partner_sides
+from nms.mec.hosting import Hosting
 from nms.mec.lifecycle import LifeCycle
 from nms.mec.listener import Listener
 from nms.mec.meo import Meo
@@ -33,6 +35,8 @@ from nms.mec.package_store import PackageStore
 from nms.mec.partners import NoPartners, Partners
 from nms.mec.places import Places
 from nms.mec.planes import Planes
+from nms.mec.platform_instance import Kept, PlatformInstances
+from nms.mec.platform_relay import Relay
 from nms.mec.proxy import Proxy
 from nms.mec.publisher import Publisher
 from nms.mec.publisher import Store as PublishingStore
@@ -222,20 +226,22 @@ async def _assemble(
         await _run(domain, core, tenancy, [window.path] if window.followed else [])
         return tenancy
 
-    identities = Identities.configured(config) if {"vim", "mep"} <= blocks else None
+    identities = Identities.configured(config) if blocks & {"vim", "mep"} else None
+    own = identities.environment if identities is not None and "mep" in blocks else lambda compute: {}
+    hosting = Hosting(core, publisher, partners, local(vim_base), identities, own)
     keys, signed = config.packages.trusted_keys, config.packages.require_signature
     if "vim" in blocks:
         assert drivers is not None
-        given = identities.environment if identities is not None else lambda instance: {}
-        domain.vim = Vim(publisher, drivers.vim, transfers, VIM, local(vim_base), measure_interval, given)
+        domain.vim = Vim(publisher, drivers.vim, transfers, VIM, local(vim_base), measure_interval, hosting.environment)
         await _run(domain, core, domain.vim, [vim.VIMS])
         slices = Slices(publisher, VIM, local(vim_base))
         await _run(domain, core, slices, [])
         await open_window(windows.RESOURCES, vim_base, exposure.resources(publisher, VIM))
         await _run(domain, core, Steering(publisher, drivers.data_plane), [])
+        await _run(domain, core, hosting, [])
     infrastructure = (VIM, Mm6(local(vim_base))) if "vim" in blocks else None
     served = (PLATFORM, Mm5(local(platform_base))) if "mep" in blocks else None
-    places = Places(infrastructure, served, partners)
+    places = Places(infrastructure, served, partners, hosting.identity)
     if "mep" in blocks:
         assert drivers is not None
         planes = Planes(publisher, drivers.data_plane, places, partners)
@@ -248,6 +254,12 @@ async def _assemble(
         planes.tenancy = await open_window(
             windows.PLATFORM, platform_base, exposure.platform(publisher, PLATFORM, local)
         )
+        if domain.mp1 is not None:
+            assert config.drivers.state is not None  # where there are identities
+            kept = Kept(domain.content, config.drivers.state / "platforms", config.domain.id)
+            relay = partial(Relay, core, publisher, domain.mp1, domain.mep.scope)
+            elsewhere = PlatformInstances(publisher, domain.mep.scope, partners, kept, relay)
+            await _run(domain, core, elsewhere, [])
     if "mepm" in blocks:
         onboarding = Onboarding(publisher, transfers, keys, signed)
         domain.mepm = Mepm(publisher, onboarding, MANAGER, places)

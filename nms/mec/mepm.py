@@ -240,6 +240,7 @@ class Mepm:
         application = {
             "name": descriptor["name"],
             "address": address,
+            "mp1-identity": place.identity(compute_id(run.subject)),
             "required-service": [each["name"] for each in descriptor.get("service-required", ())],
             "traffic-rule": _rules(descriptor, run.wanted, "traffic-rule"),
             "dns-rule": _rules(descriptor, run.wanted, "dns-rule"),

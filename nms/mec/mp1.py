@@ -110,6 +110,11 @@ class Identities:
         return hmac.digest(self.secret, instance.encode(), "sha256").hex()
 
 
+def user_of(application: str) -> str:
+    """User name, here, of an application that runs on somebody else's infrastructure."""
+    return _USER + application
+
+
 class Core(Dispatcher, Protocol):
     """What is asked of the core, further than by sessions."""
 
@@ -224,10 +229,13 @@ class Mp1:
                 self._stale.set()
 
     def _known(self) -> Mapping[str, str]:
-        """Which application each instance of the infrastructure is, by its address."""
+        """Which application each instance of the infrastructure is, by its address; and those that run elsewhere.
+
+        Who those are is found out where they run (`nms.mec.platform_relay`): none of them has a password here.
+        """
         applications = self._publisher.entries(f"{self._scope.base}/application")
         served = {each.get("address"): each["id"] for each in applications}
-        found: dict[str, str] = {}
+        found = {user_of(each["id"]): each["id"] for each in applications if "mp1-identity" in each}
         for instance in self._publisher.entries(self._instances):
             address = next(iter(instance.get("state", {}).get("address", ())), None)
             if address is not None and address in served:

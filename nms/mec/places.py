@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from nms.errors import RpcError
 from nms.mec.partners import Partners
 from nms.mec.reference_points import Mm5, Mm6, Mp2
+from nms.mec.session import Members
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Place:
         zone: as the infrastructure calls it; "": any.
         source: gives the URI where the infrastructure can pull an image of ours; None: it has the image.
         mp2: to the data plane that the platform steers, where that is a partner's.
+        identity: gives what the platform has to know of a compute instance that shows at Mp1 who it is; {}: nothing.
     """
 
     vim: str
@@ -34,6 +36,7 @@ class Place:
     zone: str = ""
     source: Callable[[str], str] | None = None
     mp2: Mp2 | None = None
+    identity: Callable[[str], Members] = lambda compute: {}
 
 
 class Places:
@@ -41,12 +44,20 @@ class Places:
 
     Args:
         vim, platform: one's own, with their reference points; None where the domain runs none.
+        identity: of one's own instances where a partner's platform serves them; see `Place`.
     """
 
-    def __init__(self, vim: tuple[str, Mm6] | None, platform: tuple[str, Mm5] | None, partners: Partners) -> None:
+    def __init__(
+        self,
+        vim: tuple[str, Mm6] | None,
+        platform: tuple[str, Mm5] | None,
+        partners: Partners,
+        identity: Callable[[str], Members] = lambda compute: {},
+    ) -> None:
         self._vim = vim
         self._platform = platform
         self._partners = partners
+        self._identity = identity
 
     def of(self, zone: str) -> Place:
         """The place of a zone as this domain calls it; "" is any of one's own.
@@ -79,6 +90,8 @@ class Places:
         if option not in (1, 2, 3):
             raise RpcError("invalid-value", f"{partner} manages zone {zone} itself")
         place = self._joined(vim, platform, zone)
+        if option == 2:
+            return replace(place, identity=self._identity)
         if option == 3:
             return replace(place, source=lambda digest: self._partners.source(partner, agreement, digest))
         return replace(place, mp2=point(Mp2, partner, agreement)) if option == 1 else place

@@ -26,7 +26,7 @@ from nms.federation.link import Link, entries_of
 from nms.federation.options import option_of
 from nms.federation.orphans import Orphans
 from nms.federation.standing import OWN, Standing
-from nms.federation.zones import Zones
+from nms.federation.zones import Zones, lodged
 from nms.mec.occurrence import plain
 from nms.mec.publisher import Publisher
 from nms.mec.scope import agreement_path
@@ -342,7 +342,8 @@ class Partners:
 
     def _part(self, link: Link) -> None:
         """The agreement's entry is gone: what we have at the partner is given back, or stays listed as orphans."""
-        subjects = sorted({*self.zones.parts(*link.id, link.served), *link.held()})
+        _, agreement = self._entries[link.id]
+        subjects = sorted({*self.zones.parts(*link.id, link.served), *lodged(agreement), *link.held()})
         for name, subject in subjects:
             self.orphans.note(*link.id, name, subject, "the agreement was removed")
         task = self._loop.create_task(self._take_leave(link, subjects))

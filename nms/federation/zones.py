@@ -13,11 +13,14 @@ from nms.errors import RpcError
 from nms.federation.link import Link
 from nms.federation.options import CONTAINERS, INTENTS
 from nms.federation.orphans import Orphans
+from nms.mec.agreed import HOSTED
 from nms.mec.occurrence import plain
 from nms.mec.partners import P
+from nms.mec.platform_instance import NAME
 from nms.mec.publisher import Publisher
 from nms.mec.scope import agreement_path
 from nms.mec.session import Members
+from nms.mec.windows import RESOURCES
 
 
 class Zones:
@@ -150,6 +153,13 @@ class Zones:
         for vim in self._publisher.entries(f"{_INFRASTRUCTURE}/vim"):
             for zone in vim.get("zone", ()):
                 yield {name: value for name, value in zone.items() if name not in _OWN} | zone.get("state", {})
+
+
+def lodged(agreement: Members) -> list[tuple[str, str]]:
+    """(list, identifier there) of what our platform may have at the consumer of an agreement (option 2)."""
+    if agreement["role"] != "provider" or HOSTED not in agreement:
+        return []
+    return [(f"{RESOURCES.container}/{name}", NAME) for name in ("compute-instance", "image")]
 
 
 def _subjects(reference: str, package: str, served: Sequence[str]) -> list[tuple[str, str]]:

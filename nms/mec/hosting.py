@@ -172,4 +172,4 @@ class Hosting:
             if running and "started-at" in state:
                 shown["in-service-since"] = state["started-at"]
         if self._publisher.read(path) != shown:
-            self._publisher.state(path, shown)
+            self._publisher.state(path, shown, durable=False)

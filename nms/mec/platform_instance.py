@@ -170,7 +170,7 @@ class _Instance:
         if self._kept.folder.is_dir():
             self._kept.content.remove(self._image().digest)
             shutil.rmtree(self._kept.folder)
-        self._publisher.state(f"{self._scope.base}/platform-instance/state", None)
+        self._publisher.state(f"{self._scope.base}/platform-instance/state", None, durable=False)
         self._shown = {}
         self._alarm(why, cleared=True)
 
@@ -345,7 +345,8 @@ class _Instance:
         before, self._shown = self._shown, shown
         if shown == before:
             return
-        self._publisher.state(f"{self._scope.base}/platform-instance/state", shown)
+        # After a restart it does not serve until it is found to do so.
+        self._publisher.state(f"{self._scope.base}/platform-instance/state", shown, durable=False)
         if shown["state"] != before.get("state"):
             told: Members = {name: shown[name] for name in ("state", "zone", "error") if name in shown}
             self._publisher.notify(self._scope, CHANGED, told)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nms.errors import RpcError
+from nms.federation.adaptor import RemoteSession
 from nms.mec import package
+from nms.mec.occurrence import TEMPORARY
 from nms.mec.reference_points import Mp2Compute
-from nms.mec.session import Members
+from nms.mec.session import DataEdit, Members
 from tests.federation.test_across_the_boundary import SAMPLE
 from tests.federation.test_mp1 import ask, given
 from tests.federation.test_options import crossed, left
@@ -24,6 +26,7 @@ from tests.federation.two_domains import AGREEMENT, OVER_BOTH, ROOT, Domain, fed
 Play = Callable[..., None]
 OPTION = {"boundary-option": "mec-types:option-platform-consumer-infrastructure"}
 VIM = "/mec-resource:infrastructure/vim[id='vim-1']"
+SYSTEM = "/mec-system:system"
 PLATFORM = "/mec-platform:platforms/platform[id='mep-1']"
 COUNTER = SAMPLE.parent / "counter-edge"
 #: What an application calls the platform that stands beside it.
@@ -239,6 +242,63 @@ def test_as_the_agreement_ends_it_ends(play: Play, side: str, how: str) -> None:
         await until("no orphans", lambda: "orphan" not in b.read(""))
         if (side, how) != ("a", "remove"):
             await until("nothing is kept", lambda: not any((b.folder / "state").glob("platforms/*")))
+
+    play(story)
+
+
+@pytest.mark.timeout(120)
+def test_whichever_step_fails_it_comes_and_goes(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit = RemoteSession.edit
+    seen: list[str] = []
+    failing: tuple[int, str] = (-1, "")
+
+    async def story(a: Domain, b: Domain) -> None:
+        nonlocal failing
+        links = b.federation.partners.links
+
+        async def faulty(to: RemoteSession, edits: Sequence[DataEdit]) -> None:
+            if not any(link.session is to for link in links.values()):
+                return await edit(to, edits)
+            seen.append(edits[0].path)
+            at_step, how = failing
+            if len(seen) - 1 != at_step:
+                return await edit(to, edits)
+            if how == "refused":
+                raise RpcError("resource-denied", "said by the test: refused")
+            if how == "unanswered":
+                await edit(to, edits)
+            raise RpcError("operation-failed", f"said by the test: {how}", type="transport", app_tag=TEMPORARY)
+
+        monkeypatch.setattr(RemoteSession, "edit", faulty)
+        await federate(a, b, **OPTION)
+        await a.change(at("b") + "/platform-instance", "create", {})
+        for step in range(20):
+            seen.clear()
+            failing = step, ("refused", "gone", "unanswered")[step % 3]
+            await b.change(at("a") + "/platform-instance", "create", {})
+            await in_service(a, b)
+            await b.change(at("a") + "/platform-instance", "remove")
+            said = f"step {step}: {failing}: {seen}"
+            await until(f"{said}: A runs nothing", lambda: nothing_runs(a))
+            await until(f"{said}: nothing is left", lambda: not left(a, b) and not b.store.digests())
+            assert not any(alarmed(b, PLATFORM)), said
+            if len(seen) <= step:
+                assert step >= 4
+                return  # each step has failed once
+        raise AssertionError(seen)
+
+    play(story)
+
+
+def test_what_an_agreement_has_left_at_a_dead_partner_is_in_the_ledger(play: Play) -> None:
+    async def story(a: Domain, b: Domain) -> None:
+        await wished(a, b, {})
+        await in_service(a, b)
+        await a.deaf()
+        await b.change(at("a"), "remove")
+        orphans: list[Members] = await until("B lists orphans", lambda: b.read("").get("orphan", []))
+        assert {each["path"].rpartition("/")[2] for each in orphans} == {"compute-instance=platform", "image=platform"}
+        await until("each has an alarm", lambda: alarmed(b, SYSTEM, "mec-types:orphan-alarm") == [True, True])
 
     play(story)
 

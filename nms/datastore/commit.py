@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from nms.datastore import rebase as bases
@@ -25,6 +26,7 @@ from nms.datastore.store import Store
 from nms.datastore.transaction import Accepted, Author, Then, Told, Transaction
 from nms.errors import RpcError
 from nms.model.diff import Change, diff
+from nms.model.schema import Node
 from nms.model.values import Value
 
 if TYPE_CHECKING:
@@ -130,10 +132,15 @@ def _concerned(store: Store, changes: Sequence[Change]) -> Told:
     nodes = {change.path[-1][0] for change in changes}
     told: list[tuple[Provider, Sequence[Change]]] = []
     for provider, watched in store.providers:
-        own = {node for node in nodes if any(_related(node.path, mine) for mine in watched)}
+        own = {node for node in nodes if _watches(watched, node)}
         if own:
             told.append((provider, [change for change in changes if change.path[-1][0] in own]))
     return told
+
+
+@cache
+def _watches(watched: tuple[str, ...], node: Node) -> bool:
+    return any(_related(node.path, mine) for mine in watched)
 
 
 def _related(one: str, other: str) -> bool:

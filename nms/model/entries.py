@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from operator import eq, is_
+from itertools import compress, count
+from operator import eq, is_, is_not
 from typing import Any, Final, TypeAlias
 
 from nms.model.values import Key, Value, alike
@@ -239,8 +240,9 @@ def differences(old: Entries, new: Entries) -> tuple[dict[Key, Value], dict[Key,
         old.tree if isinstance(old, Ordered) else old, new.tree if isinstance(new, Ordered) else new
     )
     if isinstance(one, Leaf) and isinstance(two, Leaf) and one.keys is two.keys:
-        changed = [i for i, was in enumerate(one.values) if was is not two.values[i] and not alike(was, two.values[i])]
-        return {one.keys[i]: one.values[i] for i in changed}, {two.keys[i]: two.values[i] for i in changed}
+        keys, was, now = one.keys, one.values, two.values
+        changed = [i for i in _parted(was, now) if not alike(was[i], now[i])]
+        return {keys[i]: was[i] for i in changed}, {keys[i]: now[i] for i in changed}
     left: list[Tree] = [one]
     right: list[Tree] = [two]
     while True:
@@ -271,11 +273,16 @@ def differences(old: Entries, new: Entries) -> tuple[dict[Key, Value], dict[Key,
 def _where_they_part(one: Tree, two: Tree) -> tuple[Tree, Tree]:
     """The subtrees that hold all differences, as far down as it is one pair: an edit of one entry leads to its leaf."""
     while isinstance(one, Inner) and isinstance(two, Inner) and one.separators is two.separators:
-        pairs = [pair for pair in zip(one.children, two.children, strict=True) if pair[0] is not pair[1]]
-        if len(pairs) != 1:
+        parted = list(_parted(one.children, two.children))
+        if len(parted) != 1:
             break
-        one, two = pairs[0]
+        one, two = one.children[parted[0]], two.children[parted[0]]
     return one, two
+
+
+def _parted(one: Sequence[object], two: Sequence[object]) -> Iterator[int]:
+    """Where two rows of equal length do not hold the same objects."""
+    return compress(count(), map(is_not, one, two))
 
 
 def _children(level: list[Tree]) -> list[Tree]:

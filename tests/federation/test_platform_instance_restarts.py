@@ -26,11 +26,9 @@ def two(tmp_path: Path) -> Iterator[tuple[Daemon, Daemon]]:
         b.listening()
         cards = {daemon.id: card.of(daemon.config, daemon.folder) for daemon in (a, b)}
         terms: dict[str, Any] = {"agreement": "ab", "zones": ["zone-1"], "option": OPTIONS["2"]}
+        terms["platform_instance"] = True
         agree(b.client, cards["a"], role="provider", **terms)
         agree(a.client, cards["b"], role="consumer", **terms)
-        for daemon, other in ((a, "b"), (b, "a")):
-            path = f"{AGREEMENT.format(other)}/platform-instance"
-            daemon.client.write("PUT", path, {"mec-federation:platform-instance": {}})
         until("B's platform serves", lambda: serves(b))
         yield a, b
 

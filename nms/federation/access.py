@@ -20,18 +20,21 @@ _AGREEMENT: Final = _PARTNER + "/mec-federation:agreement[mec-federation:id='{}'
 #: Of an agreement: what both sides must be able to compare.
 _TERMS: Final = (
     "role", "boundary-option", "valid-from", "valid-until", "admin-state", "zone", "quota", "sharing",
-    "interconnection", "state",
+    "interconnection", "platform-instance", "state",
 )  # fmt: skip
 
 _EVERYBODY: Final = ("/mec-federation:federation/mec-federation:domain", "/ietf-yang-library:yang-library")
 #: Each goes to its addressee only (`Notification.audience`); the rule permits the kind.
 _NOTIFICATIONS: Final[Mapping[str, Sequence[str]]] = {
-    "mec-federation": ("federation-state-changed", "operation-occurrence-changed", "alarm-notification", "kpi-report"),
+    "mec-federation": (
+        "federation-state-changed", "operation-occurrence-changed", "alarm-notification", "kpi-report",
+        "platform-instance-changed",
+    ),
     "mec-system": ("deployment-changed", "package-changed"),
     "mec-platform-manager": ("app-instance-changed",),
     "mec-platform": ("rule-changed", "service-availability-changed", "application-changed"),
     "mec-resource": ("resource-changed",),
-}
+}  # fmt: skip
 #: Lists that only a platform writes in, over Mp2.
 _RULES: Final[Mapping[str, Sequence[str]]] = {"mec-resource:resources": ("data-plane-rule",)}
 _RPCS: Final[Mapping[str, Sequence[str]]] = {

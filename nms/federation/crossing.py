@@ -27,9 +27,9 @@ _ABOUT: Final[Mapping[str, str]] = {
 }
 #: Where several reference points share a model: who speaks of what, the most particular first.
 _SPEAKERS: Final[Mapping[str, tuple[str, ...]]] = {
-    "image": ("mm4", "mm6"),
+    "image": ("mm4", "mm6", "mp2"),
     "reservation": ("mm4",),
-    "compute-instance": ("mm6",),
+    "compute-instance": ("mm6", "mp2"),
     "data-plane-rule": ("mp2",),
     "application": ("mm5",),
     "service": ("mm5",),

@@ -114,6 +114,12 @@ class Link:
             self._points[kind] = kind(Subtree(self.session, f"/{found.container}", crossed))
         return cast(P, self._points[kind])
 
+    @property
+    def out_of_service(self) -> bool:
+        """Whether the partner's platform stands on our infrastructure and does not serve (option 2)."""
+        instance = (self.theirs or {}).get("platform-instance")
+        return instance is not None and plain(instance.get("state", {}).get("state", "")) != "active"
+
     def subtree(self, container: str) -> Members:
         """What the partner shows us in a container, as last read."""
         return (self.theirs or {}).get(container, {})  # type: ignore[no-any-return]

@@ -13,11 +13,14 @@ from nms.errors import RpcError
 from nms.federation.link import Link
 from nms.federation.options import CONTAINERS, INTENTS
 from nms.federation.orphans import Orphans
+from nms.mec.agreed import HOSTED
 from nms.mec.occurrence import plain
 from nms.mec.partners import P
+from nms.mec.platform_instance import NAME
 from nms.mec.publisher import Publisher
 from nms.mec.scope import agreement_path
 from nms.mec.session import Members
+from nms.mec.windows import RESOURCES
 
 
 class Zones:
@@ -165,6 +168,13 @@ class Zones:
                 yield {name: value for name, value in zone.items() if name not in _OWN} | zone.get("state", {})
 
 
+def lodged(agreement: Members) -> list[tuple[str, str]]:
+    """(list, identifier there) of what our platform may have at the consumer of an agreement (option 2)."""
+    if agreement["role"] != "provider" or HOSTED not in agreement:
+        return []
+    return [(f"{RESOURCES.container}/{name}", NAME) for name in ("compute-instance", "image")]
+
+
 def _subjects(reference: str, package: str, served: Sequence[str]) -> list[tuple[str, str]]:
     """(list, identifier) of what a part takes at a partner."""
     found = {
@@ -182,6 +192,6 @@ _OWN = ("state", "admin-state")
 
 
 def _ours(zone: Mapping[str, Any], link: Link, partner: str, agreement: str) -> Members:
-    state = {} if link.reachable else {"state": "mec-types:down"}
+    state = {"state": "mec-types:down"} if not link.reachable or link.out_of_service else {}
     ours = {"id": f"{partner}.{zone['id']}"[:128], "partner": partner, "agreement": agreement}
     return {**zone, **state, **ours, "remote-zone": zone["id"]}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +21,7 @@ from nms.drivers import api
 from nms.errors import ConfigError
 from nms.mec import exposure, mep, mepm, vim, windows
 from nms.mec.drift import DriverSide, PartnerSide, partner_sides
+from nms.mec.hosting import Hosting
 from nms.mec.identities import Identities, access_of
 from nms.mec.interconnection import Interconnection, application_of
 from nms.mec.lifecycle import LifeCycle
@@ -36,6 +38,8 @@ from nms.mec.partners import NoPartners, Partners
 from nms.mec.peer_services import PeerServices
 from nms.mec.places import Places
 from nms.mec.planes import Planes
+from nms.mec.platform_instance import Kept, PlatformInstances
+from nms.mec.platform_relay import Relay
 from nms.mec.proxy import Proxy
 from nms.mec.publisher import Publisher
 from nms.mec.publisher import Store as PublishingStore
@@ -241,6 +245,7 @@ async def _assemble(
         await _run(domain, core, slices, [])
         await open_window(windows.RESOURCES, vim_base, exposure.resources(publisher, VIM))
         await _run(domain, core, Steering(publisher, drivers.data_plane), [])
+        await _run(domain, core, Hosting(core, publisher, local(vim_base)), [])
     infrastructure = (VIM, Mm6(local(vim_base))) if "vim" in blocks else None
     served = (PLATFORM, Mm5(local(platform_base))) if "mep" in blocks else None
     places = Places(infrastructure, served, partners)
@@ -256,6 +261,11 @@ async def _assemble(
         planes.tenancy = await open_window(
             windows.PLATFORM, platform_base, exposure.platform(publisher, PLATFORM, local)
         )
+        if domain.mp1 is not None and config.drivers.state is not None:
+            kept = Kept(domain.content, config.drivers.state / "platforms", config.domain.id)
+            relay = partial(Relay, core, publisher, domain.mp1, domain.mep.scope)
+            elsewhere = PlatformInstances(publisher, domain.mep.scope, partners, kept, relay)
+            await _run(domain, core, elsewhere, [])
     if "mepm" in blocks:
         onboarding = Onboarding(publisher, transfers, keys, signed)
         domain.mepm = Mepm(publisher, onboarding, MANAGER, places)

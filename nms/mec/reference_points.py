@@ -14,6 +14,7 @@ block is in this process or in another operator's domain.
 | `Mm6` | MEPM - VIM | mec-resource: compute instances, and their images where the VIM is a partner's |
 | `Mp2` | MEP - data plane | mec-resource: data-plane rules |
 | `Mp3` | MEP - MEP of another domain | mec-platform: services, context of users |
+| `Mp2Compute` | MEP - infrastructure that it stands on | mec-resource: its image and compute instance |
 | `Mm8` | life-cycle proxy - OSS | mec-order: orders on behalf of device applications |
 | `Mm9` | life-cycle proxy - MEO | mec-system: packages |
 """
@@ -365,6 +366,12 @@ class Mm6(_Images):
         An unknown one is no error.
         """
         await self._end(f"/compute-instance[id='{id}']", id, progress, grace)
+
+
+class Mp2Compute(Mm6):
+    """MEP - infrastructure that it steers: what it asks for where it stands there itself (Table 3, option 2)."""
+
+    point = "mp2"
 
 
 class Mm8(ReferencePoint):

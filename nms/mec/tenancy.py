@@ -161,9 +161,10 @@ class Tenancy:
             zone = [intent.new["zone"]] if "zone" in intent.new else []
             if "zone" in self._fields(intent.list):
                 agreed.zones_agreed(intent, agreement, zone)
-            if intent.list in ("reservation", "compute-instance", "app-instance"):
+            if intent.list in ("image", "reservation", "compute-instance", "app-instance"):
+                allowed = agreed.allowance(intent, agreement)
                 held, instances = agreed.claimed(agreement, self._descriptors(intent.scope))
-                agreed.within(intent, agreement.get("quota", {}), held, {"instances": instances})
+                agreed.within(intent, allowed, held, {"instances": instances})
             if intent.list == "application":
                 self._names_free(intent, where)
 
@@ -216,7 +217,8 @@ class Tenancy:
                 await self._transfers.take_in(wanted["digest"], uri, size, run.scope.partner, progress)
             inner = self._inner(run.scope, name, run.subject)
             data = self._inward(run.scope, kind, wanted)
-            if self._slices is not None and "slice" in self._fields(name):
+            # A platform stands on the network of the applications that it serves here, which are our own (option 2).
+            if self._slices is not None and "slice" in self._fields(name) and not self._hosting(run.scope):
                 data["slice"] = await self._slices.of(run.scope)
             await self._block.put(f"/{name}[id='{inner}']", inner, data, kind, run.within)
         self._copy(run.scope, name, run.subject)
@@ -238,6 +240,10 @@ class Tenancy:
                 await self._news.wait()  # what another block has made of it for the partner ends first
             else:
                 return
+
+    def _hosting(self, scope: Scope) -> bool:
+        """Whether it is the consumer here that serves its provider."""
+        return (self._publisher.read(scope.agreement_path, config=True) or {}).get("role") == "consumer"
 
     def _inner(self, scope: Scope, name: str, id: str) -> str:
         """What the block calls an entry; the same for all models of an agreement, since they refer to each other."""

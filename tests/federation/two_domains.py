@@ -225,6 +225,7 @@ async def domains(
 
     Args:
         blocks: of those that do not run all.
+        options: ``hosts`` of each one's infrastructure; of the federation; ``protocol`` of sessions.
     """
     made: list[Domain] = []
     try:
@@ -243,6 +244,9 @@ def _threads() -> list[threading.Thread]:
 
 async def _domain(folder: Path, name: str, loaded: Any, running: Sequence[str], **options: Any) -> Domain:
     config = await asyncio.to_thread(_configured, folder, name)
+    if (hosts := options.pop("hosts", None)) is not None:
+        vim = replace(config.drivers.vim, options={**config.drivers.vim.options, "hosts": hosts})
+        config = replace(config, drivers=replace(config.drivers, vim=vim))
     config = replace(config, domain=replace(config.domain, blocks=tuple(running)))
     clock = Clock()
     core = Core.create(loaded, clock=clock)

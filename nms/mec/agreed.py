@@ -67,9 +67,10 @@ def allowance(intent: Intent, agreement: Mapping[str, Any]) -> Mapping[str, Any]
     where = intent.scope.base + intent.path
     if hosted is None:
         raise RpcError("access-denied", "the agreement permits no instance of a platform here", path=where)
-    zone = (intent.new or {}).get("zone")
-    if intent.list != "image" and "zone" in hosted and hosted["zone"] != zone:
-        raise RpcError("invalid-value", f"the platform's instance may be in zone {hosted['zone']} only", path=where)
+    zone = (intent.new or {}).get("zone", "")
+    if intent.list != "image" and (not zone or hosted.get("zone", zone) != zone):
+        named = hosted.get("zone", "one that is agreed")
+        raise RpcError("invalid-value", f"the platform's instance can be in zone {named} only", path=where)
     return {leaf: value for leaf, value in hosted.items() if leaf not in ("zone", "state")} | {"instances": 1}
 
 

@@ -18,6 +18,8 @@ from nms.mec.occurrence import TEMPORARY
 
 #: Most bytes of an answer.
 _LIMIT: Final = 1 << 22
+#: Members of what an application has asked for.
+ASKED: Final = frozenset({"number", "application", "method", "resource", "body"})
 #: Seconds for an answer that need not be waited for.
 PATIENCE: Final = 5.0
 
@@ -42,7 +44,11 @@ class Channel:
         """Give answers, and wait so long for what applications ask for.  Raises `RpcError`."""
         body = {"answers": answers, "seconds": seconds}
         said = await self._request("POST", "turn", body, seconds + PATIENCE)
-        return list(said["asked"])
+        asked = said.get("asked")
+        # It runs on somebody else's machine.
+        if not isinstance(asked, list) or not all(isinstance(each, dict) and {*each} >= ASKED for each in asked):
+            raise RpcError("operation-failed", f"the instance at {self.address} says what nobody understands")
+        return asked
 
     async def _request(self, method: str, what: str, body: Any, patience: float) -> dict[str, Any]:
         try:
@@ -69,4 +75,7 @@ class Channel:
         status = header.split()[1:2]
         if status not in ([b"200"], [b"204"]):
             raise ValueError(f"it answers {b''.join(status).decode(errors='replace') or 'nothing'}")
-        return dict(json.loads(text)) if text else {}
+        said = json.loads(text) if text else {}
+        if not isinstance(said, dict):
+            raise ValueError("it answers with something else than an object")
+        return said

@@ -34,7 +34,7 @@ from nms.mec.session import Members, Watch
 from nms.mec.vim import CHANGED as RESOURCE_CHANGED
 from nms.mec.windows import AGREEMENT
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 #: What the image and the compute instance are called under the agreement, and the port that applications use.
 NAME: Final = "platform"
@@ -44,8 +44,10 @@ ALARM: Final = "platform-unavailable-alarm"
 #: What it takes where the wish does not say.
 _AMOUNTS: Final[Mapping[str, Any]] = {"cpu": "0.25", "memory": "64", "storage": "8"}
 _OPTION: Final = "option-platform-consumer-infrastructure"
-#: Seconds between two looks at what nothing has been told of, and for which the instance is waited on for work.
+#: Seconds between two looks at what nothing has been told of; the longest between two attempts that fail.
 _PAUSE: Final = 1.0
+_LONGEST_PAUSE: Final = 10.0
+#: Seconds for which an instance is waited on that asks for nothing.
 _TURN: Final = 5.0
 #: So often may an instance that is said to run not answer until it is started anew.
 _PATIENCE: Final = 3
@@ -130,7 +132,10 @@ class PlatformInstances:
         instance, task = self._instances.pop(scope)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        instance.clear("the agreement is gone")
+        try:
+            instance.clear("the agreement is gone")
+        except (RpcError, OSError) as error:  # a full or broken disk
+            log.warning("what is kept of the platform at %s stays: %s", scope.partner, error)
 
 
 class _Instance:
@@ -155,20 +160,27 @@ class _Instance:
 
     async def keep(self) -> None:
         """Have what is wished, as long as the agreement is there."""
+        pause = _PAUSE
         try:
             while True:
                 self.wake.clear()
                 try:
                     await self._align()
+                    pause = _PAUSE
                 except (RpcError, RpcErrors, OSError) as error:
                     self._down(error)
+                    pause = min(2 * pause, _LONGEST_PAUSE)
+                except Exception:  # what one partner's infrastructure says must not end the upkeep of what is there
+                    log.exception("platform's instance at %s", self._scope.partner)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self.wake.wait(), _PAUSE)
+                    await asyncio.wait_for(self.wake.wait(), pause)
         finally:
             self._listen(None)
 
     def clear(self, why: str) -> None:
         """Nothing of it is at the partner any more, or somebody else sees to that."""
+        if not self._kept.folder.is_dir() and not self._shown:
+            return
         if self._kept.folder.is_dir():
             self._kept.content.remove(self._image().digest)
             shutil.rmtree(self._kept.folder)
@@ -235,7 +247,7 @@ class _Instance:
         """State of the compute instance, which runs."""
         point, digest = self._point(), made.digest
         held = await point.compute_instance(NAME)
-        wish = self._compute(made, wished)
+        wish = self._compute(made, wished, (held or {}).get("zone", ""))
         if held is not None and _differs(held, wish):
             await point.release(NAME)
             held = None
@@ -263,11 +275,15 @@ class _Instance:
         await point.operate(NAME, "stopped")
         return await point.operate(NAME, "started")
 
-    def _compute(self, made: PlatformImage, wished: Members) -> Members:
-        """Entry of the list compute-instance."""
+    def _compute(self, made: PlatformImage, wished: Members, held: str) -> Members:
+        """Entry of the list compute-instance; `held` is the zone where there is one already, or ""."""
+        agreed = (self._publisher.read(self._scope.base, config=True) or {}).get("zone", ())
+        accepted = [zone["id"] for zone in agreed if zone.get("accepted", False)]
+        zone = wished.get("zone") or (held if held in accepted else next(iter(accepted), ""))
         amounts = {**_AMOUNTS, **{leaf: wished[leaf] for leaf in _AMOUNTS if leaf in wished}}
-        compute = {
+        return {
             "image": NAME,
+            "zone": zone,
             **amounts,
             "command": list(COMMAND),
             "port": [{"name": MP1, "port": PORT, "protocol": "mec-types:https"}],
@@ -277,7 +293,6 @@ class _Instance:
                 {"name": "PLATFORM_IMAGE", "value": made.digest},
             ],
         }
-        return compute | ({"zone": wished["zone"]} if "zone" in wished else {})
 
     async def _withdraw(self) -> None:
         """Have nothing at the partner; what cannot be withdrawn now is tried again."""
@@ -305,7 +320,7 @@ class _Instance:
         finally:
             turns.cancel()
             ended = await asyncio.gather(turns, return_exceptions=True)
-        if isinstance(ended[0], RpcError):
+        if isinstance(ended[0], Exception):
             raise ended[0]
 
     async def _tell(self, channel: Channel, told: Members | None) -> Members:
@@ -320,7 +335,7 @@ class _Instance:
         answers: list[Mapping[str, Any]] = []
         while True:
             asked = await channel.turn(answers, _TURN)
-            answers = [await self._relay.carry_out(each) for each in asked]
+            answers = list(await asyncio.gather(*map(self._relay.carry_out, asked)))
             if answers:  # whoever has changed something finds it changed
                 await self._tell(channel, None)
 
@@ -338,11 +353,13 @@ class _Instance:
     def _down(self, error: RpcError | RpcErrors | OSError) -> None:
         first = error.errors[0] if isinstance(error, RpcErrors) else error
         tag = first.tag if isinstance(first, RpcError) else "operation-failed"
-        detail = first.message if isinstance(first, RpcError) else str(first)
-        if detail != self._shown.get("error", {}).get("detail"):
-            _log.warning("platform's instance at %s: %s", self._scope.partner, detail)
-        self._show({"state": "mec-types:down", "error": {"error-tag": tag, "detail": detail}})
-        self._alarm(detail)
+        # A disk's own words name our files.
+        detail = first.message if isinstance(first, RpcError) else first.strerror or "the disk fails"
+        shown = {"state": "mec-types:down", "error": {"error-tag": tag, "detail": detail}}
+        if shown != self._shown:
+            log.warning("platform's instance at %s: %s", self._scope.partner, detail)
+            self._show(shown)
+            self._alarm(detail)
 
     def _show(self, shown: Members) -> None:
         """Show it, and tell both sides when its state is another one."""

@@ -281,7 +281,7 @@ def main() -> None:
     server = Server((address, port), Handler)
     server.context = context
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
-    print(f"the platform serves Mp1 on {address} port {port}", flush=True)
+    print(f"the platform serves Mp1 on {address} port {server.server_port}", flush=True)
     server.serve_forever(poll_interval=0.1)
     server.server_close()
 

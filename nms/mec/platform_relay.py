@@ -8,6 +8,7 @@ control binds it, and an instance that was taken over can speak for the partner'
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -22,6 +23,8 @@ _MODULE: Final = "mec-platform"
 _RULES: Final = ("traffic-rule", "dns-rule")
 #: Seconds until the access rules of an application that has just come are there.
 _PATIENCE: Final = 5.0
+#: mec-types:id.
+_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 class Relay:
@@ -64,7 +67,10 @@ class Relay:
     # -- what applications ask for
 
     async def carry_out(self, asked: Mapping[str, Any]) -> Members:
-        """Do what an application wants; number, status and body of the answer (RFC 8040)."""
+        """Do what an application wants (members `nms.mec.platform_channel.ASKED`).
+
+        Returns number, status and body of the answer (RFC 8040).
+        """
         application = str(asked["application"])
         inner = self._scope.inner("application", application)
         try:
@@ -91,13 +97,13 @@ class Relay:
     async def _do(self, session: LocalSession, inner: str, application: str, asked: Mapping[str, Any]) -> int:
         """Carry it out; gives the status."""
         match asked["method"], asked["resource"]:
-            case "PUT", [["service", name]] if name:
+            case "PUT", [["service", name]] if _named(name):
                 return await self._register(session, inner, application, name, asked["body"])
-            case "DELETE", [["service", name]] if name:
+            case "DELETE", [["service", name]] if _named(name):
                 if await session.get(f"/service[id='{self._prefix}{name}']", "config") is None:
                     raise RpcError("invalid-value", f"there is no service {name}", status=404)
                 await session.edit([DataEdit(f"/service[id='{self._prefix}{name}']", "remove")])
-            case "PUT", [["application", own], [kind, rule], ["desired-state", ""]] if kind in _RULES:
+            case "PUT", [["application", own], [kind, rule], ["desired-state", ""]] if kind in _RULES and _named(rule):
                 _only(own, application)
                 wanted = _member(asked["body"], "desired-state")
                 where = f"/application[id='{inner}']/{kind}[id='{rule}']"
@@ -137,6 +143,13 @@ class Relay:
             for each in errors
         ]
         return errors[0].status, {"ietf-restconf:errors": {"error": told}}
+
+
+def _named(key: Any) -> bool:
+    """Whether that is an identifier, which can stand in a path as it is.  Raises `RpcError`: invalid-value."""
+    if not isinstance(key, str) or not _ID.fullmatch(key):
+        raise RpcError("invalid-value", "that is no identifier")
+    return True
 
 
 def _member(body: Any, name: str) -> Any:

@@ -14,7 +14,7 @@ from nms.commands.partner import OPTIONS, agree
 from nms.federation import card
 from tests.federation.test_two_processes import Daemon, running, until
 
-pytestmark = pytest.mark.timeout(150)
+pytestmark = pytest.mark.timeout(240)
 AGREEMENT = "mec-federation:federation/partner={}/agreement=ab"
 
 

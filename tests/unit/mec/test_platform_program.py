@@ -24,7 +24,7 @@ from nms.mec.platform_channel import Channel
 from nms.mec.platform_image import PlatformImage, image
 
 NOW = datetime.now(UTC)
-WEB = {"id": "web", "name": "web", "mp1-identity": {"user": "app.web", "password-digest": ""}}
+WEB = {"id": "web", "name": "web", "identity": {"user-name": "app.web", "password-digest": ""}}
 PLATFORM = {"application": [WEB], "service": [{"id": "s", "name": "s"}], "transport": []}
 AT = "/restconf/data/mec-platform:platforms/platform=platform"
 
@@ -64,7 +64,7 @@ async def ask(channel: Channel, method: str, path: str, body: bytes = b"", **hea
 
 async def known(channel: Channel) -> None:
     """The program knows the application."""
-    WEB["mp1-identity"] = {"user": "app.web", "password-digest": hashlib.sha256(b"secret").hexdigest()}
+    WEB["identity"] = {"user-name": "app.web", "password-digest": hashlib.sha256(b"secret").hexdigest()}
     await channel.put(PLATFORM)
 
 

@@ -258,7 +258,7 @@ async def _assemble(
             assert config.drivers.state is not None  # where there are identities
             kept = Kept(domain.content, config.drivers.state / "platforms", config.domain.id)
             relay = partial(Relay, core, publisher, domain.mp1, domain.mep.scope)
-            elsewhere = PlatformInstances(publisher, domain.mep.scope, partners, kept, relay)
+            elsewhere = PlatformInstances(publisher, domain.mep.scope, session, partners, kept, relay)
             await _run(domain, core, elsewhere, [])
     if "mepm" in blocks:
         onboarding = Onboarding(publisher, transfers, keys, signed)

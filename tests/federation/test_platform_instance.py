@@ -146,6 +146,7 @@ def test_it_is_instantiated_shown_and_withdrawn(play: Play) -> None:
         assert await running(b) == []
         assert a.read(at("b"))["state"]["used"]["instances"] == 1
         assert told.count(("b", "mec-types:active")) == 2  # one for B itself, one for A
+        await until("A is told", lambda: "platform-instance-changed" in "".join(a.received))
         seen = await a.federation.partners.links["b", AGREEMENT].session.get("/platform-instance")
         assert seen is not None
         assert seen["state"] == shown(b)

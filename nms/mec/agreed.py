@@ -53,6 +53,26 @@ def zones_agreed(intent: Intent, agreement: Mapping[str, Any], named: Iterable[s
         raise RpcError("invalid-value", "no zone is accepted under the agreement", path=where)
 
 
+def somewhere(agreement: Mapping[str, Any], zones: Iterable[Members]) -> str:
+    """The agreed zone with the most left, for what names none.
+
+    Args:
+        zones: of the infrastructure, with their state.
+
+    Raises:
+        RpcError: invalid-value; none is agreed any more.
+    """
+    terms = agreement.get("zone", ())
+    agreed = {zone["id"] for zone in terms if zone.get("offered", True) and zone.get("accepted", False)}
+    left: dict[str, Members] = {
+        zone["id"]: zone.get("state", {}).get("available", {}) for zone in zones if zone["id"] in agreed
+    }
+    if not left:
+        raise RpcError("invalid-value", "no zone is accepted under the agreement")
+    ranked = sorted(left, key=lambda zone: (-Decimal(left[zone].get("cpu", 0)), zone))
+    return ranked[0]
+
+
 def allowance(intent: Intent, agreement: Mapping[str, Any]) -> Mapping[str, Any]:
     """The most that may be held of our infrastructure.
 

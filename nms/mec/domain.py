@@ -264,7 +264,7 @@ async def _assemble(
         if domain.mp1 is not None and config.drivers.state is not None:
             kept = Kept(domain.content, config.drivers.state / "platforms", config.domain.id)
             relay = partial(Relay, core, publisher, domain.mp1, domain.mep.scope)
-            elsewhere = PlatformInstances(publisher, domain.mep.scope, partners, kept, relay)
+            elsewhere = PlatformInstances(publisher, domain.mep.scope, session, partners, kept, relay)
             await _run(domain, core, elsewhere, [])
     if "mepm" in blocks:
         onboarding = Onboarding(publisher, transfers, keys, signed)

@@ -30,7 +30,7 @@ from nms.mec.platform_relay import Relay
 from nms.mec.publisher import Publisher
 from nms.mec.reference_points import Mp2Compute
 from nms.mec.scope import Scope
-from nms.mec.session import Members, Watch
+from nms.mec.session import ManagementSession, Members, Watch
 from nms.mec.vim import CHANGED as RESOURCE_CHANGED
 from nms.mec.windows import AGREEMENT
 
@@ -72,7 +72,7 @@ class PlatformInstances:
     """Keeps one for each agreement that wishes for it.
 
     Args:
-        platform: the platform's own scope.
+        platform: the platform's own scope, `session` is on it and tells what becomes of applications and services.
         relay: made for an agreement's scope.
     """
 
@@ -80,12 +80,14 @@ class PlatformInstances:
         self,
         publisher: Publisher,
         platform: Scope,
+        session: ManagementSession,
         partners: Partners,
         kept: Kept,
         relay: Callable[[Scope], Relay],
     ) -> None:
         self._publisher = publisher
         self._platform = platform
+        self._session = session
         self._partners = partners
         self._kept = kept
         self._relay = relay
@@ -99,11 +101,13 @@ class PlatformInstances:
 
     async def start(self) -> None:
         """Take up what is there, and follow."""
+        self._watch = self._session.watch(lambda name, members: self._stale.set())
         self._following = self._loop.create_task(self._follow())
         self._stale.set()
 
     async def close(self) -> None:
         """Let go; the instances run on."""
+        self._watch.close()
         tasks = [self._following, *(task for _, task in self._instances.values())]
         for task in tasks:
             task.cancel()
@@ -314,7 +318,7 @@ class _Instance:
             while not turns.done() and self._agreed() and _wished(self._publisher, self._scope) == wished:
                 told = await self._tell(channel, told)
                 changed = asyncio.ensure_future(self.wake.wait())
-                await asyncio.wait((turns, changed), timeout=_PAUSE, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait((turns, changed), timeout=_TURN, return_when=asyncio.FIRST_COMPLETED)
                 changed.cancel()
                 self.wake.clear()
         finally:

@@ -89,7 +89,7 @@ class PeerServices:
     def refresh(self) -> None:
         """Platforms have been joined or parted, or partners answer again or do not.  Called in the event loop."""
         usable = self._partners.peers()
-        for key in [*self._peers, *usable]:
+        for key in dict.fromkeys((*self._peers, *usable)):
             peer = self._peers.setdefault(key, _Peer())
             if usable.get(key):
                 if peer.reading is None:
@@ -140,6 +140,9 @@ class PeerServices:
                     _log.warning("services of %s under %s: %s", *key, error)
                     peer.refusal = error.message
                     await self._suspend(key, peer)
+                except Exception:  # what one partner shows must not end the upkeep of what it shows
+                    _log.exception("services of %s under %s", *key)
+                    await self._suspend(key, peer)
                 await asyncio.sleep(PAUSE)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(COMPARED):
@@ -153,7 +156,7 @@ class PeerServices:
         peer.refused, peer.refusal = 0, ""
         for service in sorted(shown, key=lambda each: str(each["id"])):
             name = f"{key[0]}.{service['id']}"
-            why = services.unfit(service) or self._taken(name)
+            why = services.unfit(service) or self._taken(key, name)
             if not why and len(wanted) == MOST:
                 why = f"of one partner {MOST} services are taken"
             if why:
@@ -163,12 +166,13 @@ class PeerServices:
                 wanted[name] = self._entry(key, service)
         await self._show(key, peer, wanted, "active")
 
-    def _taken(self, name: str) -> str:
+    def _taken(self, key: Key, name: str) -> str:
         """Why an identifier cannot be in the registry; "" if it can."""
         if len(name) > 128:
             return "its identifier is too long"
         here = self._publisher.read(f"{self._scope.base}/service[id='{name}']", config=True)
-        return "" if here is None else "its identifier is taken"
+        others = any(name in peer.learnt for other, peer in self._peers.items() if other != key)
+        return "" if here is None and not others else "its identifier is taken"
 
     def _entry(self, key: Key, service: Members) -> Members:
         """A partner's service as an entry of the registry."""

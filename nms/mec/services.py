@@ -64,6 +64,8 @@ def elsewhere(service: Mapping[str, Any]) -> bool:
 
 def unfit(service: Mapping[str, Any]) -> str:
     """Why a service that a partner shows is not let in; "" if it is."""
+    if "name" not in service:
+        return "it has no name"
     if not elsewhere(service):
         return "it may be consumed at its own platform only"
     if len(orjson.dumps(service)) > LARGEST:

@@ -40,6 +40,7 @@ def test_what_is_let_in(said: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("said", "why"),
     [
+        ({"name": None}, "no name"),
         ({"consumed-local-only": True}, "own platform"),
         ({"category": {"name": "x" * services.LARGEST}}, "longer"),
         (at("0.0.0.0"), "nobody's"),
@@ -64,7 +65,7 @@ def test_what_is_let_in(said: dict[str, Any]) -> None:
     ],
 )
 def test_what_is_not(said: dict[str, Any], why: str) -> None:
-    assert why in services.unfit({**FIT, **said})
+    assert why in services.unfit({name: value for name, value in {**FIT, **said}.items() if value is not None})
 
 
 def test_not_to_be_consumed_elsewhere_is_the_default() -> None:

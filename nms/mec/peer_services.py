@@ -140,9 +140,6 @@ class PeerServices:
                     _log.warning("services of %s under %s: %s", *key, error)
                     peer.refusal = error.message
                     await self._suspend(key, peer)
-                except Exception:  # what one partner shows must not end the upkeep of what it shows
-                    _log.exception("services of %s under %s", *key)
-                    await self._suspend(key, peer)
                 await asyncio.sleep(PAUSE)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(COMPARED):

@@ -80,8 +80,8 @@ def test_services_are_in_each_others_registry_under_each_option(play: Play, opti
     async def story(a: Domain, b: Domain) -> None:
         await register(b, "inner-name-1", name="maps")
         await register(b, "inner-name-2", name="mine-only", **{"consumed-local-only": True})
-        await federate(a, b, **{"boundary-option": f"mec-types:{option.identity}"}, **JOINED)
         told = events(a)
+        await federate(a, b, **{"boundary-option": f"mec-types:{option.identity}"}, **JOINED)
         await register(a, "x", name="weather", port=99)
         await until("each sees the other's", lambda: "maps" in learnt(a) and "weather" in learnt(b))
         assert set(learnt(a)) == {"maps"}

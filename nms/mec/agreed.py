@@ -50,11 +50,19 @@ def zones_agreed(intent: Intent, agreement: Mapping[str, Any], named: Iterable[s
         raise RpcError("invalid-value", "no zone is accepted under the agreement", path=where)
 
 
-def within(intent: Intent, quota: Mapping[str, Any], held: Resources, counts: Mapping[str, int]) -> None:
+def accepted(agreement: Mapping[str, Any]) -> list[str]:
+    """Zones that are both offered and accepted."""
+    zones = agreement.get("zone", ())
+    return [zone["id"] for zone in zones if zone.get("offered", True) and zone.get("accepted", False)]
+
+
+def within(
+    intent: Intent, quota: Mapping[str, Any], held: Resources, counts: Mapping[str, int], whose: str = "agreement"
+) -> None:
     """What would be held stays within the quota.  Raises `RpcError`: resource-denied.
 
     Args:
-        quota: of the agreement; what it does not name is not limited.
+        quota: of the agreement, or of its slice; what it does not name is not limited.
         held: resources that would be held, this intent included.
         counts: how many of what there would be.
     """
@@ -66,7 +74,7 @@ def within(intent: Intent, quota: Mapping[str, Any], held: Resources, counts: Ma
     }
     for name, amount in counted.items():
         if name in quota and amount > Decimal(str(quota[name])):
-            raise denied(intent, f"the agreement's quota of {name} is {quota[name]}, {amount:f} would be held")
+            raise denied(intent, f"the {whose}'s quota of {name} is {quota[name]}, {amount:f} would be held")
 
 
 def denied(intent: Intent, why: str) -> RpcError:

@@ -35,7 +35,7 @@ from nms.listeners import Listeners
 from nms.management.provider import Management
 from nms.management.settings import MODULE
 from nms.model import edit as edits
-from nms.model import json, load, xml
+from nms.model import json, load, xml_edit
 from nms.model.schema import Schema
 from nms.model.values import Value
 from nms.operations.dispatch import PROTOCOL_MODULES, Core
@@ -193,7 +193,7 @@ def _startup(schema: Schema, file: Path) -> Value:
             wrapper = etree.Element("config")
             wrapper.append(root)
             root = wrapper
-        return edits.apply(schema.root, schema.root.blank, xml.decode_edit(schema, root))
+        return edits.apply(schema.root, schema.root.blank, xml_edit.decode_edit(schema, root))
     except (orjson.JSONDecodeError, etree.XMLSyntaxError, OSError) as error:
         raise ConfigError(f"{file}: not XML or JSON instance data: {error}") from None
 

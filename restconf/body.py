@@ -15,7 +15,7 @@ import orjson
 from lxml import etree
 
 from nms.errors import RpcError
-from nms.model import annotated, entries, json, tree, xml
+from nms.model import annotated, entries, json, tree, xml, xml_edit
 from nms.model.annotated import Basis
 from nms.model.path import InstancePath, format_path
 from nms.model.schema import Node, Schema
@@ -117,7 +117,7 @@ def refuse_empty_state(path: InstancePath, schema: Schema, held: Any) -> None:
         RpcError: invalid-value.
     """
     if isinstance(held, etree._Element):
-        xml.refuse_empty_state(schema, held, path)
+        xml_edit.refuse_empty_state(schema, held, path)
         return
     node = path[-1][0] if path else schema.root
     for name, member in held.items() if isinstance(held, dict) else ():

@@ -3,7 +3,7 @@
 One `Connection` per client: keep-alive, pipelined requests answered in their order, chunked bodies, Expect:
 100-continue, limits on everything a client can make grow, deadlines for clients that are slow.  A request that the
 service calls quick is answered in the event loop, since handing it to a thread costs more than answering it; the others
-run in the service's threads.  Parsing is httptools'.  Knows nothing of RESTCONF.
+run in the service's threads.  Requests are read by `restconf.reading`.  Knows nothing of RESTCONF.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
 from typing import TypeVar
 
-import httptools
-
 from nms.cert_to_name import verified_chain
+from nms.tls import Leave
 from restconf import wsgi
-from restconf.service import Leave, Service
+from restconf.live import LiveAnswer
+from restconf.reading import Message, Reader
+from restconf.service import Service
 from restconf.wsgi import Answer, Environ, LiveBody
 
 log = logging.getLogger(__name__)
@@ -31,30 +31,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _PART = 256 * 1024  # a larger answer is handed on in parts, as the client takes them
-_SMALL_PART = 512  # bytes
 _PIPELINE = 32  # requests of one client that may wait; above, its socket is not read
-
-
-@dataclass(slots=True)
-class Message:
-    """One request as it was received."""
-
-    target: bytearray = field(default_factory=bytearray)
-    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
-    authorization: bytes = b""
-    parts: list[bytes | bytearray] = field(default_factory=list)
-    size: int = 0
-    length: int = 0
-    has_body: bool = False
-    expects_continue: bool = False
-    method: str = ""
-    version: str = "1.1"
-    hosts: int = 0
-    keep_alive: bool = True
-
-
-class _Refused(Exception):
-    """Raised in a parser callback to stop parsing; the status is in the connection."""
 
 
 class Connection(asyncio.Protocol):
@@ -69,27 +46,20 @@ class Connection(asyncio.Protocol):
         self.outside = outside
         self.failures = 0  # wrong credentials
         self.limits = service.limits
-        self.parser = httptools.HttpRequestParser(self)
-        self.message = Message()
-        self.receiving = False  # part of a request has come
-        self.head_done = False
-        self.head_size = 0
+        self.reader = Reader(self, self.limits.head)
         self.waiting: deque[Message] = deque()
         self.waiting_size = 0  # bytes of their bodies
         self.busy = False  # a thread works on a request, or a live body is being sent
-        self.live: LiveBody | None = None
-        self.live_chunked = True
+        self.live: LiveAnswer | None = None
         self.rest = memoryview(b"")  # of an answer that the client has not taken yet
         self.ends = False  # the connection, with this answer
         self.accepted: bytes | None = None  # the Authorization (empty: none) of the last authenticated request
         self.user: object = None  # whose the last request was
         self.asking = False  # the doorman looks at the request that is being received
-        self.refusal = 0
         self.lingering = False
         self.reading = True
         self.stalled_since: float | None = None  # the client does not read
         self.since = self.begun = service.loop.time()  # start of the current state, and of the connection
-        self.last_beat = 0.0
 
     # -- asyncio.Protocol ------------------------------------------------------------------------------------------
 
@@ -115,7 +85,7 @@ class Connection(asyncio.Protocol):
         self._prove()
         self.waiting.clear()
         if self.live is not None:
-            self.live.close()
+            self.live.body.close()
 
     def _prove(self) -> None:
         """Its client is somebody, or is gone: it does not wait outside any more."""
@@ -131,14 +101,10 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.lingering:
             return
-        if not self.receiving and not self.busy:
+        if not self.reader.receiving and not self.busy:
             self.since = self.service.loop.time()
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
+        if not self.reader.feed(data):
             self._upgrade()
-        except httptools.HttpParserError:
-            self.refusal = self.refusal or 400
         self._advance()
 
     def pause_writing(self) -> None:
@@ -153,65 +119,18 @@ class Connection(asyncio.Protocol):
             self._send_rest()
         self._advance()
 
-    # -- httptools -------------------------------------------------------------------------------------------------
+    # -- restconf.reading.Owner ------------------------------------------------------------------------------------
 
-    def on_message_begin(self) -> None:
-        self.message = Message()
-        self.receiving = True
-        self.head_done = False
-        self.head_size = 0
-
-    def on_url(self, part: bytes) -> None:
-        self.message.target += part
-        self._count_head(len(part), 414)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        message = self.message
-        self._count_head(len(name) + len(value) + 4, 431)
-        lower = name.lower()
-        if lower == b"content-length":
-            message.length = int(value)
-            message.has_body = message.length > 0
-        elif lower == b"transfer-encoding":
-            message.has_body = True
-        elif lower == b"expect":
-            message.expects_continue = value.lower() == b"100-continue"
-        elif lower == b"authorization":
-            message.authorization = value
-        elif lower == b"host":
-            message.hosts += 1
-        message.headers.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        message = self.message
-        message.method = self.parser.get_method().decode("latin-1")
-        message.version = self.parser.get_http_version()
-        message.keep_alive = self.parser.should_keep_alive()
-        self.head_done = True
-        if message.version not in ("1.0", "1.1"):
-            self._stop(505)
-        if message.hosts > 1 or (message.hosts == 0 and message.version == "1.1"):  # RFC 9112 section 3.2
-            self._stop(400)
-        self._check_body(message.length)
+    def announced(self, message: Message) -> None:
+        self._check_body(message, message.length)
         self._continue()
 
-    def on_body(self, part: bytes | bytearray) -> None:
-        message = self.message
-        message.size += len(part)
-        self._check_body(message.size)
-        if len(part) < _SMALL_PART and message.parts:  # or a body in chunks of a byte would take many times its size
-            last = message.parts[-1]
-            if isinstance(last, bytearray):
-                last += part
-                return
-            part = bytearray(part)
-        message.parts.append(part)
+    def growing(self, message: Message) -> None:
+        self._check_body(message, message.size)
 
-    def on_message_complete(self) -> None:
-        self.message.expects_continue = False
-        self.receiving = False
-        self.waiting.append(self.message)
-        self.waiting_size += self.message.size
+    def received(self, message: Message) -> None:
+        self.waiting.append(message)
+        self.waiting_size += message.size
         self._read_or_not()
 
     def _read_or_not(self) -> None:
@@ -222,15 +141,9 @@ class Connection(asyncio.Protocol):
             self.reading = wanted
             (self.transport.resume_reading if wanted else self.transport.pause_reading)()
 
-    def _count_head(self, size: int, status: int) -> None:
-        self.head_size += size
-        if self.head_size > self.limits.head:
-            self._stop(status)
-
-    def _check_body(self, size: int) -> None:
-        message = self.message
+    def _check_body(self, message: Message, size: int) -> None:
         if size > self.limits.body and size > self.service.most(message.method, bytes(message.target)):
-            self._stop(413)
+            self.reader.stop(413)
         if size <= self.limits.anonymous_body or self.accepted == message.authorization or self.asking:
             return
         request = self._environ(message, b"")
@@ -241,36 +154,33 @@ class Connection(asyncio.Protocol):
         elif self.service.knows(request):
             self.accepted = message.authorization
         else:
-            self._stop(401)
+            self.reader.stop(401)
 
     def _recognized(self, message: Message, known: bool) -> None:
         """The doorman has looked at the sender of a large body; one that has come whole is refused in its turn."""
         self.asking = False
         if known:
             self.accepted = message.authorization
-        elif self.receiving and self.message is message:
-            self.refusal = 401
+        elif self.reader.receiving and self.reader.message is message:
+            self.reader.refusal = 401
         self._read_or_not()
         self._advance()
-
-    def _stop(self, status: int) -> None:
-        self.refusal = status
-        raise _Refused
 
     # -- requests --------------------------------------------------------------------------------------------------
 
     def _upgrade(self) -> None:
         """An upgrade is never accepted: answer in HTTP/1.1, then close, as what follows cannot be told apart."""
-        if self.message.has_body or not self.waiting:
-            self.refusal = 400
+        if self.reader.message.has_body or not self.waiting:
+            self.reader.refusal = 400
             return
         self.waiting[-1].keep_alive = False
 
     def _continue(self) -> None:
         """RFC 9110 section 10.1.1; only in this request's turn."""
         free = not self.busy and not self.waiting and not self.asking
-        if self.message.expects_continue and free and self.message.version != "1.0":
-            self.message.expects_continue = False
+        message = self.reader.message
+        if message.expects_continue and free and message.version != "1.0":
+            message.expects_continue = False
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _environ(self, message: Message, body: bytes) -> Environ:
@@ -292,10 +202,10 @@ class Connection(asyncio.Protocol):
                 self._handle(message, request)
         if self.busy or self.asking or self.lingering:
             return
-        if self.refusal and not self.waiting:
-            self._refuse(self.refusal)
+        if self.reader.refusal and not self.waiting:
+            self._refuse(self.reader.refusal)
             return
-        if not self.waiting and self.receiving:
+        if not self.waiting and self.reader.receiving:
             self._continue()
         self._read_or_not()
 
@@ -421,15 +331,14 @@ class Connection(asyncio.Protocol):
     # -- live bodies -----------------------------------------------------------------------------------------------
 
     def _start_live(self, message: Message, lines: list[bytes], body: LiveBody) -> None:
-        self.live_chunked = message.version != "1.0"
-        if self.live_chunked:
+        chunked = message.version != "1.0"
+        if chunked:
             lines.append(b"Transfer-Encoding: chunked\r\n")
         lines.append(b"Connection: close\r\n\r\n")
         self.transport.write(b"".join(lines))
         self.busy = True
-        self.live = body
-        self.last_beat = self.service.loop.time()
         loop = self.service.loop
+        self.live = LiveAnswer(body, self.transport.write, chunked=chunked, now=loop.time())
 
         def wake() -> None:
             loop.call_soon_threadsafe(self._pump)
@@ -437,29 +346,26 @@ class Connection(asyncio.Protocol):
         body.attach(wake)
         self._pump()
 
-    def _send_live(self, data: bytes) -> None:
-        if data:
-            self.last_beat = self.service.loop.time()
-            self.transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self.live_chunked else data)
-
     def _pump(self) -> None:
-        if self.live is None or self.transport.is_closing():
+        live = self.live
+        if live is None or self.transport.is_closing():
             return
         try:
-            while self.stalled_since is None and (data := self.live.take()):
-                self._send_live(data)
+            over = live.pump(self._is_read, self.service.loop.time())
         except Exception:  # a part that cannot be made must not leave the client waiting for ever
             log.exception("a live body failed")
-            self.live.close()
+            live.body.close()
             self.transport.abort()
             return
-        if self.live.ended and self.stalled_since is None:
-            self.live.close()
+        if over:
+            live.body.close()
             self.live = None
-            if self.live_chunked:
-                self.transport.write(b"0\r\n\r\n")
             self.lingering = True
             self.transport.close()
+
+    def _is_read(self) -> bool:
+        """Does the client read what it is sent?"""
+        return self.stalled_since is None
 
     # -- time ------------------------------------------------------------------------------------------------------
 
@@ -473,21 +379,21 @@ class Connection(asyncio.Protocol):
             if now - self.since > limits.linger_time:
                 self.transport.abort()
         elif self.live is not None:
-            if now - self.last_beat > limits.heartbeat:
-                self._send_live(self.live.beat())
+            if now - self.live.last > limits.heartbeat:
+                self.live.beat(now)
             self._pump()
         elif self.busy or self.waiting:
             return
         elif self.outside is not None and now - self.begun > limits.login_time:
-            if self.receiving:
+            if self.reader.receiving:
                 self._refuse(408)
             else:
                 self.transport.close()
-        elif self.receiving:
+        elif self.reader.receiving:
             spent = now - self.since
             late = spent > limits.head_time
-            if self.head_done:
-                late = spent > limits.body_grace + self.message.size / limits.body_rate
+            if self.reader.head_done:
+                late = spent > limits.body_grace + self.reader.message.size / limits.body_rate
             if late:
                 self._refuse(408)
         elif now - self.since > limits.idle_time:
@@ -496,5 +402,5 @@ class Connection(asyncio.Protocol):
     def shut(self) -> None:
         """The server ends: finish live bodies, close."""
         if self.live is not None:
-            self.live.close()
+            self.live.body.close()
         self.transport.close()

@@ -21,11 +21,11 @@ from typing import Final
 from nms.errors import ConfigError
 from nms.limits import Limits as DaemonLimits
 from nms.operations.request import Principal
+from nms.tls import Door, Handshake, Leave, ask_for_certificate, server_context
 from restconf.app import ROOT, create_app
 from restconf.front import Core
-from restconf.handshake import Handshake
 from restconf.http1 import Connection
-from restconf.service import Door, Limits, OpenDoor, Service
+from restconf.service import Limits, OpenDoor, Service
 from restconf.wsgi import CLIENT_CHAIN, Environ
 
 #: (user, password) -> who that is, or None.  Called in any thread: an implementation remembers what it has verified, so
@@ -79,7 +79,7 @@ class Server:
         for connection in list(self._service.connections):
             connection.shut()
         for handshake in list(self._service.handshakes):
-            handshake.abort()
+            handshake.close()
         self._shutdown()
         await asyncio.to_thread(self._service.pool.shutdown)
         await asyncio.to_thread(self._service.doorman.shutdown)
@@ -136,9 +136,18 @@ async def start(
         door=door or OpenDoor(),
     )
     front.dismiss = lambda principal: loop.call_soon_threadsafe(service.dismiss, principal)
+
+    def accept() -> asyncio.Protocol:
+        if context is None:
+            return Connection(service)
+        return Handshake(context, service.door, limits.login_time, service.handshakes, secured)
+
+    def secured(_: asyncio.Transport, leave: Leave) -> Connection:
+        return Connection(service, leave)
+
     try:
         listener = await loop.create_server(
-            lambda: Connection(service) if context is None else Handshake(service, context),
+            accept,
             **({"sock": listen} if isinstance(listen, socket.socket) else {"host": host, "port": port}),
             backlog=256,
         )
@@ -210,24 +219,16 @@ def _basic(header: str) -> tuple[str, str] | None:
 
 
 def _tls_context(tls: Tls) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
     try:
-        context.load_cert_chain(tls.cert, tls.key)
+        context = server_context(tls.cert, tls.key)
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(f"[restconf] cert {tls.cert} and key {tls.key} cannot be used: {_reason(error)}") from None
+    context.set_alpn_protocols(["http/1.1"])
     if tls.client_ca is not None:
         try:
-            context.load_verify_locations(tls.client_ca)
+            ask_for_certificate(context, tls.client_ca, ssl.CERT_OPTIONAL)
         except (OSError, ssl.SSLError) as error:
             raise ConfigError(f"[restconf] client-ca {tls.client_ca} cannot be used: {_reason(error)}") from None
-        context.verify_mode = ssl.CERT_OPTIONAL
-        # A single client certificate may be trusted as it is, without its issuer (`Server.trust`).
-        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-        # A resumed session has no chain to find a user name in.
-        context.num_tickets = 0
-        context.options |= ssl.OP_NO_TICKET
     return context
 
 

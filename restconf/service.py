@@ -11,13 +11,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from nms.limits import Limits as DaemonLimits
+from nms.tls import Door, Handshake, Leave, Places
 from restconf.wsgi import Application, Environ
 
 if TYPE_CHECKING:
-    from restconf.handshake import Handshake
     from restconf.http1 import Connection
 
 _SPARE: Final = 0.01  # seconds that the event loop may be held by one answer
@@ -83,26 +83,6 @@ class Limits:
         )
 
 
-#: Gives a place back; harmless when called again.
-Leave = Callable[[], None]
-
-
-class Places(Protocol):
-    """Places that are taken under a name."""
-
-    def take(self, name: str) -> Leave | None:
-        """A place under `name`, None: there is none."""
-
-
-class Door(Protocol):
-    """Counts those who have not proven who they are, for every transport together (`nms.transport.door`)."""
-
-    failed_logins: int
-
-    @property
-    def logins(self) -> Places: ...
-
-
 class OpenDoor:
     """A door that nobody watches."""
 
@@ -140,7 +120,7 @@ class Service:
     limits: Limits = field(default_factory=Limits)
     door: Door = field(default_factory=OpenDoor)
     connections: set[Connection] = field(default_factory=set)
-    handshakes: set[Handshake] = field(default_factory=set)
+    handshakes: set[Handshake[Connection]] = field(default_factory=set)
     slow: set[str] = field(default_factory=set)  # methods whose last answer took longer than the loop can spare
     _date: tuple[int, bytes] = (0, b"")
 

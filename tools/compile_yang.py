@@ -7,6 +7,7 @@ agrees nothing is done.  The new folder is made beside the old one and takes its
 from __future__ import annotations
 
 import fcntl
+import importlib
 import os
 import shutil
 import subprocess
@@ -36,7 +37,7 @@ def is_fresh(target: Path = GENERATED, folder: Path = YANG) -> bool:
 
 
 def generate(target: Path = GENERATED, folder: Path = YANG) -> None:
-    """Write the classes of the models in `folder` to `target`, in place of what is there.
+    """Write the classes of the models in `folder` to `target`, in place of what is there and in use here.
 
     Raises:
         subprocess.CalledProcessError: pyang or pyangbind failed; its standard error says why.
@@ -58,6 +59,16 @@ def generate(target: Path = GENERATED, folder: Path = YANG) -> None:
         if target.exists():
             shutil.rmtree(target)
         new.rename(target)
+    _forget(target)
+
+
+def _forget(folder: Path) -> None:
+    """Have what was imported from `folder` imported anew: it is of the models as they were."""
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if file is not None and Path(file).is_relative_to(folder):
+            del sys.modules[name]
+    importlib.invalidate_caches()
 
 
 def ensure(target: Path = GENERATED, folder: Path = YANG) -> bool:

@@ -23,8 +23,9 @@ from nms.datastore.transaction import Author, Transaction
 from nms.errors import RpcError
 from nms.model import tree
 from nms.model.diff import Change, diff
-from nms.model.path import InstancePath, format_path, parse_path
+from nms.model.path import InstancePath, parse_path
 from nms.model.schema import Node
+from nms.model.state import refuse_state
 from nms.model.values import Value
 
 __all__ = ["Author", "Guard", "Journal", "MemoryJournal", "Store", "Transaction", "open_store"]
@@ -203,7 +204,7 @@ class Guard:
             except RpcError as error:
                 raise self.discreet(session.principal, error) from None
             changes = diff(self.schema.root, before, after)
-            _refuse_state(changes)
+            refuse_state(changes)
             if judged:
                 self._check_write(session.principal, changes)
             if not changes:
@@ -378,31 +379,6 @@ class Guard:
     def exists(self, datastore: str, path: InstancePath) -> bool:
         """Is there an instance at `path`?"""
         return tree.get(self.store.root(datastore), path) is not None
-
-
-def _refuse_state(changes: Sequence[Change]) -> None:
-    """State is published, never configured (RFC 7950 section 7.21.1)."""
-    for change in changes:
-        state = _first_state(change.node, change.new, change.path)
-        if state is not None:
-            message = f"{state[-1][0].name} is state and cannot be configured"
-            raise RpcError("invalid-value", message, path=format_path(state))
-
-
-def _first_state(node: Node, value: Value | None, path: InstancePath) -> InstancePath | None:
-    if not node.config:
-        return path
-    if value is None or node.kind not in ("container", "list") or not node.holds_state:
-        return None
-    if node.kind == "list" and path[-1][1] is None:
-        return None  # a new order brings nothing new
-    for child in node.children:
-        held = value[child.index]
-        if held is not None and (child.holds_state or not child.config):
-            for step, inner in tree.members(child, held) if child.config else [((child, None), held)]:
-                if found := _first_state(child, inner, (*path, step)):
-                    return found
-    return None
 
 
 def _author(session: Session, source: str) -> Author:

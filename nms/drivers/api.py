@@ -1,10 +1,10 @@
 """What the blocks of a domain ask of the infrastructure below them: VIM, DNS, data plane (Mm7, Mp2; ETSI GS MEC 003).
 
-Defines `Vim`, `Dns` and `DataPlane`, the frozen values that they exchange, and `load`, which finds a driver by
-entry point.  Every call is a coroutine: drivers are slow and never run under the writer lock.  Every call is idempotent
-by the caller's own identifier (instance id, record, rule), so that a retry after a lost answer is harmless.  A driver
-imports this module, parts that are no drivers (`dns_names`, `process`) and nothing else of the package; this module
-knows no driver and no other layer but the errors.
+Defines `Vim` (and `Divisible`), `Dns` and `DataPlane`, the frozen values that they exchange, and `load`, which finds a
+driver by entry point.  Every call is a coroutine: drivers are slow and never run under the writer lock.  Every call is
+idempotent by the caller's own identifier (instance id, record, rule), so that a retry after a lost answer is harmless.
+A driver imports this module, parts that are no drivers (`dns_names`, `process`) and nothing else of the package; this
+module knows no driver and no other layer but the errors.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar, overload
+from typing import Any, Literal, Protocol, TypeVar, overload, runtime_checkable
 
 from nms.errors import ConfigError, RpcError
 
 __all__ = [
-    "Capacity", "ConfigError", "DataPlane", "DataPlaneFactory", "Dns", "DnsFactory", "DnsRecord", "Host", "Instance",
-    "InstanceKpis", "InstanceSpec", "InstanceState", "RecordType", "Resources", "RpcError", "TrafficRule", "Vim",
-    "VimFactory", "load", "setting", "strict",
+    "Capacity", "ConfigError", "DataPlane", "DataPlaneFactory", "Divisible", "Dns", "DnsFactory", "DnsRecord", "Host",
+    "Instance", "InstanceKpis", "InstanceSpec", "InstanceState", "RecordType", "Resources", "RpcError", "TrafficRule",
+    "Vim", "VimFactory", "load", "setting", "strict",
 ]  # fmt: skip
 
 InstanceState = Literal["allocated", "starting", "started", "stopping", "stopped", "failed"]
@@ -173,6 +173,21 @@ class Vim(Protocol):
 
     async def list(self) -> Sequence[Instance]:
         """Every instance, by id."""
+
+
+@runtime_checkable
+class Divisible(Vim, Protocol):
+    """A `Vim` that can lend a part of its infrastructure to a manager of its own (a slice's dedicated VIM)."""
+
+    def dedicated(self, name: str, lent: Sequence[Host]) -> Vim:
+        """A driver for the part called `name`, made but not opened; the same name finds its instances again.
+
+        From now on `lent` (total capacity, on hosts of this driver) are lent: this driver counts them as used.  The
+        new one knows its own instances only, and gives away no address that another one has given.
+        """
+
+    async def discard(self, name: str) -> None:
+        """Take a part back that is closed and has no instances; an unknown one is no error."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ _ABOUT: Final[Mapping[str, str]] = {
 }
 #: Where several reference points share a model: who speaks of what, the most particular first.
 _SPEAKERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "slice": ("mm4", "mm6"),
     "image": ("mm4", "mm6", "mp2"),
     "reservation": ("mm4",),
     "compute-instance": ("mm6", "mp2"),

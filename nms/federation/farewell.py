@@ -19,7 +19,7 @@ from nms.mec.session import DataEdit, ManagementSession, Members
 log = logging.getLogger(__name__)
 
 #: Lists whose entries others refer to.
-_USED = ("package", "image", "reservation", "application")
+_USED = ("package", "image", "reservation", "application", "slice")
 
 
 async def say_farewell(link: Link, subjects: Iterable[tuple[str, str]], orphans: Orphans, patience: float) -> None:

@@ -31,7 +31,7 @@ INTENTS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "mec-system:system": ("relocation", "deployment", "package"),
         "mec-platform-manager:platform-manager": ("app-instance", "package"),
         "mec-platform:platform": ("service", "application"),
-        "mec-resource:resources": ("compute-instance", "reservation", "image"),
+        "mec-resource:resources": ("compute-instance", "reservation", "image", "slice"),
         PEER_PLATFORM: ("context-transfer",),
     }
 )

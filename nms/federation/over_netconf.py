@@ -120,29 +120,18 @@ class SshEndpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class TlsEndpoint:
-    """A partner's NETCONF server over TLS, see `nms.federation.client.Endpoint`.
+class TlsEndpoint(pinned.PinnedEndpoint):
+    """A partner's NETCONF server over TLS."""
 
-    Attributes:
-        fingerprint: SHA-256 of its certificate's DER, hexadecimal; the only one accepted.
-    """
-
-    id: str
-    address: str
-    port: int
-    fingerprint: str
-    certificate: pinned.ClientCertificate
-    timeout: float
     protocol: Final[str] = "netconf-tls"
 
     def open(self, schema: Schema, recorder: Recorder | None = None) -> NetconfClient:
         """See `Endpoint.open`."""
-        name = f"{self.address} port {self.port}"
+        secured = self.connect()
         try:
-            secured = pinned.connect(self.address, self.port, self.fingerprint, self.certificate, self.timeout)
-            session = netconf_client.Client.over(pinned.in_clear(secured), name, self.timeout, recorder)
+            session = netconf_client.Client.over(pinned.in_clear(secured), str(self), self.timeout, recorder)
         except RpcError as error:
             raise unreachable(error.message) from None
         except (TransportError, OSError, EOFError) as error:
-            raise unreachable(f"{name}: {error or type(error).__name__}") from error
+            raise unreachable(f"{self}: {error or type(error).__name__}") from error
         return NetconfClient(schema, session)

@@ -49,36 +49,14 @@ _PAUSE: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class RestconfEndpoint:
-    """A partner's RESTCONF server, see `nms.federation.client.Endpoint`.
+class RestconfEndpoint(pinned.PinnedEndpoint):
+    """A partner's RESTCONF server."""
 
-    Attributes:
-        fingerprint: SHA-256 of its certificate's DER, hexadecimal; the only one accepted.
-    """
-
-    id: str
-    address: str
-    port: int
-    fingerprint: str
-    certificate: pinned.ClientCertificate
-    timeout: float
     protocol: Final[str] = "restconf"
 
     def open(self, schema: Schema, recorder: Recorder | None = None) -> RestconfClient:
         """See `Endpoint.open`."""
         return RestconfClient(schema, self, recorder)
-
-    def connect(self) -> ssl.SSLSocket:
-        """Raises `RpcError`: not reached, or another certificate."""
-        try:
-            return pinned.connect(self.address, self.port, self.fingerprint, self.certificate, self.timeout)
-        except RpcError as error:
-            raise unreachable(error.message) from None
-        except OSError as error:
-            raise unreachable(f"{self}: {error or type(error).__name__}") from error
-
-    def __str__(self) -> str:
-        return f"{self.address} port {self.port}"
 
 
 class RestconfClient:

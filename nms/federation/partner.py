@@ -29,6 +29,7 @@ from nms.federation.standing import OWN, Standing
 from nms.federation.zones import Zones, lodged
 from nms.mec.occurrence import plain
 from nms.mec.publisher import Publisher
+from nms.mec.requested import at_partner
 from nms.mec.scope import agreement_path
 from nms.mec.session import RESYNC, Core, DataEdit, LocalSession, Members
 from nms.model.diff import Change
@@ -346,7 +347,8 @@ class Partners:
     def _part(self, link: Link) -> None:
         """The agreement's entry is gone: what we have at the partner is given back, or stays listed as orphans."""
         _, agreement = self._entries[link.id]
-        subjects = sorted({*self.zones.parts(*link.id, link.served), *lodged(agreement), *link.held()})
+        asked = at_partner(agreement)  # perhaps since the last look at the partner
+        subjects = sorted({*self.zones.parts(*link.id, link.served), *lodged(agreement), *link.held(), *asked})
         for name, subject in subjects:
             self.orphans.note(*link.id, name, subject, "the agreement was removed")
         task = self._loop.create_task(self._take_leave(link, subjects))

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from nms.cert_to_name import fingerprint
 from nms.errors import RpcError
+from nms.federation.client import unreachable
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,34 @@ class ClientCertificate:
 
     cert: Path
     key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedEndpoint:
+    """A partner's server behind TLS, whatever it speaks; see `nms.federation.client.Endpoint`.
+
+    Attributes:
+        fingerprint: SHA-256 of its certificate's DER, hexadecimal; the only one accepted.
+    """
+
+    id: str
+    address: str
+    port: int
+    fingerprint: str
+    certificate: ClientCertificate
+    timeout: float
+
+    def connect(self) -> ssl.SSLSocket:
+        """Raises `RpcError`: not reached, or another certificate."""
+        try:
+            return connect(self.address, self.port, self.fingerprint, self.certificate, self.timeout)
+        except RpcError as error:
+            raise unreachable(error.message) from None
+        except OSError as error:
+            raise unreachable(f"{self}: {error or type(error).__name__}") from error
+
+    def __str__(self) -> str:
+        return f"{self.address} port {self.port}"
 
 
 def connect(address: str, port: int, pinned: str, certificate: ClientCertificate, timeout: float) -> ssl.SSLSocket:

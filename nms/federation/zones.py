@@ -18,6 +18,7 @@ from nms.mec.occurrence import plain
 from nms.mec.partners import P
 from nms.mec.platform_instance import NAME
 from nms.mec.publisher import Publisher
+from nms.mec.requested import REQUESTED
 from nms.mec.scope import agreement_path
 from nms.mec.session import Members
 from nms.mec.windows import RESOURCES
@@ -149,7 +150,7 @@ class Zones:
         partner, agreement = link.id
         entry = self._publisher.read(agreement_path(partner, agreement)) or {}
         active = plain(entry.get("state", {}).get("federation-state", "")) == "active"
-        if not active or entry.get("role") != "consumer":
+        if not active or entry.get("role") != "consumer" or not _has_room(entry):
             return []
         shown = {zone["id"]: zone for zone in self._zones_of(link)}
         accepted = [zone["id"] for zone in entry.get("zone", ()) if zone.get("accepted", False)]
@@ -189,6 +190,12 @@ def _subjects(reference: str, package: str, served: Sequence[str]) -> list[tuple
 _INFRASTRUCTURE = "/mec-resource:infrastructure"
 #: Of a zone of our own infrastructure: what the list of zones that may be deployed to has in another place.
 _OWN = ("state", "admin-state")
+
+
+def _has_room(agreement: Members) -> bool:
+    """Whether the slice is there that is asked for under the agreement, if one is: nothing can move into it later."""
+    wanted = agreement.get(REQUESTED)
+    return wanted is None or plain(wanted.get("state", {}).get("state", "")) == "active"
 
 
 def _ours(zone: Mapping[str, Any], link: Link, partner: str, agreement: str) -> Members:

@@ -94,11 +94,19 @@ def allowance(intent: Intent, agreement: Mapping[str, Any]) -> Mapping[str, Any]
     return {leaf: value for leaf, value in hosted.items() if leaf not in ("zone", "state")} | {"instances": 1}
 
 
-def within(intent: Intent, quota: Mapping[str, Any], held: Resources, counts: Mapping[str, int]) -> None:
+def accepted(agreement: Mapping[str, Any]) -> list[str]:
+    """Zones that are both offered and accepted."""
+    zones = agreement.get("zone", ())
+    return [zone["id"] for zone in zones if zone.get("offered", True) and zone.get("accepted", False)]
+
+
+def within(
+    intent: Intent, quota: Mapping[str, Any], held: Resources, counts: Mapping[str, int], whose: str = "agreement"
+) -> None:
     """What would be held stays within the quota.  Raises `RpcError`: resource-denied.
 
     Args:
-        quota: of the agreement; what it does not name is not limited.
+        quota: of the agreement, or of its slice; what it does not name is not limited.
         held: resources that would be held, this intent included.
         counts: how many of what there would be.
     """
@@ -110,7 +118,7 @@ def within(intent: Intent, quota: Mapping[str, Any], held: Resources, counts: Ma
     }
     for name, amount in counted.items():
         if name in quota and amount > Decimal(str(quota[name])):
-            raise denied(intent, f"the agreement's quota of {name} is {quota[name]}, {amount:f} would be held")
+            raise denied(intent, f"the {whose}'s quota of {name} is {quota[name]}, {amount:f} would be held")
 
 
 def denied(intent: Intent, why: str) -> RpcError:

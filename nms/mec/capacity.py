@@ -85,3 +85,28 @@ def sum_of(given: Iterable[Resources]) -> Resources:
     for each in given:
         result += each
     return result
+
+
+def split(amount: Resources, parts: int) -> list[Resources]:
+    """Equal parts of an amount; the first one takes what is left over."""
+    each = Resources(amount.millicpu // parts, amount.memory // parts, amount.storage // parts)
+    first = amount
+    for _ in range(parts - 1):
+        first = first - each
+    return [first, *[each] * (parts - 1)]
+
+
+def carve(amount: Resources, free: Mapping[str, Resources]) -> dict[str, Resources] | None:
+    """Host to what it gives for an amount: one host if one has it all, else as many as it takes; None: too little."""
+    whole = next((host for host, room in free.items() if amount.fits(room)), None)
+    if whole is not None:
+        return {whole: amount}
+    parts: dict[str, Resources] = {}
+    for host, room in free.items():
+        part = Resources(
+            min(amount.millicpu, room.millicpu), min(amount.memory, room.memory), min(amount.storage, room.storage)
+        )
+        if part != Resources():
+            parts[host] = part
+            amount = amount - part
+    return parts if amount == Resources() else None

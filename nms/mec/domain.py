@@ -20,6 +20,8 @@ from nms.datastore.transaction import Transaction
 from nms.drivers import api
 from nms.errors import ConfigError
 from nms.mec import exposure, mep, mepm, vim, windows
+from nms.mec.blocks import Blocks, Divided, Single
+from nms.mec.dedicated import INFRASTRUCTURE, Managers
 from nms.mec.drift import DriverSide, PartnerSide, partner_sides
 from nms.mec.hosting import Hosting
 from nms.mec.identities import Identities, access_of
@@ -46,6 +48,7 @@ from nms.mec.publisher import Store as PublishingStore
 from nms.mec.publisher import Streams as PublishingStreams
 from nms.mec.reconcile import Reconciliation, Side
 from nms.mec.reference_points import Mm1, Mm2, Mm3, Mm4, Mm5, Mm6, Mm8, Mm9, System
+from nms.mec.requested import Requested
 from nms.mec.scope import Scope, scope_of
 from nms.mec.session import SYSTEM, DataEdit, LocalSession, to_edit
 from nms.mec.session import Core as Dispatcher
@@ -112,6 +115,7 @@ class Domain:
         publisher: for notifications and state of others, so that each agreement has one sequence.
         content: packages and images by digest.
         drivers: None where no block needs them.
+        managers: infrastructure managers that slices have of their own.
         mm1, mm2: for the operator's tools in this process.
     """
 
@@ -119,6 +123,7 @@ class Domain:
     content: PackageStore
     drivers: Drivers | None = None
     vim: Vim | None = None
+    managers: Managers | None = None
     mep: Mep | None = None
     mp1: Mp1 | None = None
     interconnection: Interconnection | None = None
@@ -228,9 +233,9 @@ async def _assemble(
     manager_base = f"{mepm.MANAGERS}[id='{MANAGER}']"
     slices: Slices | None = None
 
-    async def open_window(window: windows.Window, base: str, show: exposure.Show) -> Tenancy:
+    async def open_window(window: windows.Window, blocks: Blocks, show: exposure.Show) -> Tenancy:
         """Let partners see, and write in, what they are shown of a block."""
-        tenancy = Tenancy(publisher, window, base, local(base), transfers, show, slices)
+        tenancy = Tenancy(publisher, window, blocks, transfers, show, slices)
         core.store.add_provider(Listener(tenancy.wake))
         await _run(domain, core, tenancy, [window.path] if window.followed else [])
         return tenancy
@@ -239,11 +244,19 @@ async def _assemble(
     if "vim" in blocks:
         assert drivers is not None
         identities = Identities.configured(config)
-        domain.vim = Vim(publisher, drivers.vim, transfers, VIM, local(vim_base), measure_interval, identities)
-        await _run(domain, core, domain.vim, [vim.VIMS])
-        slices = Slices(publisher, VIM, local(vim_base))
+
+        def manager_of(name: str, driver: api.Vim, session: LocalSession) -> Vim:
+            return Vim(publisher, driver, transfers, name, session, measure_interval, identities)
+
+        domain.vim = manager_of(VIM, drivers.vim, local(vim_base))
+        sessions = partial(LocalSession, core)
+        # First: what they have been lent is not there for the domain's own manager.
+        domain.managers = Managers(publisher, VIM, domain.vim, drivers.vim, sessions, manager_of)
+        await _run(domain, core, domain.managers, [vim.VIMS])
+        await _run(domain, core, domain.vim, [])
+        slices = Slices(publisher, VIM, local(INFRASTRUCTURE), domain.managers)
         await _run(domain, core, slices, [])
-        await open_window(windows.RESOURCES, vim_base, exposure.resources(publisher, VIM))
+        await open_window(windows.RESOURCES, Divided(slices), exposure.resources(publisher, slices.serving))
         await _run(domain, core, Steering(publisher, drivers.data_plane), [])
         await _run(domain, core, Hosting(core, publisher, local(vim_base)), [])
     infrastructure = (VIM, Mm6(local(vim_base))) if "vim" in blocks else None
@@ -259,7 +272,7 @@ async def _assemble(
             domain.mp1 = Mp1(core, publisher, domain.mep, access)
             await _run(domain, core, domain.mp1, [])
         planes.tenancy = await open_window(
-            windows.PLATFORM, platform_base, exposure.platform(publisher, PLATFORM, local)
+            windows.PLATFORM, Single(platform_base, session), exposure.platform(publisher, PLATFORM, local)
         )
         if domain.mp1 is not None and config.drivers.state is not None:
             kept = Kept(domain.content, config.drivers.state / "platforms", config.domain.id)
@@ -271,7 +284,8 @@ async def _assemble(
         domain.mepm = Mepm(publisher, onboarding, MANAGER, places)
         domain.mm2 = Mm2(local(manager_base))
         await _run(domain, core, domain.mepm, [mepm.MANAGERS])
-        await open_window(windows.MANAGER, manager_base, exposure.manager(publisher, MANAGER))
+        managed = Single(manager_base, local(manager_base))
+        await open_window(windows.MANAGER, managed, exposure.manager(publisher, MANAGER))
     if "meo" in blocks:
         onboarding = Onboarding(publisher, transfers, keys, signed, notify=True)
         manager = (MANAGER, Mm3(local(manager_base))) if "mepm" in blocks else None
@@ -280,6 +294,7 @@ async def _assemble(
         core.store.add_provider(Listener(domain.meo.wake))
         domain.mm1 = Mm1(local(OWN.base))
         await _run(domain, core, domain.meo, [OWN.base, UNDER_AGREEMENT])
+        await _run(domain, core, Requested(publisher, partners), [])
     if "oss" in blocks:
         assert domain.mm1 is not None
         assert domain.meo is not None
@@ -304,8 +319,7 @@ async def _interconnect(domain: Domain, core: Core, partners: Partners, planes: 
     def application(scope: Scope, name: str) -> str:
         return application_of(publisher, domain.meo, scope, name)
 
-    instances = f"{vim.VIMS}[id='{VIM}']/compute-instance"
-    domain.interconnection = Interconnection(publisher, PLATFORM, mm5, instances, owner, application)
+    domain.interconnection = Interconnection(publisher, PLATFORM, mm5, owner, application)
     core.store.add_provider(Listener(domain.interconnection.wake))
     await _run(domain, core, domain.interconnection, [])
     domain.peer_services = PeerServices(publisher, PLATFORM, partners)
@@ -315,7 +329,7 @@ async def _interconnect(domain: Domain, core: Core, partners: Partners, planes: 
 
 async def _reconcile(domain: Domain, core: Core, partners: Partners, own: System | None) -> None:
     """Compare with partners and drivers, now and then and on demand."""
-    meo, vim_ = domain.meo, domain.vim
+    meo = domain.meo
 
     def partner_side(key: tuple[str, str]) -> PartnerSide:
         assert meo is not None
@@ -324,11 +338,19 @@ async def _reconcile(domain: Domain, core: Core, partners: Partners, own: System
         return PartnerSide(key, domain.publisher, partners, meo.carriers, meo.lifecycle, meo.parts_of, meo.heal, edit)
 
     with_partners = partner_sides(partners.agreements if meo is not None else tuple, partner_side)
-    below: list[Side] = []
-    if vim_ is not None:
+
+    def below() -> list[Side]:
         assert domain.drivers is not None
-        below.append(DriverSide(vim_.scope, VIM, domain.publisher, domain.drivers.vim, vim_.lifecycle))
-    domain.reconciliation = Reconciliation(domain.publisher, lambda: [*below, *with_partners()])
+        assert domain.managers is not None
+        lent = [(name, each.vim, each.driver) for name, each in domain.managers.running().items()]
+        return [
+            DriverSide(block.scope, name, domain.publisher, driver, block.lifecycle)
+            for name, block, driver in ((VIM, domain.vim, domain.drivers.vim), *lent)
+            if block is not None
+        ]
+
+    sides_below = below if domain.vim is not None else list
+    domain.reconciliation = Reconciliation(domain.publisher, lambda: [*sides_below(), *with_partners()])
 
     def reconcile(session: Session, request: Invoke) -> None:
         wanted = json.plain(request.node.children[0], request.input).get("partner")

@@ -25,7 +25,7 @@ from nms.mec.zones import OWN, UNDER_AGREEMENT
 _LEDGER = "/mec-federation:federation/orphan"
 _COMPUTE = "compute-instance"
 #: Lists below an agreement that hold what was handed over, and wishes that are over: no workloads.
-_NO_WORKLOADS = ("package", "image", "relocation")
+_NO_WORKLOADS = ("package", "image", "slice", "relocation")
 
 
 @dataclass(slots=True)

@@ -21,20 +21,24 @@ def _offered(agreement: Members) -> frozenset[str]:
     return frozenset(zone["id"] for zone in agreement.get("zone", ()) if zone.get("offered", True))
 
 
-def resources(publisher: Publisher, infrastructure: str) -> Show:
-    """Zones and hosts of the infrastructure manager `infrastructure`."""
-    base = f"{vim.VIMS}[id='{infrastructure}']"
+def resources(publisher: Publisher, serving: Callable[[Scope], str]) -> Show:
+    """Zones and hosts of the infrastructure manager that serves an agreement.
+
+    Args:
+        serving: gives its identifier; "" while it is not there, and then there are none.
+    """
 
     async def shown(scope: Scope, agreement: Members) -> None:
-        offered = _offered(agreement)
+        manager, offered = serving(scope), _offered(agreement)
+        base = f"{vim.VIMS}[id='{manager}']"
         present = publisher.read(scope.agreement_path) or {}
         zones: dict[str, Members] = {}
-        for zone in publisher.entries(f"{base}/zone"):
+        for zone in publisher.entries(f"{base}/zone") if manager else ():
             if zone["id"] in offered:
                 attributes = {name: value for name, value in zone.items() if name not in ("state", "admin-state")}
                 zones[zone["id"]] = abstracted(present, attributes | zone.get("state", {}))
         hosts: dict[str, Members] = {}
-        for host in publisher.entries(f"{base}/host"):
+        for host in publisher.entries(f"{base}/host") if manager else ():
             if host["zone"] in offered:
                 name = f"{host['zone']}.{sum(each['zone'] == host['zone'] for each in hosts.values()) + 1}"
                 state = host.get("state", {})

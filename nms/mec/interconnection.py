@@ -25,6 +25,7 @@ from nms.mec.reference_points import Mm5
 from nms.mec.scope import Duty, Intent, IntentProvider, Scope
 from nms.mec.session import Members
 from nms.mec.slices import name_of
+from nms.mec.vim import VIMS
 from nms.mec.windows import AGREEMENT
 
 PEER: Final = "mec-platform:peer-platform"
@@ -64,7 +65,6 @@ class Interconnection:
     Args:
         platform: its identifier.
         mm5: to it.
-        instances: list of the infrastructure's compute instances, whose addresses tell where a producer is.
         owner: gives the partner's agreement that an application is served under; None: no partner's.
         application: gives the platform's identifier of what a partner calls so under an agreement.  Raises `RpcError`:
             data-missing.
@@ -75,14 +75,12 @@ class Interconnection:
         publisher: Publisher,
         platform: str,
         mm5: Mm5,
-        instances: str,
         owner: Callable[[str], Scope | None],
         application: Callable[[Scope, str], str],
     ) -> None:
         self._publisher = publisher
         self._scope = publisher.scope(f"{PLATFORMS}[id='{platform}']")
         self._mm5 = mm5
-        self._instances = instances
         self._owner = owner
         self._application = application
         self._loop = asyncio.get_running_loop()
@@ -151,8 +149,9 @@ class Interconnection:
         return plain(state.get("federation-state", "")) in ("active", "suspended")
 
     def _hosts(self) -> Mapping[str, Members]:
-        """Address -> compute instance."""
-        running = self._publisher.entries(self._instances)
+        """Address -> compute instance, at whichever infrastructure of this domain: that tells where a producer is."""
+        managers = self._publisher.scopes(VIMS)
+        running = (each for vim in managers for each in self._publisher.entries(f"{vim.base}/compute-instance"))
         return {address: each for each in running for address in each.get("state", {}).get("address", ())}
 
     def _shown(

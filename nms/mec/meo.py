@@ -124,10 +124,9 @@ class Meo:
             path: duty
             for base in (OWN.base, UNDER_AGREEMENT)
             for path, duty in (
+                (f"{base}/{PACKAGE}", Duty(self.admission.packages, self._act_package)),
                 (f"{base}/{DEPLOYMENT}", Duty(self.admission.deployments, self._act_deployment)),
                 (f"{base}/{RELOCATION}", Duty(self.admission.relocations, self._act_relocation)),
-                # Last: where all goes at once, packages go when the deployments are gone.
-                (f"{base}/{PACKAGE}", Duty(self.admission.packages, self._act_package)),
             )
         }
         self.provider = IntentProvider(publisher.schema, publisher.store, duties)

@@ -28,6 +28,7 @@ SAID: Mapping[str, str] = {
     "resource-denied": "there is no room for it in the zone",
     "invalid-value": "the platform does not accept it",
     "data-missing": "something that it needs is not there",
+    "operation-not-supported": "this infrastructure does not do that",
     "operation-failed": "the application did not start, or the platform could not serve it",
 }
 

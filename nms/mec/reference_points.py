@@ -9,9 +9,9 @@ block is in this process or in another operator's domain.
 | `Mm1`, `Mx3` | OSS - MEO, MEO - MEO of another domain | mec-system:system |
 | `Mm2` | OSS - MEPM | mec-platform-manager: configuration, faults, performance |
 | `Mm3` | MEO - MEPM | mec-platform-manager: packages, application instances |
-| `Mm4` | MEO - VIM | mec-resource: zones, images, reservations |
+| `Mm4` | MEO - VIM | mec-resource: zones, slices, images, reservations |
 | `Mm5` | MEPM - MEP | mec-platform: applications with their rules |
-| `Mm6` | MEPM - VIM | mec-resource: compute instances, and their images where the VIM is a partner's |
+| `Mm6` | MEPM - VIM | mec-resource: compute instances; slices and images where only this point is a partner's |
 | `Mp2` | MEP - data plane | mec-resource: data-plane rules |
 | `Mp3` | MEP - MEP of another domain | mec-platform: services, context of users |
 | `Mp2Compute` | MEP - infrastructure that it stands on | mec-resource: its image and compute instance |
@@ -180,8 +180,25 @@ class Mm3(_Packages):
         await self._end(f"/app-instance[id='{id}']", id, progress, grace)
 
 
-class _Images(ReferencePoint):
-    """Points over which software images are handed to an infrastructure manager."""
+class _Infrastructure(ReferencePoint):
+    """Points over which an infrastructure manager is asked for a slice, and handed software images."""
+
+    async def slice(self, id: str) -> Members | None:
+        """A slice of the infrastructure, with its state."""
+        return await self.session.get(f"/slice[id='{id}']")
+
+    async def add_slice(self, id: str, slice_: Mapping[str, Any], progress: Progress | None = None) -> Members:
+        """Have a slice (members of the list slice), where asked for with a manager of its own; gives its state.
+
+        Raises `RpcError`: resource-denied; in-use (the agreement has something elsewhere already).
+        """
+        edit = DataEdit(f"/slice[id='{id}']", "replace", slice_)
+        await self._carry_out(edit, id, ("instantiate", "configure"), progress)
+        return (await self.slice(id) or {}).get("state", {})  # type: ignore[no-any-return]
+
+    async def remove_slice(self, id: str, progress: Progress | None = None) -> None:
+        """Give a slice back with its manager; an unknown one is no error.  Raises `RpcError`: in-use."""
+        await self._carry_out(DataEdit(f"/slice[id='{id}']", "remove"), id, ("terminate",), progress)
 
     async def image(self, id: str) -> Members | None:
         """A software image that the manager holds, with its state."""
@@ -196,8 +213,8 @@ class _Images(ReferencePoint):
         await self._carry_out(DataEdit(f"/image[id='{id}']", "remove"), id, ("delete-package",), progress)
 
 
-class Mm4(_Images):
-    """MEO - VIM: zones and hosts, images, reservations."""
+class Mm4(_Infrastructure):
+    """MEO - VIM: zones and hosts, slices, images, reservations."""
 
     point = "mm4"
 
@@ -331,7 +348,7 @@ class Mp3(ReferencePoint):
             await self._edit([DataEdit(path, "remove")])
 
 
-class Mm6(_Images):
+class Mm6(_Infrastructure):
     """MEPM - VIM: virtual resources of an application instance."""
 
     point = "mm6"

@@ -113,7 +113,7 @@ class IntentProvider:
     """A provider (`nms.datastore.provider`) of lists that hold intents.
 
     Args:
-        duties: by the list's schema path, in the order in which they act.
+        duties: by the list's schema path, in the order in which they act on what comes; on what goes it is the reverse.
         concerns: whether an intent in that scope is this block's (one entry of a list of managers is).
     """
 
@@ -146,11 +146,16 @@ class IntentProvider:
         self._prepared = []
 
     def apply(self, changes: Sequence[Change], tx: Transaction) -> None:
-        """Start the work."""
+        """Start the work: first what goes, what uses others before them."""
         prepared, self._prepared = self._prepared, []
+        for duty, wanted in reversed(prepared):
+            for intent in wanted:
+                if intent.new is None:
+                    duty.act(intent)
         for duty, wanted in prepared:
             for intent in wanted:
-                duty.act(intent)
+                if intent.new is not None:
+                    duty.act(intent)
 
 
 def intents(node: Node, changes: Sequence[Change], tx: Transaction, operational: Value) -> Iterator[Intent]:

@@ -16,23 +16,21 @@ from collections.abc import Set as AbstractSet
 from nms.datastore.transaction import Transaction
 from nms.errors import RpcError, RpcErrors
 from nms.mec import agreed, capacity
+from nms.mec.blocks import Blocks
 from nms.mec.lifecycle import LifeCycle, Run, Step
-from nms.mec.occurrence import Progress, plain
+from nms.mec.occurrence import plain
 from nms.mec.parts import SAID, abstract, said
 from nms.mec.publisher import ALARM, Publisher
-from nms.mec.reference_points import ReferencePoint
 from nms.mec.scope import Duty, Intent, IntentProvider, Scope
-from nms.mec.session import RESYNC, DataEdit, ManagementSession, Members
-from nms.mec.slices import Slices
+from nms.mec.session import RESYNC, Members
+from nms.mec.slices import SLICE, Slices
 from nms.mec.transfer import Transfers
 from nms.mec.vim import KPIS, VIMS
-from nms.mec.windows import AGREEMENT, MANAGER, Window, Writable
+from nms.mec.windows import AGREEMENT, MANAGER, RESOURCES, Window, Writable
 from nms.model.schema import Node
 
 _log = logging.getLogger(__name__)
 
-#: Operations that an intent can cause at the block, whichever of them it takes.
-_OPERATIONS = ("instantiate", "start", "stop", "configure", "onboard", "transfer-context")
 #: Leaf of a notification of the block -> list whose entry it names.
 _SUBJECTS: Mapping[str, str] = {
     "app-instance": "app-instance",
@@ -44,35 +42,11 @@ _SUBJECTS: Mapping[str, str] = {
 _INNER = frozenset({"platform-manager", "platform"})
 
 
-class Block(ReferencePoint):
-    """The block's own model, whatever is in it."""
-
-    point = "inner"
-
-    async def put(self, path: str, subject: str, data: Members, kind: Writable, progress: Progress) -> None:
-        """Have the entry at `path` carried out."""
-        edit = DataEdit(path, "replace", data)
-        if kind.followed:
-            await self._carry_out(edit, subject, _OPERATIONS, progress)
-        else:
-            await self._edit([edit])
-            await self._settle(path, kind.settled)
-
-    async def remove(self, path: str, subject: str, kind: Writable, progress: Progress) -> None:
-        """Have the entry at `path` ended; an unknown one is no error."""
-        edit = DataEdit(path, "remove")
-        if kind.followed:
-            await self._carry_out(edit, subject, ("terminate", "delete-package"), progress)
-        else:
-            await self._edit([edit])
-
-
 class Tenancy:
     """One window, filled by one block of this domain.
 
     Args:
-        base: of the block's own entry.
-        block: session on it.
+        blocks: that carry it out.
         transfers: where contents are kept that partners name.
         show: shows a partner, in its scope and under its agreement, what there is for it.
         slices: those of the infrastructure; None where there is none here.
@@ -82,16 +56,14 @@ class Tenancy:
         self,
         publisher: Publisher,
         window: Window,
-        base: str,
-        block: ManagementSession,
+        blocks: Blocks,
         transfers: Transfers,
         show: Callable[[Scope, Members], Awaitable[None]],
         slices: Slices | None,
     ) -> None:
         self._publisher = publisher
         self._window = window
-        self._base = base
-        self._block = Block(block)
+        self._blocks = blocks
         self._transfers = transfers
         self._show = show
         self._slices = slices
@@ -111,18 +83,18 @@ class Tenancy:
             for operation in (kind.create, *operations)
         } | {(name, kind.remove): [Step("withdrawn", self._withdraw)] for name, kind in window.lists.items()}
         self.lifecycle = LifeCycle(publisher, [window.path], procedures, self._ended, recorded=window.followed)
-        duties = {f"{window.path}/{name}": Duty(self._check, self._act) for name in reversed(tuple(window.lists))}
+        duties = {f"{window.path}/{name}": Duty(self._check, self._act) for name in window.lists}
         self.provider = IntentProvider(publisher.schema, publisher.store, duties)
 
     async def start(self) -> None:
         """Take up what was left unfinished, show what there is, and listen."""
-        self._watch = self._block.watch(self._told)
+        self._watch = self._blocks.watch(self._told)
         for scope, name, entry in self._entries():
             self._tenants[name, self._inner(scope, name, entry["id"])] = (scope, entry["id"])
         self.lifecycle.resume()
         for scope, name, entry in self._entries():
             known = self._window.followed and await self._occurrences(scope, entry["id"])
-            if not known and not self._copy(scope, name, entry["id"]):
+            if not self._copy(scope, name, entry["id"]) and not known:
                 wanted = self._publisher.read(f"{scope.base}/{name}[id='{entry['id']}']", config=True)
                 self.lifecycle.begin(
                     Intent(scope, name, entry["id"], None, wanted, entry), self._window.lists[name].create
@@ -145,26 +117,32 @@ class Tenancy:
 
     def _check(self, wanted: Sequence[Intent], tx: Transaction) -> None:
         for intent in wanted:
+            if intent.list == SLICE and self._slices is not None:
+                terms = (agreed.terms(self._publisher, intent.scope, root) for root in (tx.old, tx.new))
+                self._slices.check(intent, *terms)
             if intent.new is None:
                 continue
             where = intent.scope.base + intent.path
             if intent.list in ("image", "package") and "digest" not in intent.new:
                 raise RpcError("invalid-value", f"{intent.list} {intent.id} needs a digest", path=where)
-            if "slice" in intent.new:
-                raise RpcError("invalid-value", "an agreement has one slice, which its provider names", path=where)
+            agreement = agreed.terms(self._publisher, intent.scope, tx.new)
+            slices = agreement.get(RESOURCES.container, {}).get(SLICE, ())
+            if "slice" in intent.new and intent.new["slice"] not in {each["id"] for each in slices}:
+                raise RpcError("invalid-value", "an agreement has one slice, and this is another", path=where)
             if intent.new.get("source", "").startswith("file:"):
                 raise RpcError("access-denied", "a partner's content cannot be a file of this domain", path=where)
             if intent.old is not None:
                 continue
-            agreement = agreed.terms(self._publisher, intent.scope, tx.new)
             agreed.in_force(self._publisher, intent, agreement)
-            zone = [intent.new["zone"]] if "zone" in intent.new else []
+            zone = intent.new.get("zone", [])
             if "zone" in self._fields(intent.list):
-                agreed.zones_agreed(intent, agreement, zone)
+                agreed.zones_agreed(intent, agreement, zone if isinstance(zone, list) else [zone])
             if intent.list in ("image", "reservation", "compute-instance", "app-instance"):
                 allowed = agreed.allowance(intent, agreement)
                 held, instances = agreed.claimed(agreement, self._descriptors(intent.scope))
                 agreed.within(intent, allowed, held, {"instances": instances})
+                for each in slices:
+                    agreed.within(intent, each.get("quota", {}), held, {"instances": instances}, "slice")
             if intent.list == "application":
                 self._names_free(intent, where)
 
@@ -179,7 +157,8 @@ class Tenancy:
     def _names_free(self, intent: Intent, where: str) -> None:
         """Nobody takes over a name that another's application is found by."""
         wanted = {rule["domain-name"].rstrip(".").lower() for rule in (intent.new or {}).get("dns-rule", ())}
-        for other in self._publisher.entries(f"{self._base}/application") if wanted else ():
+        base = self._blocks.serving(intent.scope).base
+        for other in self._publisher.entries(f"{base}/application") if wanted else ():
             owner = self._tenants.get(("application", other["id"]))
             taken = {rule["domain-name"].rstrip(".").lower() for rule in other.get("dns-rule", ())}
             if (owner is None or owner[0] != intent.scope) and (names := sorted(wanted & taken)):
@@ -210,6 +189,11 @@ class Tenancy:
             await self.lifecycle.idle(run.scope, named)
         wanted = run.wanted
         with abstract(run.scope):
+            if name == SLICE and self._slices is not None:
+                await self._slices.put(run.scope, run.subject)
+                self._show_used(run.scope)
+                self._stale.set()
+                return
             if "digest" in wanted:
                 size = int(wanted.get("size", 0))
                 progress = _share(run, size)
@@ -222,20 +206,27 @@ class Tenancy:
             # A platform stands on the network of the applications that it serves here, which are our own (option 2).
             if self._slices is not None and "slice" in self._fields(name) and not self._hosting(run.scope):
                 data["slice"] = await self._slices.of(run.scope)
-            await self._block.put(f"/{name}[id='{inner}']", inner, data, kind, run.within)
+            await self._blocks.serving(run.scope).put(f"/{name}[id='{inner}']", inner, data, kind, run.within)
         self._copy(run.scope, name, run.subject)
 
     async def _withdraw(self, run: Run) -> None:
         name = run.subject_type
         for user, kind in self._window.lists.items():
-            if name in kind.references.values():
+            if name in kind.references.values() and not run.undoing:  # else they wait for us
                 await self.lifecycle.idle(run.scope, user)
+        if name == SLICE and self._slices is not None:
+            with abstract(run.scope):
+                await self._slices.remove(run.scope, run.subject)
+            self._stale.set()
+            return
         inner = self._inner(run.scope, name, run.subject)
         while True:
             self._news.clear()
             try:
                 with abstract(run.scope):
-                    await self._block.remove(f"/{name}[id='{inner}']", inner, self._window.lists[name], run.within)
+                    path = f"/{name}[id='{inner}']"
+                    block = self._blocks.holding(run.scope, path)
+                    await block.remove(path, inner, self._window.lists[name], run.within)
             except RpcError as error:
                 if error.app_tag != "instance-required":
                     raise
@@ -247,7 +238,8 @@ class Tenancy:
         """An agreed zone for what names none: where it is already, or its reservation is, or there is room."""
         vims = [vim.base for vim in self._publisher.scopes(VIMS)]
         reserved = [f"/reservation[id='{data['reservation']}']"] if "reservation" in data else []
-        known = [f"{self._base}{path}", *(vim + each for vim in vims for each in reserved)]
+        base = self._blocks.holding(scope, path).base
+        known = [f"{base}{path}", *(vim + each for vim in vims for each in reserved)]
         held = (self._publisher.read(each, config=True) or {} for each in known)
         zones = (zone for vim in vims for zone in self._publisher.entries(f"{vim}/zone"))
         agreement = self._publisher.read(scope.agreement_path, config=True) or {}
@@ -285,6 +277,8 @@ class Tenancy:
             held, instances = agreed.claimed(agreement, self._descriptors(scope))
             used = {**capacity.amounts(held), "instances": instances}
             self._publisher.state(f"{scope.agreement_path}/state/used", used, durable=False)
+            for each in agreement.get(self._window.container, {}).get(SLICE, ()):
+                self._copy(scope, SLICE, each["id"])
 
     # -- what becomes of it
 
@@ -315,7 +309,11 @@ class Tenancy:
 
     def _copy(self, scope: Scope, name: str, id: str) -> bool:
         """Show the partner the state of an entry as the block has it; False while it has none."""
-        held = self._publisher.read(f"{self._base}/{name}[id='{self._inner(scope, name, id)}']") or {}
+        if name == SLICE and self._slices is not None:
+            state = self._slices.shown(scope, id)
+            return state is not None and self._publisher.state(f"{scope.base}/slice[id='{id}']/state", state)
+        inner = f"/{name}[id='{self._inner(scope, name, id)}']"
+        held = self._publisher.read(self._blocks.holding(scope, inner).base + inner) or {}
         path = f"{scope.base}/{name}[id='{id}']"
         for kind in self._window.lists[name].rules:
             for rule in held.get(kind, ()):

@@ -19,6 +19,8 @@ _STOPPED: Final[Members] = {
     "instantiation-state": "mec-types:not-instantiated",
     "operational-state": "mec-types:stopped",
 }
+#: What is asked of the infrastructure is in the agreement's slice, whether it says so or not.
+_IN_SLICE: Final[Mapping[str, str]] = {"slice": "slice"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +82,23 @@ RESOURCES: Final = Window(
         "option-service": "provider",
     },
     {
-        "image": Writable("onboard", "delete-package", failed={"state": "mec-types:failed"}),
+        "slice": Writable(
+            "instantiate", "terminate", begun={"state": "mec-types:building"}, failed={"state": "mec-types:down"}
+        ),
+        "image": Writable("onboard", "delete-package", _IN_SLICE, failed={"state": "mec-types:failed"}),
         "reservation": Writable(
-            "configure", "terminate", failed={"state": "mec-types:refused"}, followed=False, settled=lambda state: True
+            "configure",
+            "terminate",
+            _IN_SLICE,
+            failed={"state": "mec-types:refused"},
+            followed=False,
+            settled=lambda state: True,
         ),
         "compute-instance": Writable(
-            "instantiate", "terminate", {"image": "image", "reservation": "reservation"}, failed=_STOPPED
+            "instantiate",
+            "terminate",
+            {**_IN_SLICE, "image": "image", "reservation": "reservation"},
+            failed=_STOPPED,
         ),
     },
 )

@@ -8,7 +8,7 @@ from typing import Any, Final
 import orjson
 
 from nms.model import anydata, entries
-from nms.model.codegen_source import Codec, Known, Source, collect, is_sole_key, unpack, variable
+from nms.model.codegen_source import Codec, Known, Source, collect, is_sole_key, unpack, variable, without_blank
 from nms.model.schema import Node
 from nms.model.types import module_resolver
 from nms.model.values import Scalar
@@ -93,11 +93,8 @@ def _decode_leaf_list(source: Source, node: Node, _: object) -> list[str]:
 
 def _decode_container(source: Source, node: Node, codec_of: Callable[[Node], Codec]) -> list[str]:
     name = variable(node)
-    lines = [f"{name} = {source.bind(f'codec_{node.index}', codec_of(node))}.decode_json({name})"]
-    if not node.presence:
-        blank = source.bind(f"blank_{node.index}", node.blank)
-        lines += [f"if {name} == {blank}:", f"    {name} = None"]
-    return lines
+    codec = source.bind(f"codec_{node.index}", codec_of(node))
+    return [f"{name} = {codec}.decode_json({name})", *without_blank(source, node)]
 
 
 def _decode_list(source: Source, node: Node, codec_of: Callable[[Node], Codec]) -> list[str]:

@@ -100,6 +100,21 @@ def is_sole_key(node: Node) -> bool:
     return node.parent is not None and node.parent.keys == (node,)
 
 
+def parsed(source: Source, node: Node, parse: Callable[[Any], Value], name: str) -> str:
+    """The expression of a leaf's value, whose encoded form the expression `name` gives; values that recur are kept."""
+    if is_sole_key(node):
+        return f"{source.bind(f'parse_{node.index}', parse)}({name})"
+    return f"{source.bind(f'known_{node.index}', Known(parse))}[{name}]"
+
+
+def without_blank(source: Source, node: Node) -> list[str]:
+    """Lines that leave nothing of a container without presence that holds nothing."""
+    if node.presence:
+        return []
+    blank = source.bind(f"blank_{node.index}", node.blank)
+    return [f"if {variable(node)} == {blank}:", f"    {variable(node)} = None"]
+
+
 def unpack(node: Node) -> str:
     """All children's variables as a tuple, to take an instance apart or to make one."""
     names = ", ".join(map(variable, node.children))

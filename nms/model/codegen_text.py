@@ -12,9 +12,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from nms.model.codegen_source import Known, Source, collect, is_sole_key, unpack, variable
+from nms.model.codegen_source import Source, collect, parsed, unpack, variable, without_blank
 from nms.model.schema import Node
-from nms.model.types import Type
+from nms.model.types import Type, no_prefix
 from nms.model.values import Scalar, Value
 
 #: Character data that stands for itself: no markup, no line end to normalise, no `]]>`, only characters of XML 1.0.
@@ -113,15 +113,9 @@ def _scalar(source: Source, node: Node, name: str) -> str:
     parse = node.type.parse
 
     def unqualified(text: str) -> Scalar:
-        return parse(text, _no_prefix)
+        return parse(text, no_prefix)
 
-    if is_sole_key(node):
-        return f"{source.bind(f'parse_{node.index}', unqualified)}({name})"
-    return f"{source.bind(f'known_{node.index}', Known(unqualified))}[{name}]"
-
-
-def _no_prefix(prefix: str) -> str | None:
-    return None
+    return parsed(source, node, unqualified, name)
 
 
 def _read_leaf(source: Source, node: Node, _: str) -> list[str]:
@@ -142,11 +136,7 @@ def _read_container(source: Source, node: Node, prefix: str) -> list[str]:
     if not _is_plain(node):
         return [f"{name} = None"]
     one = source.bind(f"all_{node.index}", reader(node, prefix).all)
-    lines = [f"{name} = {one}({name})[0] if {name} else None"]
-    if not node.presence:
-        blank = source.bind(f"blank_{node.index}", node.blank)
-        lines += [f"if {name} == {blank}:", f"    {name} = None"]
-    return lines
+    return [f"{name} = {one}({name})[0] if {name} else None", *without_blank(source, node)]
 
 
 def _read_list(source: Source, node: Node, prefix: str) -> list[str]:

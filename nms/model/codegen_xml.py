@@ -8,9 +8,9 @@ from typing import Final
 from lxml import etree
 
 from nms.model import anydata, entries
-from nms.model.codegen_source import Codec, Known, Source, collect, is_sole_key, unpack, variable
+from nms.model.codegen_source import Codec, Source, collect, parsed, unpack, variable, without_blank
 from nms.model.schema import Node
-from nms.model.types import Resolver, text_of
+from nms.model.types import Resolver, no_prefix, text_of
 from nms.model.values import Scalar
 from nms.model.xml_text import end, escape, leaf, start
 
@@ -75,15 +75,9 @@ def _scalar(source: Source, node: Node) -> str:
         return f"{source.bind(f'parse_{node.index}', qualified)}(child)"
 
     def unqualified(text: str | None) -> Scalar:
-        return parse(text or "", _no_prefix)
+        return parse(text or "", no_prefix)
 
-    if is_sole_key(node):
-        return f"{source.bind(f'parse_{node.index}', unqualified)}(child.text)"
-    return f"{source.bind(f'known_{node.index}', Known(unqualified))}[child.text]"
-
-
-def _no_prefix(prefix: str) -> str | None:
-    return None
+    return parsed(source, node, unqualified, "child.text")
 
 
 def _decode_leaf(source: Source, node: Node, _: object) -> list[str]:
@@ -98,11 +92,8 @@ def _decode_leaf_list(source: Source, node: Node, _: object) -> list[str]:
 def _decode_container(source: Source, node: Node, codec_of: Callable[[Node], Codec]) -> list[str]:
     name = variable(node)
     codec = source.bind(f"codec_{node.index}", codec_of(node))
-    lines = [f"if {name} is not None:", "    raise Unexpected", f"{name} = {codec}.decode_xml(child)"]
-    if not node.presence:
-        blank = source.bind(f"blank_{node.index}", node.blank)
-        lines += [f"if {name} == {blank}:", f"    {name} = None"]
-    return lines
+    decode = [f"if {name} is not None:", "    raise Unexpected", f"{name} = {codec}.decode_xml(child)"]
+    return [*decode, *without_blank(source, node)]
 
 
 def _decode_list(source: Source, node: Node, codec_of: Callable[[Node], Codec]) -> list[str]:

@@ -22,7 +22,8 @@ from nms.errors import ConfigError
 from nms.model.library import PREFIX, Library, Source, standard_path
 from nms.model.resolve import Model
 from nms.model.schema import Choice, Kind, Module, Must, Names, Node, Schema, When, seal
-from nms.model.types import InvalidValue, Type, compile_type, module_resolver
+from nms.model.type_compiler import compile_type
+from nms.model.types import InvalidValue, Type, module_resolver
 from nms.model.values import Value
 
 #: What yangson raises, beside its own exceptions, on some modules that are not valid YANG (no such key leaf, a type

@@ -6,18 +6,16 @@ is to merge what should go.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeAlias, cast
+from collections.abc import Sequence
+from typing import Any, Final, cast
 
 from lxml import etree
 
 from nms.errors import RpcError
 from nms.model.path import InstancePath, format_path
 from nms.model.schema import Node, Schema
-from nms.model.values import Key
+from nms.model.xml import NETCONF_NS, YANG_NS, key_if_any
 
-NETCONF_NS: Final = "urn:ietf:params:xml:ns:netconf:base:1.0"
-YANG_NS: Final = "urn:ietf:params:xml:ns:yang:1"
 OPERATION: Final = f"{{{NETCONF_NS}}}operation"
 INSERT: Final = f"{{{YANG_NS}}}insert"
 DEFAULT: Final = "{urn:ietf:params:xml:ns:netconf:default:1.0}default"
@@ -25,16 +23,12 @@ DEFAULT: Final = "{urn:ietf:params:xml:ns:netconf:default:1.0}default"
 _MARKS: Final = frozenset({OPERATION, INSERT, DEFAULT})
 _ATTRIBUTES: Final = etree.XPath("descendant-or-self::*/@*", smart_strings=True)
 
-#: The key of a list entry's element, if it is right.
-KeyOf: TypeAlias = Callable[[Node, etree._Element], Key | None]
 
-
-def marked(schema: Schema, element: etree._Element, key_of: KeyOf) -> set[etree._Element]:
+def marked(schema: Schema, element: etree._Element) -> set[etree._Element]:
     """Elements with an operation or insert of their own or below them.
 
     Args:
         element: the `<config>`.
-        key_of: the key of an entry, if it is right.
 
     Raises:
         RpcError: unknown-attribute; one without namespace, which an ``operation`` is that forgot its prefix.
@@ -49,21 +43,19 @@ def marked(schema: Schema, element: etree._Element, key_of: KeyOf) -> set[etree.
                 up = up.getparent()
         elif attribute.attrname[0] != "{" and up is not None and up is not element:
             if up.getparent() not in free:
-                free.update(_refuse(schema, element, up, attribute.attrname, key_of))
+                free.update(_refuse(schema, element, up, attribute.attrname))
             free.add(up)
     return found
 
 
-def _refuse(
-    schema: Schema, top: etree._Element, element: etree._Element, name: str, key_of: KeyOf
-) -> Sequence[etree._Element]:
+def _refuse(schema: Schema, top: etree._Element, element: etree._Element, name: str) -> Sequence[etree._Element]:
     """Refuse an attribute of a data node.
 
     Returns:
         The element and those above it that may have any: in anydata and anyxml, and what is refused under its own name.
     """
     way = line(top, element)
-    path, node = instance(schema.root, way, key_of)
+    path, node = instance(schema.root, way)
     if node is None:
         return way[len(path) :]
     if path[-1][0].kind in ("anydata", "anyxml"):
@@ -88,7 +80,7 @@ def line(top: etree._Element, element: etree._Element) -> list[etree._Element]:
     return upwards[::-1]
 
 
-def instance(root: Node, elements: Sequence[etree._Element], key_of: KeyOf) -> tuple[InstancePath, Node | None]:
+def instance(root: Node, elements: Sequence[etree._Element]) -> tuple[InstancePath, Node | None]:
     """The way from `root` to the instance that the last of `elements` is; it ends at anydata, and at None."""
     path: InstancePath = ()
     node = root
@@ -98,5 +90,5 @@ def instance(root: Node, elements: Sequence[etree._Element], key_of: KeyOf) -> t
         child = node.by_tag.get(cast(str, step.tag))
         if child is None:
             return path, None
-        path, node = (*path, (child, key_of(child, step) if child.kind == "list" else None)), child
+        path, node = (*path, (child, key_if_any(child, step) if child.kind == "list" else None)), child
     return path, node

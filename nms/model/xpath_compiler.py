@@ -2,8 +2,8 @@
 
 Types are static in XPath without variables, so conversions are chosen while compiling.  Every node-set closure gives
 document order without duplicates; its `shape` says what makes sorting unnecessary.  Noted on the way: the schema nodes
-the expression can touch, each with how far up the way to it goes.  What belongs to the whole schema (leafref paths,
-whens, prefixes) is asked of `nms.model.xpath.Expressions`.
+the expression can touch, each with how far up the way to it goes.  Location paths are built by `nms.model.xpath_paths`;
+what belongs to the whole schema (leafref paths, whens, prefixes) is asked of `nms.model.xpath.Expressions`.
 """
 
 from __future__ import annotations
@@ -14,56 +14,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from yangson import exceptions as yangson_errors
 from yangson import xpathast as ast
-from yangson.enumerations import Axis, MultiplicativeOp
+from yangson.enumerations import MultiplicativeOp
 
 from nms.errors import RpcError
-from nms.model.cursor import (
-    OPERATIONS,
-    TEXT,
-    Children,
-    Cursor,
-    Evaluation,
-    Getter,
-    document_order,
-    getter,
-    lineage,
-    parent_of,
-)
+from nms.model import xpath_paths
+from nms.model.cursor import OPERATIONS, Cursor, Evaluation, Getter, document_order, lineage
 from nms.model.schema import Node
-from nms.model.xpath_axes import AXES, REVERSE, UPWARD, Test, reach
+from nms.model.xpath_axes import reach
 from nms.model.xpath_comparisons import as_boolean, as_number, as_string, equality, relation
-from nms.model.xpath_functions import (
-    FUNCTIONS,
-    LOCAL_NAME,
-    Function,
-    Kind,
-    derived_from,
-    divide,
-    modulo,
-)
-from nms.model.xpath_lookup import look_up
-from nms.model.xpath_parts import (
-    Part,
-    Run,
-    at_position,
-    climb,
-    composed,
-    counted,
-    here,
-    joined,
-    kept,
-    metered,
-    metered_text,
-)
-from nms.model.xpath_tree import (
-    axis_of,
-    counts,
-    flatten,
-    is_abbreviated,
-    node_test,
-    operands,
-    words,
-)
+from nms.model.xpath_functions import FUNCTIONS, LOCAL_NAME, Function, Kind, derived_from, divide, modulo
+from nms.model.xpath_parts import Part, Run, at_position, counted, here, kept, metered, metered_text
+from nms.model.xpath_tree import operands, words
 
 if TYPE_CHECKING:
     from nms.model.xpath import Expressions
@@ -140,7 +101,12 @@ class Compiler:
             if node.children:
                 self.touch(node.walk(), part.scope)
 
-    def _convert(self, part: Part, kind: Kind, e: Any) -> Run:
+    def convert(self, part: Part, kind: Kind, e: Any) -> Run:
+        """The closure of `part`, the compiled `e`, giving a `kind`.
+
+        Raises:
+            RpcError: invalid-value; a node-set is wanted, and it is none.
+        """
         if kind == "nodes":
             if part.kind != "nodes":
                 raise RpcError("invalid-value", f"XPath: {words(e)} wants a node-set, not a {part.kind}")
@@ -198,7 +164,7 @@ class Compiler:
 
     def union(self, e: ast.UnionExpr, at: frozenset[Node]) -> Part:
         parts = [self.compile(operand, at) for operand in operands(e)]
-        runs = [self._convert(part, "nodes", e) for part in parts]
+        runs = [self.convert(part, "nodes", e) for part in parts]
         return Part(
             lambda c, v: document_order([x for run in runs for x in run(c, v)], v),
             "nodes",
@@ -214,7 +180,7 @@ class Compiler:
             for argument in function.arguments(e)
         ]
         kinds = function.kinds * len(parts) if len(function.kinds) == 1 else function.kinds
-        runs = [self._convert(part, kind, e) for part, kind in zip(parts, kinds, strict=False)]
+        runs = [self.convert(part, kind, e) for part, kind in zip(parts, kinds, strict=False)]
         code = function.code
         if function.over_nodes:
             return Part(lambda c, v: code(*[run(c, v) for run in runs], v), function.result)
@@ -230,7 +196,7 @@ class Compiler:
         return Part(lambda c, v: float(v.position), "number")
 
     def derived(self, e: ast.FuncDerivedFrom, at: frozenset[Node]) -> Part:
-        nodes = self._convert(self.compile(e.left, at), "nodes", e)
+        nodes = self.convert(self.compile(e.left, at), "nodes", e)
         name = self.string(self.compile(e.right, at))
         bases = self.expressions.schema.identity_bases
         prefixes, or_self = e.sctx, bool(e.or_self)
@@ -247,7 +213,7 @@ class Compiler:
 
     def deref(self, e: ast.FuncDeref, at: frozenset[Node]) -> Part:
         part = self.compile(e.expr, at)
-        nodes = self._convert(part, "nodes", e)
+        nodes = self.convert(part, "nodes", e)
         targets: set[Node] = set()
         scope = part.scope or self.root
         for node in part.nodes:
@@ -271,112 +237,9 @@ class Compiler:
 
         return Part(run, "nodes", frozenset(targets), scope=scope)
 
-    # Paths
+    # Dependencies
 
-    def root_node(self, e: ast.Root, at: frozenset[Node]) -> Part:
-        return Part(lambda c, v: [c.root()], "nodes", frozenset((self.root,)), "single", scope=self.root)
-
-    def current_node(self, e: ast.FuncCurrent, at: frozenset[Node]) -> Part:
-        self.current = True
-        return Part(lambda c, v: [v.origin], "nodes", frozenset((self.context,)), "single", scope=self.context)
-
-    def filter(self, e: ast.FilterExpr, at: frozenset[Node]) -> Part:
-        part = self.compile(e.primary, at)
-        if not e.predicates:
-            return part
-        run = self._convert(part, "nodes", e)
-        outer, self.scope = self.scope, part.scope or self.root
-        found = self.filtered(run, e.predicates, part.nodes)
-        self.scope = outer
-        return Part(found, "nodes", part.nodes, part.shape, scope=part.scope)
-
-    def path(self, e: Any, at: frozenset[Node]) -> Part:
-        """A location path, as an anchor of at most one node (root, current, parents) and the steps down from it."""
-        start, steps = flatten(e)
-        if start is None:
-            anchor = Part(here, "nodes", at, "single", scope=self.scope)
-        else:
-            anchor = self.compile(start, at)
-            self._convert(anchor, "nodes", e)
-        steps = self._merge_descendants(steps)
-        split = 0
-        if anchor.shape == "single":
-            anchor, split = self._climb(anchor, steps)
-            while split < len(steps) and axis_of(steps[split]) in ("parent", "self"):
-                anchor = self._step(anchor, steps[split])
-                split += 1
-        outer, self.current = self.current, False
-        below = Part(here, "nodes", anchor.nodes, "single", scope=anchor.scope)
-        if anchor.shape != "single":
-            below = anchor
-        for step in steps[split:]:
-            below = self._step(below, step)
-        same_for_all = not self.current
-        self.current = outer or self.current
-        if anchor.shape != "single" or (anchor.run is here and below.shape == "single"):
-            return below
-        whole = joined(anchor, below, memoise=same_for_all and below.shape != "single")
-        return whole._replace(scope=below.scope)
-
-    def _climb(self, anchor: Part, steps: Sequence[Any]) -> tuple[Part, int]:
-        """Leading ``..`` steps at once, and their number."""
-        levels = 0
-        nodes = anchor.nodes
-        while levels < len(steps) and is_abbreviated(steps[levels], "parent"):
-            nodes = frozenset(self._reach("parent", nodes))
-            levels += 1
-        if not levels:
-            return anchor, 0
-        scope = reduce(self.higher, nodes or (self.root,), anchor.scope or self.root)
-        self.touch(nodes - {self.root}, scope)
-        return Part(climb(anchor.run, levels), "nodes", nodes, "single", scope=scope), levels
-
-    def _merge_descendants(self, steps: Sequence[Any]) -> list[Any]:
-        """``//x`` as descendant::x, unless a predicate counts positions among the children of one parent."""
-        merged: list[Any] = []
-        for step in steps:
-            if (
-                merged
-                and is_abbreviated(merged[-1], "descendant_or_self")
-                and axis_of(step) == "child"
-                and step.qname is not TEXT
-                and not any(counts(predicate) for predicate in step.predicates)
-            ):
-                merged[-1] = ast.Step(Axis.descendant, step.qname, step.predicates)
-            else:
-                merged.append(step)
-        return merged
-
-    def _step(self, source: Part, step: Any) -> Part:
-        axis = axis_of(step)
-        scope = source.scope or self.root
-        if step.qname is TEXT:
-            if axis != "child":
-                raise RpcError("invalid-value", f"XPath: text() on the axis {axis.replace('_', '-')} is not supported")
-            select: Getter = Children(lambda node: False, None, text=True).below
-            nodes = frozenset((TEXT,))
-        else:
-            test = node_test(step.qname)
-            nodes = frozenset(filter(test, self._reach(axis, source.nodes)))
-            select = self._select(axis, test, source, nodes)
-            if axis in ("following", "preceding"):
-                scope = self.root
-            elif axis in UPWARD:
-                scope = reduce(self.higher, [parent_of(node, self.root) or self.root for node in source.nodes], scope)
-                scope = reduce(self.higher, nodes, scope)
-            self.touch(nodes - {self.root}, scope)
-        outer, self.scope = self.scope, scope
-        found = look_up(self, step, nodes, select) if axis == "child" else None
-        if self.cut:
-            select = metered(select)
-        select = found or self.filtered(select, step.predicates, nodes)
-        self.scope = outer
-        if axis in REVERSE:
-            backward = select
-            select = lambda c, v: backward(c, v)[::-1]  # noqa: E731 - a closure like the others
-        return composed(source, select, nodes, axis)._replace(scope=scope)
-
-    def _reach(self, axis: str, nodes: Iterable[Node]) -> set[Node]:
+    def reach(self, axis: str, nodes: Iterable[Node]) -> set[Node]:
         """The schema nodes on `axis`.
 
         Raises:
@@ -384,31 +247,22 @@ class Compiler:
         """
         found: set[Node] = set()
         for some in reach(axis, nodes, self.root, self.operation):
-            self._count(len(some))
+            self.count(len(some))
             found.update(some)
         return found
 
-    def _count(self, nodes: int) -> None:
+    def count(self, nodes: int) -> None:
+        """Note that so many schema nodes were looked at."""
         self.reached += nodes
         if self.cut and self.reached > MAX_REACHED:
             message = "the XPath expression looks at too much of the schema: make it more specific"
             raise RpcError("resource-denied", message)
 
-    def _select(self, axis: str, test: Test, source: Part, nodes: frozenset[Node]) -> Getter:
-        """An axis; a step to one child that every context node has is direct."""
-        if axis == "child" and len(nodes) == 1:
-            (node,) = nodes
-            if node.kind not in OPERATIONS and source.nodes == {node.parent}:
-                return getter(node)
-        return AXES[axis](test, self.operation)
-
-    # Dependencies
-
     def touch(self, nodes: Iterable[Node], scope: Node | None) -> None:
         """Note that instances of `nodes` below that of `scope` are looked at."""
         scope = scope or self.root
         for node in nodes:
-            self._count(1)
+            self.count(1)
             known = self.touched.get(node)
             self.touched[node] = scope if known is None else self.higher(known, scope)
 
@@ -460,10 +314,10 @@ _BUILDERS: Final[dict[type, Callable[[Compiler, Any, frozenset[Node]], Part]]] =
     ast.FuncLast: Compiler.position,
     ast.FuncDerivedFrom: Compiler.derived,
     ast.FuncDeref: Compiler.deref,
-    ast.Root: Compiler.root_node,
-    ast.FuncCurrent: Compiler.current_node,
-    ast.FilterExpr: Compiler.filter,
-    ast.LocationPath: Compiler.path,
-    ast.PathExpr: Compiler.path,
-    ast.Step: Compiler.path,
+    ast.Root: xpath_paths.root_node,
+    ast.FuncCurrent: xpath_paths.current_node,
+    ast.FilterExpr: xpath_paths.filtered_expression,
+    ast.LocationPath: xpath_paths.path,
+    ast.PathExpr: xpath_paths.path,
+    ast.Step: xpath_paths.path,
 }

@@ -16,8 +16,9 @@ from nms.model.schema import Schema
 from nms.model.xml_runs import cut
 from nms.netconf.framing import Outgoing
 from nms.netconf.messages import NO_ENVELOPE, Envelope, envelope, new_parser, operation_of, parse, too_large
+from nms.netconf.operation_table import Context, Sink
 from nms.netconf.replies import error_reply, reply
-from nms.netconf.requests import Context, Sink, translate
+from nms.netconf.requests import translate
 from nms.operations.request import Principal, Reply, Request, Session
 from nms.operations.writer import Writer
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
@@ -27,8 +27,9 @@ from nms.notify.selection import Selection
 from nms.notify.streams import NOTIFICATION_COMPLETE, REPLAY_COMPLETE, Notification
 from nms.notify.subscription import PATIENCE, RESOURCES, Subscription
 from nms.notify.terms import ENCODINGS, Terms, build, encoding, read, text_of_moment
+from nms.operations.change_feed import ChangeFeed
 from nms.operations.context import Context
-from nms.operations.push import ON_CHANGE, Push, by_node
+from nms.operations.push import ON_CHANGE, Push
 from nms.operations.request import Invoke, Receiver, Session
 from nms.operations.subscription_filters import Filters
 
@@ -66,8 +67,7 @@ class Subscriptions:
         self._store = context.guard.store
         self._ids = itertools.count(1)
         self._all: dict[int, Dynamic] = {}
-        self._operational = self._store.operational
-        self._published: list[Change] = []
+        self._changes = ChangeFeed(context, self._pushed_on_change, self._changed)
         self.filters = Filters(context)
         self._store.add_provider(self.filters)
         for module, name, call in (
@@ -79,7 +79,7 @@ class Subscriptions:
         ):
             context.calls[context.schema.rpcs[module, name]] = call
         self._store.listeners.append(self._committed)
-        self._store.watchers.append(self._state_published)
+        self._store.watchers.append(self._changes.published)
 
     def __iter__(self) -> Iterator[Dynamic]:
         return iter(list(self._all.values()))
@@ -328,46 +328,25 @@ class Subscriptions:
         """A listener of the store."""
         for reference in self.filters.touched():
             self._filter_changed(reference, tx.time)
-        published, self._published = self._published, []
-        before, self._operational = self._operational, self._store.operational
-        pushed = self._pushed_on_change()
-        if pushed:
-            configured, all_changes = by_node(tx.changes), by_node([*tx.changes, *published])
-            for dynamic, push in pushed:
-                if push.datastore == "operational":
-                    self._change(dynamic, push, before, self._operational, all_changes, tx.time)
-                else:
-                    self._change(dynamic, push, tx.old, tx.new, configured, tx.time)
+        self._changes.committed(tx)
 
-    def _state_published(self, changes: Sequence[Change]) -> None:
-        """A watcher of the store."""
-        if self._store.committing:  # by a provider: told with the commit
-            self._published += changes
-            return
-        before, self._operational = self._operational, self._store.operational
-        pushed = [(dynamic, push) for dynamic, push in self._pushed_on_change() if push.datastore == "operational"]
-        if pushed:
-            now, changed = self._context.clock(), by_node(changes)
-            for dynamic, push in pushed:
-                self._change(dynamic, push, before, self._operational, changed, now)
+    def _pushed_on_change(self) -> list[Push]:
+        return [d.push for d in self if d.push is not None and d.subscription.terms.on_change]
 
-    def _pushed_on_change(self) -> list[tuple[Dynamic, Push]]:
-        return [(d, d.push) for d in self if d.push is not None and d.subscription.terms.on_change]
-
-    def _change(
-        self, dynamic: Dynamic, push: Push, old: Value, new: Value, changes: dict[Node, list[Change]], now: datetime
+    def _changed(
+        self, push: Push, old: Value, new: Value, changes: Mapping[Node, Sequence[Change]], now: datetime
     ) -> None:
-        with self._contained(dynamic, now):
+        with self._contained(push.subscription, now):
             push.changed(old, new, changes, now)
 
     @contextmanager
-    def _contained(self, dynamic: Dynamic, now: datetime) -> Iterator[None]:
+    def _contained(self, subscription: Subscription, now: datetime) -> Iterator[None]:
         """End a subscription that fails, so that it keeps nothing from the others and does not fail again."""
         try:
             yield
         except Exception:  # noqa: BLE001 - whatever is wrong with one subscription
-            _log.exception("subscription %d failed and is ended", dynamic.subscription.id)
-            dynamic.subscription.terminate("no-such-subscription", now)
+            _log.exception("subscription %d failed and is ended", subscription.id)
+            subscription.terminate("no-such-subscription", now)
 
     def _filter_changed(self, reference: tuple[str, str], now: datetime) -> None:
         """A configured filter was changed or deleted (RFC 8639 section 2.2)."""
@@ -385,7 +364,7 @@ class Subscriptions:
     def tick(self, now: datetime) -> None:
         """Push what is due, resume and end what has to be."""
         for dynamic in self:
-            with self._contained(dynamic, now):
+            with self._contained(dynamic.subscription, now):
                 self._tick(dynamic, now)
 
     def _tick(self, dynamic: Dynamic, now: datetime) -> None:

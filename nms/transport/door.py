@@ -7,12 +7,9 @@ session holds a place of its user.  No sockets and no clock here; in the event l
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 
 from nms.limits import Limits
-
-#: Gives a place back; harmless when called again.
-Leave = Callable[[], None]
+from nms.tls import Leave as Leave
 
 
 class Places:

@@ -1,120 +1,29 @@
 """The embedded VIM from outside: real processes on real loopback addresses."""
 
 import asyncio
-import io
 import json
 import os
-import random
-import signal
 import subprocess
-import sys
-import tarfile
 import urllib.request
-import zipfile
-from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nms.drivers.api import Capacity, ConfigError, Instance, InstanceSpec, Resources, RpcError
-from nms.drivers.process import image, proc
+from nms.drivers.api import Capacity, ConfigError, Instance, Resources, RpcError
+from nms.drivers.process import proc
 from nms.drivers.vim_process import ProcessVim
 from nms.mec import package
+from tests.drivers.process_site import LISTEN, SMALL, WAIT, Site, until
 
 SAMPLE = Path(__file__).parents[2] / "nms/mec/sample/hello-edge"
-SMALL = Resources(500, 64, 16)
-#: An application in the fewest words: listens on its port and lives until it is ended.
-LISTEN = """
-import os, socket, sys, time, subprocess, signal
-s = socket.create_server((os.environ["MEC_ADDRESS"], int(os.environ["MEC_PORT"])))
-print("listening", flush=True)
-"""
-WAIT = "time.sleep(600)\n"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
 #: A child in the group, and one that left it for a session of its own.
 CHILDREN = """
 for new in (False, True):
     subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=new)
 """
-
-
-def archive(path: Path, files: dict[str, str | bytes]) -> Path:
-    with tarfile.open(path, "w") as tar:
-        for name, text in files.items():
-            content = text.encode() if isinstance(text, str) else text
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-    return path
-
-
-def children() -> list[tuple[int, str]]:
-    """Process identifier and state of every child of this process."""
-    found = subprocess.run(["ps", "-o", "pid=,stat=,ppid=", "-A"], capture_output=True, text=True, check=True)
-    rows = map(str.split, found.stdout.splitlines())
-    return [(int(pid), state) for pid, state, parent in rows if int(parent) == os.getpid()]
-
-
-class Site:
-    """A VIM with a state folder and a block of addresses of its own, and archives to run in it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.reported: list[Instance] = []
-        self.before = {pid for pid, _ in children()}  # of other tests in this process
-        block = f"127.{random.SystemRandom().randrange(82, 255)}.{random.SystemRandom().randrange(256)}.0/24"
-        self.config: dict[str, Any] = {
-            "addresses": block,
-            "start-timeout": 10,
-            "hosts": [
-                {"name": "h1", "zone": "z1", "cpu": 2, "memory": 256, "storage": 64},
-                {"name": "h2", "zone": "z2", "cpu": 1.5, "memory": 256, "storage": 64},
-            ],
-        }
-
-    def vim(self, **config: Any) -> ProcessVim:
-        return ProcessVim({**self.config, **config}, self.folder / "state")
-
-    def spec(self, name: str, script: str = LISTEN + WAIT, **changes: Any) -> InstanceSpec:
-        path = archive(self.folder / f"{name}.tar", {"app.py": script})
-        return replace(InstanceSpec(name, path, ("python3", "app.py"), SMALL, port=8080), **changes)
-
-    def run(self, story: Callable[[ProcessVim], Awaitable[None]], **config: Any) -> None:
-        async def whole() -> None:
-            vim = self.vim(**config)
-            await vim.open(self.reported.append)
-            try:
-                await story(vim)
-            finally:
-                await vim.close()
-
-        asyncio.run(whole())
-
-    def processes(self) -> list[int]:
-        """Every process of every instance of this site, zombies of ours included."""
-        zombies = [pid for pid, state in children() if state.startswith("Z") and pid not in self.before]
-        instances = self.folder / "state" / "instances"
-        names = os.listdir(instances) if instances.is_dir() else []
-        return zombies + [pid for name in names for pid in proc.marked("MEC_INSTANCE_DIR", str(instances / name))]
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    made = Site(tmp_path.resolve())
-    yield made
-    left = made.processes()
-    for pid in left:
-        os.kill(pid, signal.SIGKILL)
-    assert not left, "processes left behind"
-
-
-async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    """Wait for a condition, or fail."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 (what other processes do sets no event here)
-            await asyncio.sleep(0.01)
 
 
 def get(url: str) -> str:
@@ -214,20 +123,6 @@ def test_what_cannot_be_allocated_is_refused_and_takes_nothing(site: Site, chang
         assert "\n" not in refused.value.message
         assert await vim.list() == []
         assert (await vim.capacity()).used == Resources()
-
-    site.run(story)
-
-
-def test_an_id_stands_for_one_thing_only(site: Site) -> None:
-    async def story(vim: ProcessVim) -> None:
-        await vim.allocate(site.spec("a"))
-        with pytest.raises(RpcError) as refused:
-            await vim.start(site.spec("a", port=9090))
-        assert refused.value.tag == "data-exists"
-        for missing in (vim.status, vim.stop, vim.kpis):
-            with pytest.raises(RpcError) as absent:
-                await missing("b")
-            assert (absent.value.tag, absent.value.status) == ("data-missing", 404)
 
     site.run(story)
 
@@ -371,95 +266,6 @@ def test_a_child_without_the_mark_goes_with_its_group(site: Site) -> None:
     site.run(story)
 
 
-def test_instances_survive_the_daemon_and_are_adopted(site: Site) -> None:
-    """A daemon in its own process starts three instances and is killed; two survive and are found again."""
-    specs = {name: site.spec(name) for name in ("a", "b", "c")}
-    daemon = f"""
-import asyncio, os, signal, sys
-from pathlib import Path
-from nms.drivers.api import *
-from nms.drivers.vim_process import ProcessVim
-async def main():
-    vim = ProcessVim({site.config!r}, Path({str(site.folder / "state")!r}))
-    await vim.open(print)
-    for name in "abc":
-        image = Path({str(site.folder)!r}, name + ".tar")
-        spec = InstanceSpec(name, image, ("python3", "app.py"), {SMALL!r}, port=8080)
-        await vim.start(spec)
-    os.kill(os.getpid(), signal.SIGKILL)
-asyncio.run(main())
-"""
-    ended = subprocess.run([sys.executable, "-c", daemon], cwd=Path(__file__).parents[2], timeout=60, check=False)
-    assert ended.returncode == -signal.SIGKILL
-    instances = site.folder / "state/instances"
-    killed = json.loads((instances / "b/instance.json").read_text())
-    os.kill(killed["pid"], signal.SIGKILL)
-    # The pid of c is given to somebody else: this very test.
-    record = json.loads((instances / "c/instance.json").read_text())
-    os.killpg(record["pid"], signal.SIGKILL)
-    record["pid"] = os.getpid()
-    (instances / "c/instance.json").write_text(json.dumps(record))
-    (instances / "rubbish").mkdir()
-
-    async def story(vim: ProcessVim) -> None:
-        found = {each.id: each.state for each in await vim.list()}
-        assert found == {"a": "started", "b": "failed", "c": "failed"}
-        assert [each.id for each in site.reported] == ["b", "c"]
-        assert "ended while no daemon watched: listening" in site.reported[0].reason
-        assert (await vim.capacity()).used == SMALL + SMALL + SMALL
-        adopted = await vim.status("a")
-        assert await vim.start(specs["a"]) == adopted
-        assert (await vim.start(specs["b"])).state == "started"
-        pid = json.loads((instances / "a/instance.json").read_text())["pid"]
-        os.kill(pid, signal.SIGKILL)  # the watch on an adopted process
-        await until(lambda: len(site.reported) == 3)
-        assert (await vim.status("a")).state == "failed"
-        for name in found:
-            await vim.delete(name)
-
-    site.run(story)
-    assert not (instances / "rubbish").exists()
-
-
-def test_a_start_interrupted_by_a_crash_leaves_no_process(site: Site) -> None:
-    """The daemon dies between the process's birth and its record: only the mark tells whose the process is."""
-
-    async def allocate(vim: ProcessVim) -> None:
-        await vim.allocate(site.spec("a"))
-
-    site.run(allocate)
-    folder = site.folder / "state/instances/a"
-    record = json.loads((folder / "instance.json").read_text())
-    (folder / "instance.json").write_text(json.dumps({**record, "state": "starting"}))
-    stray = subprocess.Popen(["sleep", "600"], env={"MEC_INSTANCE_DIR": str(folder)}, start_new_session=True)
-
-    async def story(vim: ProcessVim) -> None:
-        assert stray.wait(10) == -signal.SIGKILL
-        assert (await vim.status("a")).state == "failed"
-        assert [each.reason for each in site.reported] == ["its start was interrupted by the end of the daemon"]
-
-    site.run(story)
-
-
-def test_a_state_folder_has_one_owner(site: Site) -> None:
-    async def story(vim: ProcessVim) -> None:
-        with pytest.raises(ConfigError, match="in use by another daemon"):
-            await site.vim().open(site.reported.append)
-
-    site.run(story)
-
-
-def test_a_damaged_record_is_one_clear_line(site: Site) -> None:
-    (site.folder / "state/instances/a").mkdir(parents=True)
-    (site.folder / "state/instances/a/instance.json").write_text('{"spec": []}')
-
-    async def story(vim: ProcessVim) -> None:
-        raise AssertionError("must not open")
-
-    with pytest.raises(ConfigError, match=r"instance\.json is damaged"):
-        site.run(story)
-
-
 def test_addresses_run_out_and_taken_ports_are_avoided(site: Site) -> None:
     block = site.config["addresses"].replace("0/24", "0/29")
 
@@ -504,63 +310,6 @@ def test_a_wrong_configuration_is_one_clear_line(site: Site, wrong: dict[str, An
         site.vim(**wrong)
     assert str(refused.value).startswith("driver vim process")
     assert "\n" not in str(refused.value)
-
-
-def tar_with(member: tarfile.TarInfo) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        tar.addfile(member, io.BytesIO(b"x" * member.size))
-    return buffer.getvalue()
-
-
-def tar_member(name: str, kind: bytes = tarfile.REGTYPE, size: int = 0) -> bytes:
-    member = tarfile.TarInfo(name)
-    member.type, member.size, member.linkname = kind, size, "/etc/passwd"
-    return tar_with(member)
-
-
-def zip_member(name: str, mode: int = 0o100644, content: bytes = b"x") -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive_file:
-        member = zipfile.ZipInfo(name)
-        member.external_attr = mode << 16
-        member.compress_type = zipfile.ZIP_DEFLATED
-        archive_file.writestr(member, content)
-    return buffer.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("content", "tag"),
-    [
-        (b"", "invalid-value"),
-        (b"neither tar nor zip", "invalid-value"),
-        (tar_member("../evil"), "invalid-value"),
-        (tar_member("/tmp/evil"), "invalid-value"),
-        (tar_member("link", tarfile.SYMTYPE), "invalid-value"),
-        (tar_member("link", tarfile.LNKTYPE), "invalid-value"),
-        (tar_member("device", tarfile.CHRTYPE), "invalid-value"),
-        (tar_member("big", size=2000), "too-big"),
-        (tar_member("cut", size=900)[:700], "invalid-value"),
-        (zip_member("../evil"), "invalid-value"),
-        (zip_member("/tmp/evil"), "invalid-value"),
-        (zip_member("link", 0o120777), "invalid-value"),
-        (zip_member("bomb", content=b"\0" * 100_000), "too-big"),
-        (zip_member("a")[:-30], "invalid-value"),
-        (zip_member("a").replace(b"a", b"b", 1), "invalid-value"),
-    ],
-)
-def test_hostile_images_write_nothing(tmp_path: Path, content: bytes, tag: str) -> None:
-    (tmp_path / "image").write_bytes(content)
-    with pytest.raises(RpcError) as refused:
-        image.unpack(tmp_path / "image", tmp_path / "work", 1000)
-    assert refused.value.tag == tag
-    assert os.listdir(tmp_path) == ["image"]
-
-
-def test_a_zip_image_keeps_its_executables(tmp_path: Path) -> None:
-    (tmp_path / "image").write_bytes(zip_member("bin/run", 0o104777))
-    image.unpack(tmp_path / "image", tmp_path / "work", 1000)
-    assert (tmp_path / "work/bin/run").stat().st_mode & 0o7777 == 0o755
 
 
 def test_a_process_is_known_by_its_start_and_not_by_its_pid_alone() -> None:

@@ -107,8 +107,10 @@ class Site:
         try:
             yield self
         finally:
-            for instance in await self.vim.list():
-                await self.vim.delete(instance.id, 0.0)
+            lent = self.domain.managers.running().values() if self.domain.managers is not None else ()
+            for driver in (self.vim, *(each.driver for each in lent)):
+                for instance in await driver.list():
+                    await driver.delete(instance.id, 0.0)
             await self.domain.close()
             self.core.close()
 

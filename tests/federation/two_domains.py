@@ -205,8 +205,11 @@ class Domain:
         await self.deaf()
         if self.blocks.vim is not None:
             assert self.blocks.drivers is not None
-            for instance in await self.blocks.drivers.vim.list():
-                await self.blocks.drivers.vim.delete(instance.id, 0.0)
+            assert self.blocks.managers is not None
+            lent = [each.driver for each in self.blocks.managers.running().values()]
+            for driver in (self.blocks.drivers.vim, *lent):
+                for instance in await driver.list():
+                    await driver.delete(instance.id, 0.0)
         await self.blocks.close()
         for session in self.sessions:
             session.close()

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 import pytest
@@ -42,6 +43,19 @@ class OpenSsh:
             *(part for option in options for part in ("-o", option)),
             f"{ME}@127.0.0.1", *arguments,
         ]  # fmt: skip
+
+    def session(self) -> Any:
+        """A session of ncclient's."""
+        return manager.connect_ssh(
+            host="127.0.0.1",
+            port=self.port,
+            username=ME,
+            key_filename=str(self.key),
+            hostkey_verify=False,
+            allow_agent=False,
+            look_for_keys=False,
+            timeout=20,
+        )
 
 
 @pytest.fixture
@@ -127,16 +141,7 @@ def test_ssh_subsystem(openssh: OpenSsh, daemon: Daemon) -> None:
 def test_ncclient(openssh: OpenSsh, daemon: Daemon) -> None:
     daemon.start()
     edit = '<config><network xmlns="urn:example:network"><node><id>n1</id></node></network></config>'
-    with manager.connect_ssh(
-        host="127.0.0.1",
-        port=openssh.port,
-        username=ME,
-        key_filename=str(openssh.key),
-        hostkey_verify=False,
-        allow_agent=False,
-        look_for_keys=False,
-        timeout=20,
-    ) as session:
+    with openssh.session() as session:
         found = session.get(filter=("subtree", f'<netconf-state xmlns="{MONITORING}"><sessions/></netconf-state>'))
         assert found.data_ele.xpath("//m:username/text()", namespaces={"m": MONITORING}) == [ME]
         with pytest.raises(Exception, match="denied"):  # a plain user: access control knows its name
@@ -157,16 +162,7 @@ def test_who_is_not_admitted_gets_no_session(openssh: OpenSsh, daemon: Daemon, r
     assert (done.returncode, done.stdout) == (1, b"")
     if running:
         with pytest.raises(SessionCloseError):
-            manager.connect_ssh(
-                host="127.0.0.1",
-                port=openssh.port,
-                username=ME,
-                key_filename=str(openssh.key),
-                hostkey_verify=False,
-                allow_agent=False,
-                look_for_keys=False,
-                timeout=20,
-            )
+            openssh.session()
         code, complaints = daemon.stop()
         assert code == 0
         assert f"system user {ME} is no user of this server" in complaints

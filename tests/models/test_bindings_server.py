@@ -11,7 +11,7 @@ from lxml import etree
 import bindings
 from nms.mec.session import SYSTEM
 from nms.model import json as instance_json
-from nms.model import xml as instance_xml
+from nms.model import xml_edit
 from nms.model.schema import Node
 from nms.operations.dispatch import Core
 from nms.operations.request import EditConfig, Get
@@ -53,7 +53,7 @@ def test_example_survives_a_server(name: str) -> None:
     core = Core.create(loaded)
     session = core.open_session(SYSTEM, "test", "", lambda reason: None)
     try:
-        edits = instance_xml.decode_edit(loaded, etree.fromstring(b"<config>" + sent + b"</config>"))
+        edits = xml_edit.decode_edit(loaded, etree.fromstring(b"<config>" + sent + b"</config>"))
         core.dispatch(session, EditConfig("running", edits))
         reply = core.dispatch(session, Get("running"))
         assert reply.node is not None

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from nms.model import diff, edit, entries, json, select, tree, xml
+from nms.model import diff, edit, entries, json, select, tree, xml, xml_edit
 from nms.model.edit import Edit
 from nms.model.path import format_path, parse_path
 from tests.property.strategies import instance, shapes
@@ -76,7 +76,7 @@ def test_replace_forgets_and_merge_is_idempotent(old: Any, new: Any) -> None:
 @given(ROOTS, ROOTS)
 def test_an_edit_decoded_from_xml_does_what_its_value_does(old: Any, new: Any) -> None:
     config = etree.fromstring(xml.fragment(xml.encode(SCHEMA.root, new)))
-    edits = xml.decode_edit(SCHEMA, config)
+    edits = xml_edit.decode_edit(SCHEMA, config)
     top = SCHEMA.root.children[0]
     direct = [Edit(top, "merge", None, new[0])] if new[0] is not None else []
     assert same(edit.apply(SCHEMA.root, old, edits), edit.apply(SCHEMA.root, old, direct))

@@ -11,9 +11,8 @@ from lxml import etree
 
 from nms import cli
 from nms.errors import ConfigError
-from nms.model import edit
+from nms.model import edit, xml_edit
 from nms.model import json as instance_json
-from nms.model import xml as instance_xml
 from nms.model.constraints import validate
 from nms.model.load import load
 from nms.model.schema import Schema
@@ -214,7 +213,7 @@ def test_diff_leads_from_one_to_the_other(before: dict[str, Any], after: dict[st
     if config is None:
         assert before == after
         return
-    edits = instance_xml.decode_edit(schema, etree.fromstring(etree.tostring(config)))
+    edits = xml_edit.decode_edit(schema, etree.fromstring(etree.tostring(config)))
     result = edit.apply(schema.root, old, edits)
     assert plain(schema, result) == plain(schema, new)
 

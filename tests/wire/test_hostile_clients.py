@@ -17,6 +17,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import asyncssh
@@ -27,6 +28,7 @@ from nms.netconf.messages import NETCONF, hello
 from nms.pki import Authority
 from tests.interop.test_daemon import END, ROOT, Daemon, rpc, until_end
 from tests.interop.test_management import HASH
+from tests.unit.restconf import listener
 from tests.unit.restconf.listener import Raw
 
 ME = pwd.getpwuid(os.getuid()).pw_name
@@ -52,7 +54,7 @@ LIMITS = {
 }
 #: Bytes by which the server may grow in any of these tests; what is sent or asked for in vain is several times as much.
 SPARE = 150 * 1024 * 1024
-ANN = b"Authorization: Basic " + b64encode(b"ann:horse") + b"\r\n"
+request = partial(listener.request, login=listener.login("ann", "horse"))
 COSTLY = "//*[//*[//*[//*[. = 'a']]]]"
 
 
@@ -183,13 +185,6 @@ def hung_up(client: socket.socket) -> bool:
         while client.recv(1 << 20):
             pass
     return True
-
-
-def request(method: str, path: str, body: bytes = b"", *headers: str) -> bytes:
-    lines = [f"{method} {path} HTTP/1.1", "Host: here", *headers]
-    if body:
-        lines += ["Content-Type: application/yang-data+json", f"Content-Length: {len(body)}"]
-    return "\r\n".join(lines).encode() + b"\r\n" + ANN + b"\r\n" + body
 
 
 # ---------------------------------------------------------------- messages

@@ -11,7 +11,7 @@ from nms.model import edit as edits_of
 from nms.model.constraints import validate
 from nms.model.edit import Op
 from nms.model.schema import Schema
-from nms.model.xml import decode_edit, refuse_empty_state
+from nms.model.xml_edit import decode_edit, refuse_empty_state
 from tools.model.instances import NETCONF, Fault, place, read, state_in
 
 

@@ -51,6 +51,16 @@ def read(driver: str, tables: list[object]) -> dict[str, Host]:
     return dict(sorted(hosts.items()))
 
 
+def tables(given: Iterable[Host]) -> list[object]:
+    """The tables that `read` makes these hosts of, without what is used of them."""
+    return [
+        {"name": host.name, "zone": host.zone, "cpu": amount.millicpu / 1000, "memory": amount.memory,
+         "storage": amount.storage}
+        for host in given
+        for amount in [host.capacity.total]
+    ]  # fmt: skip
+
+
 def occupied(hosts: Mapping[str, Host], taken: Iterable[Allocation]) -> list[Host]:
     """The hosts with what the allocations take from them."""
     used: dict[str, Resources] = {}

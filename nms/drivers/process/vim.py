@@ -64,6 +64,10 @@ class ProcessDriver:
         self._start_timeout = setting(driver, config, "start-timeout", float, 10.0)
         self._stop_timeout = setting(driver, config, "stop-timeout", float, 5.0)
         self._ground = ground
+        #: Parts of the hosts that are lent, each with a driver of its own on the same ground, and whose part this is.
+        self._parts: dict[str, ProcessDriver] = {}
+        self._lender = self
+        self._standing = False
         self._state = state.resolve()
         self._instances = self._state / "instances"
         self._records: dict[str, Record] = {}
@@ -80,8 +84,11 @@ class ProcessDriver:
         self._instances.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = hold(self._driver, self._state)
         self._changed = changed
+        first = not any(each._standing for each in self._neighbours())
+        self._standing = True
         try:
-            await self._ground.open()
+            if first:
+                await self._ground.open()
             ended = await self._adopt_all()
         except BaseException:
             await self.close()
@@ -128,11 +135,36 @@ class ProcessDriver:
             watch.close()
         self._watches.clear()
         await asyncio.gather(*self._sweeps)
-        await self._ground.close()
+        self._standing = False
+        if not any(each._standing for each in self._neighbours()):
+            await self._ground.close()
         self._records.clear()
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+    # -- parts that are lent
+
+    def dedicated(self, name: str, lent: Sequence[Host]) -> ProcessDriver:
+        """See `nms.drivers.api.Divisible.dedicated`."""
+        config = {
+            "hosts": hosts.tables(lent),
+            "start-timeout": self._start_timeout,
+            "stop-timeout": self._stop_timeout,
+        }
+        part = self._parts[name] = ProcessDriver(self._driver, config, self._state / "dedicated" / name, self._ground)
+        part._lender = self
+        return part
+
+    async def discard(self, name: str) -> None:
+        """See `nms.drivers.api.Divisible.discard`."""
+        self._parts.pop(name, None)
+        with suppress(FileNotFoundError):
+            await _in_thread(shutil.rmtree, self._state / "dedicated" / name)
+
+    def _neighbours(self) -> Sequence[ProcessDriver]:
+        """All that stand on the same ground."""
+        return self._lender, *self._lender._parts.values()
 
     # -- what there is
 
@@ -231,14 +263,17 @@ class ProcessDriver:
         if spec.port is not None and not 0 < spec.port < 65536:
             raise RpcError("invalid-value", f"instance {spec.id} asks for port {spec.port}, which does not exist")
         host = hosts.choose(self._occupied(), spec)
-        address = self._ground.address(spec, self._records.values())
+        placed = [record for each in self._neighbours() for record in each._records.values()]
+        address = self._ground.address(spec, placed)
         record = Record(spec, host.name, host.zone, address)
         self._save(record)
         self._records[spec.id] = record
         return record
 
     def _occupied(self) -> Sequence[Host]:
-        taken = (hosts.Allocation(record.host, record.spec.resources) for record in self._records.values())
+        taken = [hosts.Allocation(record.host, record.spec.resources) for record in self._records.values()]
+        lent = (host for part in self._parts.values() for host in part._hosts.values())
+        taken += [hosts.Allocation(host.name, host.capacity.total) for host in lent]
         return hosts.occupied(self._hosts, taken)
 
     # -- processes

@@ -10,8 +10,9 @@ is a comment.  ``--regenerate`` writes what the server says now: read the diff.
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -108,6 +109,17 @@ def readable(message: bytes) -> str:
 
 def messages(text: str) -> Iterator[str]:
     yield from (message for message in text.split("]]>]]>") if message.strip())
+
+
+@cache
+def rpcs() -> Sequence[etree._Element]:
+    """The well-formed rpcs of all cases."""
+    found = []
+    for path in sorted(HERE.glob("*.rpc.xml")):
+        for message in messages(path.read_text()):
+            with contextlib.suppress(etree.XMLSyntaxError):
+                found.append(etree.fromstring(message.encode()))
+    return found
 
 
 def cases() -> list[str]:

@@ -21,7 +21,7 @@ from nms.model import xml as xml_codec
 from nms.netconf.connection import Connection, Event, Hello, Message, ProtocolFailure
 from nms.netconf.framing import END_OF_CHUNKS, END_OF_MESSAGE
 from nms.netconf.messages import NETCONF, hello, read_hello
-from tests.conformance.netconf.test_netconf_conformance import HERE, messages
+from tests.conformance.netconf.test_netconf_conformance import rpcs
 from tests.conformance.restconf.test_cases import CASES
 from tests.fuzz.protocol import mutation
 from tests.fuzz.protocol.subjects import Broken, Netconf, Restconf
@@ -31,19 +31,6 @@ MESSAGES: Final = 25
 PROBE: Final = f'<rpc xmlns="{NETCONF}" message-id="p"><get-config><source><running/></source></get-config></rpc>'
 
 CAPABILITIES: Final = ["urn:ietf:params:netconf:base:1.0", "urn:ietf:params:netconf:base:1.1"]
-
-
-@cache
-def rpcs() -> Sequence[etree._Element]:
-    """The rpcs of the conformance cases."""
-    found = []
-    for path in sorted(HERE.glob("*.rpc.xml")):
-        for message in messages(path.read_text()):
-            try:
-                found.append(etree.fromstring(message.encode()))
-            except etree.XMLSyntaxError:
-                continue
-    return found
 
 
 # ---------------------------------------------------------------- framing

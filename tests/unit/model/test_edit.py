@@ -9,7 +9,7 @@ import pytest
 from lxml import etree
 
 from nms.errors import RpcError
-from nms.model import edit, json, load, xml
+from nms.model import edit, json, load, xml, xml_edit
 from nms.model.edit import Op
 
 SCHEMA = load.load([Path(__file__).parent / "modules"], ["shapes"])
@@ -32,7 +32,7 @@ def run(body: str, default: Op = "merge", attributes: str = "") -> object:
         f'<top xmlns="urn:shapes" xmlns:s="urn:shapes" {attributes}>{body}</top></config>'
     )
     root = json.decode(SCHEMA.root, START)
-    edits = xml.decode_edit(SCHEMA, config, default)
+    edits = xml_edit.decode_edit(SCHEMA, config, default)
     return orjson.loads(json.dumps(SCHEMA.root, edit.apply(SCHEMA.root, root, edits)))["shapes:top"]
 
 

@@ -8,7 +8,7 @@ import orjson
 import pytest
 from lxml import etree
 
-from nms.model import constraints, edit, json, xml
+from nms.model import constraints, edit, json, xml_edit
 from nms.model.constraint_whens import without_false
 from nms.model.load import load
 from nms.model.schema import Schema
@@ -51,7 +51,7 @@ def after(schema: Schema, held: dict[str, Any], config: str) -> tuple[Any, list[
     element = etree.fromstring(
         f'<config xmlns="urn:m" xmlns:nc="urn:ietf:params:xml:ns:netconf:base:1.0">{config}</config>'
     )
-    edits = xml.decode_edit(schema, element, "merge")
+    edits = xml_edit.decode_edit(schema, element, "merge")
     old = json.decode(schema.root, held)
     root = without_false(schema, old, edit.apply(schema.root, old, edits), edits)
     return members(schema, root), [error.tag for error in constraints.validate(schema, root)]

@@ -11,7 +11,8 @@ from nms.errors import RpcError
 from nms.model.path import format_path
 from nms.model.schema import Schema
 from nms.netconf.messages import NETCONF, operation_of, parse
-from nms.netconf.requests import Context, translate
+from nms.netconf.operation_table import Context
+from nms.netconf.requests import translate
 from nms.operations.request import (
     CancelCommit,
     CloseSession,

@@ -262,13 +262,19 @@ def test_a_large_reply_is_written_as_the_client_reads_it(schema: Schema) -> None
     play(schema, scenario)
 
 
+def takes_no_more(client: Client) -> None:
+    """Once something has been written, the client does not read on."""
+
+    def write(buffers: Sequence[Buffer]) -> None:
+        Client.write(client, buffers)
+        client.session.pause_writing()
+
+    client.write = write  # type: ignore[method-assign]
+
+
 def test_a_reply_that_has_begun_is_whole_when_the_session_ends(schema: Schema) -> None:
     async def scenario(client: Client, core: RecordingCore) -> None:
-        def write(buffers: Sequence[Buffer]) -> None:
-            Client.write(client, buffers)
-            client.session.pause_writing()
-
-        client.write = write  # type: ignore[method-assign]
+        takes_no_more(client)
         core.answers = {GetSchema: Reply(text="x" * 3_000_000)}
         client.send(SCHEMA_OF)
         assert client.received == []
@@ -281,11 +287,7 @@ def test_a_reply_that_has_begun_is_whole_when_the_session_ends(schema: Schema) -
 
 def test_a_client_that_takes_nothing_is_cut_off(schema: Schema) -> None:
     async def scenario(client: Client, core: RecordingCore) -> None:
-        def write(buffers: Sequence[Buffer]) -> None:
-            Client.write(client, buffers)
-            client.session.pause_writing()
-
-        client.write = write  # type: ignore[method-assign]
+        takes_no_more(client)
         core.answers = {GetSchema: Reply(text="x" * 3_000_000)}
         client.send(SCHEMA_OF)
         await client.until(lambda: client.aborted)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +13,23 @@ from typing import Any
 from nms.operations.request import Principal
 from restconf.front import Core
 from restconf.server import Server, start
+
+
+def login(user: str, password: str) -> bytes:
+    """The header of HTTP Basic."""
+    return b"Authorization: Basic " + b64encode(f"{user}:{password}".encode()) + b"\r\n"
+
+
+#: Whom `listening` knows.
+ANN = login("ann", "secret")
+
+
+def request(method: str, path: str, body: bytes = b"", *headers: str, login: bytes = ANN) -> bytes:
+    """A request with a JSON body, if any."""
+    lines = [f"{method} {path} HTTP/1.1", "Host: here", *headers]
+    if body:
+        lines += ["Content-Type: application/yang-data+json", f"Content-Length: {len(body)}"]
+    return "\r\n".join(lines).encode() + b"\r\n" + login + b"\r\n" + body
 
 
 def check_password(user: str, password: str) -> Principal | None:

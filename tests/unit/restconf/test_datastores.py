@@ -13,8 +13,7 @@ from nms.model.edit import at
 from nms.model.load import load
 from nms.model.path import parse_path
 from nms.model.schema import Schema
-from restconf.app import create_app
-from tests.unit.restconf.conftest import MODELS, authenticate
+from tests.unit.restconf.conftest import MODELS
 from tests.unit.restconf.recording_core import RecordingCore
 from tests.unit.restconf.test_data import STOCK, XML, error, send
 
@@ -32,14 +31,6 @@ def core(schema: Schema) -> Iterator[RecordingCore]:
     core = RecordingCore(schema, STOCK)
     yield core
     core.core.close()
-
-
-@pytest.fixture
-def client(core: RecordingCore) -> Iterator[FlaskClient]:
-    app = create_app(core, authenticate)
-    with app.test_client() as client:
-        yield client
-    app.extensions["restconf"].close()
 
 
 def test_what_nobody_configured_comes_from_the_system(client: FlaskClient, core: RecordingCore) -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Iterator
 
 import orjson
 import pytest
 
 from restconf.service import Limits
-from tests.unit.restconf.listener import Raw, listening
+from tests.unit.restconf.listener import ANN, Raw, listening, request
 from tests.unit.restconf.recording_core import RecordingCore
 
-ANN = b"Authorization: Basic " + b64encode(b"ann:secret") + b"\r\n"
 LIMITS = Limits(
     head=4096, body=200_000, anonymous_body=1000, head_time=0.5, body_grace=0.5, idle_time=30.0, linger_time=0.5
 )
@@ -28,13 +26,6 @@ def address(core: RecordingCore) -> Iterator[tuple[str, int]]:
 def raw(address: tuple[str, int]) -> Iterator[Raw]:
     with Raw(address) as raw:
         yield raw
-
-
-def request(method: str, path: str, body: bytes = b"", *headers: str) -> bytes:
-    lines = [f"{method} {path} HTTP/1.1", "Host: here", *headers]
-    if body:
-        lines += ["Content-Type: application/yang-data+json", f"Content-Length: {len(body)}"]
-    return "\r\n".join(lines).encode() + b"\r\n" + ANN + b"\r\n" + body
 
 
 def motto(core: RecordingCore) -> object:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, BinaryIO
@@ -15,19 +14,11 @@ from nms.errors import ConfigError
 from nms.operations.request import Principal
 from restconf.http1 import Connection
 from restconf.service import Limits
-from tests.unit.restconf.listener import Raw, listening
+from tests.unit.restconf.listener import Raw, listening, request
 from tests.unit.restconf.recording_core import RecordingCore
 
-ANN = b"Authorization: Basic " + b64encode(b"ann:secret") + b"\r\n"
 CHUNKED = b"Content-Type: application/yang-data+json\r\nTransfer-Encoding: chunked\r\n\r\n"
 BAYS = "/restconf/data/depot:depot/bay"
-
-
-def request(method: str, path: str, body: bytes = b"", *headers: str) -> bytes:
-    lines = [f"{method} {path} HTTP/1.1", "Host: here", "Accept: application/yang-data+json", *headers]
-    if body:
-        lines += ["Content-Type: application/yang-data+json", f"Content-Length: {len(body)}"]
-    return "\r\n".join(lines).encode() + b"\r\n" + ANN + b"\r\n" + body
 
 
 def stock(bays: int) -> bytes:
@@ -106,11 +97,11 @@ def test_a_body_in_chunks_of_a_byte_takes_its_size(core: RecordingCore) -> None:
 
 def test_small_parts_of_a_body_are_kept_together() -> None:
     service: Any = SimpleNamespace(limits=Limits(), loop=SimpleNamespace(time=lambda: 0.0))
-    connection = Connection(service)
-    connection.message.method = "PUT"
+    reader = Connection(service).reader
+    reader.message.method = "PUT"
     for byte in b"x" * 10_000:
-        connection.on_body(bytes((byte,)))
-    assert (len(connection.message.parts), b"".join(connection.message.parts)) == (2, b"x" * 10_000)
+        reader.on_body(bytes((byte,)))
+    assert (len(reader.message.parts), b"".join(reader.message.parts)) == (2, b"x" * 10_000)
 
 
 def test_requests_that_wait_are_bounded_by_their_size(core: RecordingCore) -> None:

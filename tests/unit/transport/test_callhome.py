@@ -20,8 +20,8 @@ from nms.transport.callhome import CallHome, Client, backoff
 from nms.transport.door import Door
 from nms.transport.ssh import SshServer
 from nms.transport.tls import TlsServer
-from tests.unit.netconf.recording_core import RecordingCore, example_schema
-from tests.unit.transport.test_tls import Certificates
+from tests.unit.netconf.recording_core import RecordingCore
+from tests.unit.transport.certificates import Certificates
 
 HELLO = hello(["urn:ietf:params:netconf:base:1.0"]) + b"]]>]]>"
 GET = f'<rpc xmlns="{NETCONF}" message-id="1"><get/></rpc>]]>]]>'.encode()
@@ -29,16 +29,6 @@ HOST_KEY = asyncssh.generate_private_key("ssh-ed25519")
 OTHER_KEY = asyncssh.generate_private_key("ssh-ed25519")
 USER_KEY = asyncssh.generate_private_key("ssh-ed25519")
 KNOWN = Principal("alice")
-
-
-@pytest.fixture(scope="module")
-def schema() -> Schema:
-    return example_schema()
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
 class Pauses:

@@ -21,8 +21,8 @@ from nms.operations.request import Principal
 from nms.transport import ssh, tls, unix
 from nms.transport.door import Door
 from nms.transport.listener import Listener
-from tests.unit.netconf.recording_core import RecordingCore, example_schema
-from tests.unit.transport.test_tls import Certificates
+from tests.unit.netconf.recording_core import RecordingCore
+from tests.unit.transport.certificates import Certificates
 
 HELLO = hello(["urn:ietf:params:netconf:base:1.0"]) + b"]]>]]>"
 GET = f'<rpc xmlns="{NETCONF}" message-id="1"><get/></rpc>]]>]]>'.encode()
@@ -31,16 +31,6 @@ USER_KEY = asyncssh.generate_private_key("ssh-ed25519")
 ME = pwd.getpwuid(os.getuid()).pw_name
 
 Scenario = Callable[[RecordingCore, Door, Listener], Coroutine[None, None, None]]
-
-
-@pytest.fixture(scope="module")
-def schema() -> Schema:
-    return example_schema()
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
 async def until(condition: Callable[[], object]) -> None:

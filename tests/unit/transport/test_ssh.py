@@ -18,7 +18,7 @@ from nms.operations.request import Get, Principal, Reply
 from nms.transport import ssh
 from nms.transport.door import Door
 from nms.transport.listener import Listener
-from tests.unit.netconf.recording_core import RecordingCore, example_schema
+from tests.unit.netconf.recording_core import RecordingCore
 
 HELLO = hello(["urn:ietf:params:netconf:base:1.0"]) + b"]]>]]>"
 GET = f'<rpc xmlns="{NETCONF}" message-id="1"><get/></rpc>]]>]]>'.encode()
@@ -26,11 +26,6 @@ GET = f'<rpc xmlns="{NETCONF}" message-id="1"><get/></rpc>]]>]]>'.encode()
 USER_KEY = asyncssh.generate_private_key("ssh-ed25519")
 OTHER_KEY = asyncssh.generate_private_key("ssh-ed25519")
 HOST_KEY = asyncssh.generate_private_key("ssh-ed25519")
-
-
-@pytest.fixture(scope="module")
-def schema() -> Schema:
-    return example_schema()
 
 
 async def start(core: RecordingCore, limits: Limits) -> Listener:

@@ -17,17 +17,12 @@ from nms.netconf.messages import NETCONF, hello
 from nms.operations.request import Get, Principal, Reply
 from nms.transport import listener as transport_listener
 from nms.transport import unix
-from tests.unit.netconf.recording_core import RecordingCore, example_schema
+from tests.unit.netconf.recording_core import RecordingCore
 
 INPUT = hello(["urn:ietf:params:netconf:base:1.0"]) + b"]]>]]>" + (
     f'<rpc xmlns="{NETCONF}" message-id="1"><get/></rpc>]]>]]>'.encode() * 3
 )  # fmt: skip
 ME = pwd.getpwuid(os.getuid()).pw_name
-
-
-@pytest.fixture(scope="module")
-def schema() -> Schema:
-    return example_schema()
 
 
 async def talk(core: RecordingCore, path: Path, known: dict[str, Principal]) -> bytes:

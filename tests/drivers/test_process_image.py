@@ -1,0 +1,69 @@
+"""Images are unpacked whole or not at all, and nowhere else than they may."""
+
+import io
+import os
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from nms.drivers.api import RpcError
+from nms.drivers.process import image
+
+
+def tar_with(member: tarfile.TarInfo) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        tar.addfile(member, io.BytesIO(b"x" * member.size))
+    return buffer.getvalue()
+
+
+def tar_member(name: str, kind: bytes = tarfile.REGTYPE, size: int = 0) -> bytes:
+    member = tarfile.TarInfo(name)
+    member.type, member.size, member.linkname = kind, size, "/etc/passwd"
+    return tar_with(member)
+
+
+def zip_member(name: str, mode: int = 0o100644, content: bytes = b"x") -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive_file:
+        member = zipfile.ZipInfo(name)
+        member.external_attr = mode << 16
+        member.compress_type = zipfile.ZIP_DEFLATED
+        archive_file.writestr(member, content)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "tag"),
+    [
+        (b"", "invalid-value"),
+        (b"neither tar nor zip", "invalid-value"),
+        (tar_member("../evil"), "invalid-value"),
+        (tar_member("/tmp/evil"), "invalid-value"),
+        (tar_member("link", tarfile.SYMTYPE), "invalid-value"),
+        (tar_member("link", tarfile.LNKTYPE), "invalid-value"),
+        (tar_member("device", tarfile.CHRTYPE), "invalid-value"),
+        (tar_member("big", size=2000), "too-big"),
+        (tar_member("cut", size=900)[:700], "invalid-value"),
+        (zip_member("../evil"), "invalid-value"),
+        (zip_member("/tmp/evil"), "invalid-value"),
+        (zip_member("link", 0o120777), "invalid-value"),
+        (zip_member("bomb", content=b"\0" * 100_000), "too-big"),
+        (zip_member("a")[:-30], "invalid-value"),
+        (zip_member("a").replace(b"a", b"b", 1), "invalid-value"),
+    ],
+)
+def test_hostile_images_write_nothing(tmp_path: Path, content: bytes, tag: str) -> None:
+    (tmp_path / "image").write_bytes(content)
+    with pytest.raises(RpcError) as refused:
+        image.unpack(tmp_path / "image", tmp_path / "work", 1000)
+    assert refused.value.tag == tag
+    assert os.listdir(tmp_path) == ["image"]
+
+
+def test_a_zip_image_keeps_its_executables(tmp_path: Path) -> None:
+    (tmp_path / "image").write_bytes(zip_member("bin/run", 0o104777))
+    image.unpack(tmp_path / "image", tmp_path / "work", 1000)
+    assert (tmp_path / "work/bin/run").stat().st_mode & 0o7777 == 0o755

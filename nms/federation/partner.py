@@ -26,7 +26,7 @@ from nms.federation.link import Link, entries_of
 from nms.federation.options import option_of
 from nms.federation.orphans import Orphans
 from nms.federation.standing import OWN, Standing
-from nms.federation.zones import Zones
+from nms.federation.zones import Zones, lodged
 from nms.mec.occurrence import plain
 from nms.mec.publisher import Publisher
 from nms.mec.requested import at_partner
@@ -38,6 +38,14 @@ log = logging.getLogger(__name__)
 
 #: Seconds after which what has crossed a boundary is shown.
 _SHOWN_AFTER = 0.2
+
+#: Notifications after which the partner's entry is read again.
+_TELLING = (
+    RESYNC,
+    "mec-federation:federation-state-changed",
+    "mec-federation:platform-instance-changed",
+    "mec-system:package-changed",
+)
 
 #: Makes the session of an agreement: (partner's entry, agreement's entry) -> session.
 Connect = Callable[[Members, Members], RemoteSession]
@@ -202,6 +210,7 @@ class Partners:
             if key in came:
                 self._join(key, *entry)
             else:
+                self.links[key].ours = entry[1]
                 self.links[key].wake.set()
         for link in leaving:  # only now: an agreement without a link is one that is gone
             await self._end(link)
@@ -225,6 +234,8 @@ class Partners:
             option_of(agreement["boundary-option"]),
             session,
             lambda: self._crossed(key),
+            agreement,
+            "mep" in self._blocks,
         )
         link.session.watch(lambda name, members: self._told(link, name, members))
         self.links[key] = link
@@ -243,7 +254,7 @@ class Partners:
 
     def _told(self, link: Link, name: str, members: Members) -> None:
         link.traffic.told(name, members)
-        if name in (RESYNC, "mec-federation:federation-state-changed", "mec-system:package-changed"):
+        if name in _TELLING:
             link.wake.set()
 
     # ------------------------------------------------------------ one agreement
@@ -335,8 +346,9 @@ class Partners:
 
     def _part(self, link: Link) -> None:
         """The agreement's entry is gone: what we have at the partner is given back, or stays listed as orphans."""
-        asked = at_partner(self._entries[link.id][1])  # perhaps since the last look at the partner
-        subjects = sorted({*self.zones.parts(*link.id, link.served), *link.held(), *asked})
+        _, agreement = self._entries[link.id]
+        asked = at_partner(agreement)  # perhaps since the last look at the partner
+        subjects = sorted({*self.zones.parts(*link.id, link.served), *lodged(agreement), *link.held(), *asked})
         for name, subject in subjects:
             self.orphans.note(*link.id, name, subject, "the agreement was removed")
         task = self._loop.create_task(self._take_leave(link, subjects))

@@ -8,7 +8,7 @@ manager), both over ``mec-resource:infrastructure/vim``, and drives the infrastr
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -17,6 +17,7 @@ from nms.drivers import api
 from nms.drivers.api import Resources
 from nms.errors import RpcError
 from nms.mec import capacity
+from nms.mec.identities import Identities
 from nms.mec.lifecycle import LifeCycle, Run, Step
 from nms.mec.occurrence import plain
 from nms.mec.publisher import Publisher, timestamp
@@ -36,7 +37,7 @@ class Vim:
     Args:
         session: on the block's own entry, in which it keeps its inventory.
         kpi_interval: seconds between two measurements.
-        given: environment that an instance is given beside what is asked for; it is in no datastore.
+        identities: of applications at their platforms (Mp1); None: instances have none.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class Vim:
         id: str,
         session: ManagementSession,
         kpi_interval: float = 10.0,
-        given: Callable[[str], Mapping[str, str]] = lambda instance: {},
+        identities: Identities | None = None,
     ) -> None:
         self._publisher = publisher
         self._driver = driver
@@ -55,7 +56,7 @@ class Vim:
         self._content = transfers.store
         self._session = session
         self._kpi_interval = kpi_interval
-        self._given = given
+        self._identities = identities
         self.scope = publisher.scope(f"{VIMS}[id='{id}']")
         self._loop = asyncio.get_running_loop()
         self._expiries: dict[str, asyncio.TimerHandle] = {}
@@ -293,10 +294,18 @@ class Vim:
             zone=wanted.get("zone", ""),
             port=ports[0] if ports else None,
             environment={each["name"]: each.get("value", "") for each in wanted.get("environment", ())}
-            | dict(self._given(run.subject)),
+            | dict(self._identity_given(run.subject, wanted.get("mp1", {}))),
             slice=wanted.get("slice", ""),
             format=plain(image["format"]),
         )
+
+    def _identity_given(self, id: str, platform: Members) -> Mapping[str, str]:
+        """Environment in which an instance finds who it is; it is in no datastore."""
+        return self._identities.environment(self._who(id), platform) if self._identities is not None else {}
+
+    def _who(self, id: str) -> str:
+        """An instance among those of all infrastructures of this domain."""
+        return self.scope.inner("compute-instance", id)
 
     def _ended(self, run: Run) -> None:
         """A failure is seen at the entry too."""
@@ -321,7 +330,8 @@ class Vim:
             self._publisher.alarm(self.scope, instance.id, "application-failed-alarm", "major", instance.reason)
 
     def _show(self, id: str, instance: api.Instance) -> None:
-        held = (self._publisher.read(f"{self.scope.base}/compute-instance[id='{id}']") or {}).get("state", {})
+        entry = self._publisher.read(f"{self.scope.base}/compute-instance[id='{id}']") or {}
+        held = entry.get("state", {})
         running = instance.state == "started"
         state: Members = {
             "instantiation-state": "mec-types:instantiated",
@@ -332,6 +342,8 @@ class Vim:
         }
         if running:
             state["started-at"] = held.get("started-at", self._publisher.now())
+        if entry.get("mp1") and self._identities is not None:
+            state["identity"] = self._identities.identity(self._who(id))
         if instance.reason:
             state["error"] = {"error-tag": "operation-failed", "detail": instance.reason}
         self._publisher.state(f"{self.scope.base}/compute-instance[id='{id}']/state", state)
@@ -390,7 +402,8 @@ def _percent(part: float, whole: float) -> str:
 
 
 def _wish(entry: Members) -> Members:
-    return {name: value for name, value in entry.items() if name not in ("desired-state", "graceful-timeout")}
+    free = ("desired-state", "graceful-timeout", "mp1")
+    return {name: value for name, value in entry.items() if name not in free}
 
 
 def _desired(entry: Members) -> str:

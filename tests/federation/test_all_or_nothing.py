@@ -155,7 +155,7 @@ async def withdraw(a: Domain, name: str) -> None:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("number", [1, 4, 5])
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 5])
 def test_whichever_step_fails_nothing_is_left(play: Play, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     async def story(a: Domain, b: Domain) -> None:
         zones = await shared(a, b, **{"boundary-option": f"mec-types:{OPTIONS[number - 1].identity}"})

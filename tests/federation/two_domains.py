@@ -230,6 +230,7 @@ async def domains(
     Args:
         blocks: of those that do not run all.
         isolated: addresses of those on the driver netns.
+        options: ``hosts`` of each one's infrastructure; of the federation; ``protocol`` of sessions.
     """
     made: list[Domain] = []
     try:
@@ -249,6 +250,9 @@ def _threads() -> list[threading.Thread]:
 
 async def _domain(folder: Path, config: Config, loaded: Any, running: Sequence[str], **options: Any) -> Domain:
     name = config.domain.id
+    if (hosts := options.pop("hosts", None)) is not None:
+        vim = replace(config.drivers.vim, options={**config.drivers.vim.options, "hosts": hosts})
+        config = replace(config, drivers=replace(config.drivers, vim=vim))
     config = replace(config, domain=replace(config.domain, blocks=tuple(running)))
     clock = Clock()
     core = Core.create(loaded, clock=clock)

@@ -76,16 +76,30 @@ class Front:
 
     def dispatch(self, environ: Environ, request: Request) -> Reply:
         """The core's reply to `request` of the user noted in `environ`."""
-        return self.core.dispatch(self._session(environ[PRINCIPAL], environ.get("REMOTE_ADDR", "")), request)
+        return self.core.dispatch(self._session(environ), request)
 
-    def _session(self, principal: Principal, host: str) -> Session:
-        key = (principal, host)
+    def open_session(self, environ: Environ, close: Callable[[str], None]) -> Session:
+        """A session of the user noted in `environ`; `close` is called when it is killed.
+
+        Raises:
+            RpcError: access-denied, 401: the user is not known any more.
+        """
+        principal: Principal = environ[PRINCIPAL]
+        session = self.core.open_session(principal, "restconf", environ.get("REMOTE_ADDR", ""), close)
+        # Whoever sent this user away since the request came did not find this session among those to be ended.
+        if self._authenticate(environ) != principal:
+            self.core.close_session(session)
+            raise RpcError("access-denied", "authentication is required", type="protocol", status=401)
+        return session
+
+    def _session(self, environ: Environ) -> Session:
+        key = (environ[PRINCIPAL], environ.get("REMOTE_ADDR", ""))
         session = self._sessions.get(key)
         if session is not None:
             return session
         with self._lock:
             if key not in self._sessions:
-                self._sessions[key] = self.core.open_session(principal, "restconf", host, lambda _: self._forget(key))
+                self._sessions[key] = self.open_session(environ, lambda _: self._forget(key))
             if len(self._sessions) > _SESSIONS:
                 _, oldest = self._sessions.popitem(last=False)
                 self.core.close_session(oldest)

@@ -23,7 +23,7 @@ from nms.operations.request import CreateSubscription, XPathFilter
 from restconf import media
 from restconf.front import Front
 from restconf.query import parse_query
-from restconf.wsgi import PRINCIPAL, Environ, LiveBody
+from restconf.wsgi import Environ, LiveBody
 
 MEDIA: Final = "text/event-stream"
 _BATCH: Final = 64 * 1024  # bytes that are encoded at a time, and the last event
@@ -85,9 +85,7 @@ def blueprint(front: Front, streams: OpenStreams) -> Blueprint:
         streams.check_room()
         xpath = XPathFilter(query.filter, _prefixes(front)) if query.filter else None
         opened = EventStream(encoding, streams)
-        session = front.core.open_session(
-            environ[PRINCIPAL], "restconf", environ.get("REMOTE_ADDR", ""), lambda _: opened.end()
-        )
+        session = front.open_session(environ, lambda _: opened.end())
         opened.release = lambda: front.core.close_session(session)
         try:
             front.core.dispatch(session, CreateSubscription(opened.put, name, xpath, query.start_time, query.stop_time))

@@ -62,9 +62,7 @@ def blueprint(front: Front, streams: OpenStreams) -> Blueprint:
         streams.check_room()
         coding = encoding(read(node.children[0], given), sent)
         opened = EventStream(ENCODINGS.get(coding, sent), streams)
-        session = front.core.open_session(
-            environ[PRINCIPAL], "restconf", environ.get("REMOTE_ADDR", ""), lambda _: opened.end()
-        )
+        session = front.open_session(environ, lambda _: opened.end())
         opened.release = lambda: front.core.close_session(session)
         receiver = Receiver(opened.put, sent, lambda: opened.waiting, opened.end, lambda number: _uri(environ, number))
         try:

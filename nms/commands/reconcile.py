@@ -16,6 +16,8 @@ from nms.errors import RpcError
 
 #: Seconds to wait for the others' answers.
 PATIENCE = 30.0
+#: Boundary option (local name) under which a provider's platform steers the consumer's data plane.
+_CONSUMERS_DATA_PLANE = "option-platform-consumer-infrastructure"
 
 
 def add(commands: Any) -> None:
@@ -60,8 +62,14 @@ def _states(client: Client, partner: str | None) -> Iterator[tuple[str, dict[str
     """(name, outcome of the last comparison) of everybody that there is to compare with."""
     for each in client.read("mec-federation:federation").get("partner", ()):
         for agreement in each.get("agreement", ()):
-            if agreement["role"] == "consumer" and partner in (None, each["id"]):
+            if partner in (None, each["id"]) and _asks(agreement):
                 yield f"{each['id']}/{agreement['id']}", agreement.get("reconciliation", {}).get("state", {})
     if partner is None:
         for vim in client.read("mec-resource:infrastructure").get("vim", ()):
             yield vim["id"], vim.get("reconciliation", {}).get("state", {})
+
+
+def _asks(agreement: dict[str, Any]) -> bool:
+    """Whether something is asked of the partner: the consumer does, and under option 2 the provider's platform too."""
+    option = str(agreement["boundary-option"]).rpartition(":")[2]
+    return agreement["role"] == "consumer" or option == _CONSUMERS_DATA_PLANE

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from nms.federation.options import CONTAINERS, INTENTS, PEER_PLATFORM, interconnected, option_of
+from nms.federation.options import CONTAINERS, INTENTS, PEER_PLATFORM, RULES, interconnected, option_of
 from nms.mec.session import Members
 
 PREFIX: Final = "partner-"
@@ -35,8 +35,6 @@ _NOTIFICATIONS: Final[Mapping[str, Sequence[str]]] = {
     "mec-platform": ("rule-changed", "service-availability-changed", "application-changed"),
     "mec-resource": ("resource-changed",),
 }  # fmt: skip
-#: Lists that only a platform writes in, over Mp2.
-_RULES: Final[Mapping[str, Sequence[str]]] = {"mec-resource:resources": ("data-plane-rule",)}
 _RPCS: Final[Mapping[str, Sequence[str]]] = {
     "ietf-netconf": ("get", "get-config", "edit-config", "close-session"),
     "ietf-netconf-monitoring": ("get-schema",),
@@ -67,7 +65,7 @@ def _rules(partner: Mapping[str, Any]) -> Iterator[Members]:
         option = option_of(agreement["boundary-option"])
         for container in option.served(agreement["role"]):
             model = container.partition(":")[0]
-            for intent in (*INTENTS[container], *_RULES.get(container, ())):
+            for intent in (*INTENTS[container], *RULES.get(container, ())):
                 yield _data(
                     f"{agreement['id']} {container} {intent}",
                     f"{base}/{container}/{model}:{intent}",

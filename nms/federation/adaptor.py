@@ -81,6 +81,7 @@ class RemoteSession:
     Attributes:
         counters: for the agreement's `session` list.
         passed: digests of the contents that the partner was told of over this session.
+        written: told of the edits that the partner has confirmed; in the event loop.
 
     Args:
         schema: our models; the partner's agree with them, or nothing is asked of it.
@@ -104,6 +105,7 @@ class RemoteSession:
     ) -> None:
         self.counters = Counters(protocol=next((endpoint.protocol for endpoint in endpoints), ""))
         self.passed: set[str] = set()
+        self.written: Callable[[Sequence[DataEdit]], None] = lambda edits: None
         self._schema = schema
         self._endpoints = tuple(endpoints)
         self._base = base
@@ -145,6 +147,7 @@ class RemoteSession:
                 if error.tag == "data-exists":
                     raise
                 await self._ask(lambda client: client.edit(self._base, edits))
+        self.written(edits)
 
     async def get(self, path: str = "", content: Content = "all") -> Members | None:
         """See `ManagementSession.get`."""

@@ -57,10 +57,17 @@ class Gate:
         proofs = {group_of(each["id"]): [each.get(name) for name in _PROOFS] for each in configured}
         before, self._proofs = self._proofs, proofs
         for session in list(self._sessions()):
-            name = next((name for name in session.principal.groups if name.startswith(PREFIX)), "")
-            known = identity.principal(self._core.store, session.principal.name) == session.principal
-            if name and not (known and before.get(name, proofs.get(name)) == proofs.get(name)):
+            name = _group(session)
+            if name and not (self._known(session) and before.get(name, proofs.get(name)) == proofs.get(name)):
                 await asyncio.to_thread(self._end, session)
+
+    def stray(self, user: str) -> bool:
+        """Has a session begun of a partner's user who was sent away since he proved who he is?  Any thread."""
+        mine = [session for session in list(self._sessions()) if session.principal.name == user and _group(session)]
+        return not all(map(self._known, mine))
+
+    def _known(self, session: Session) -> bool:
+        return identity.principal(self._core.store, session.principal.name) == session.principal
 
     def _end(self, session: Session) -> None:
         """In a thread: ending a session waits for the writer's turn."""
@@ -95,3 +102,8 @@ class Gate:
                 where = parse_path(schema, f"{NACM}/rule-list[name='{name}']")
                 edits.append(edits_of.at(where, "replace", value_at(where, rules), Insert("first")))
         return edits
+
+
+def _group(session: Session) -> str:
+    """The NACM group of the partner whose session it is; "" for everybody else's."""
+    return next((name for name in session.principal.groups if name.startswith(PREFIX)), "")

@@ -24,7 +24,15 @@ from nms.federation.adaptor import RemoteSession
 from nms.federation.agreement import Known, Theirs
 from nms.federation.crossing import Traffic
 from nms.federation.models import Mismatch
-from nms.federation.options import INTENTS, INTERCONNECTION, BoundaryOption, RemotePoint, Side, interconnected
+from nms.federation.options import (
+    INTENTS,
+    INTERCONNECTION,
+    BoundaryOption,
+    RemotePoint,
+    Side,
+    interconnected,
+)
+from nms.federation.written import Written
 from nms.mec.occurrence import plain
 from nms.mec.partners import P
 from nms.mec.reference_points import ReferencePoint
@@ -49,6 +57,7 @@ class Link:
         theirs: the partner's entry of the agreement, as last read; None when it has none.
         domain: its description of itself.
         mismatch: module -> how it differs at the partner, where it does; None while that is not known.
+        written: what the partner took of us last.
         traffic: what has crossed; `crossed` is called when it has.
         wake: set when something may have changed.
         ours: our entry of the agreement, as configured.
@@ -60,6 +69,7 @@ class Link:
     role: Side
     option: BoundaryOption
     session: RemoteSession
+    written: Written
     crossed: Callable[[], None] = lambda: None
     ours: Members = field(default_factory=dict)
     platform: bool = True
@@ -78,6 +88,7 @@ class Link:
 
     def __post_init__(self) -> None:
         self.traffic = Traffic(self.option, self.crossed)
+        self.session.written = self.written.note
 
     @property
     def served(self) -> tuple[str, ...]:

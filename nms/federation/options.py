@@ -36,6 +36,9 @@ INTENTS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     }
 )
 
+#: Lists that only a platform writes in, over Mp2.
+RULES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({"mec-resource:resources": ("data-plane-rule",)})
+
 
 @dataclass(frozen=True, slots=True)
 class RemotePoint:

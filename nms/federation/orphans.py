@@ -12,10 +12,10 @@ import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
-from urllib.parse import quote
 
 from nms.errors import RpcError
 from nms.federation.link import Link
+from nms.mec.entry import from_uri, path_of, uri_of
 from nms.mec.publisher import Publisher
 from nms.mec.scope import Scope
 from nms.mec.session import DataEdit, Members
@@ -58,7 +58,7 @@ class Orphans:
             "id": key,
             "partner": partner,
             "agreement": agreement,
-            "path": f"/{name}={quote(subject, safe='')}",
+            "path": uri_of((name, subject)),
             "subject": subject,
             "recorded-at": now,
             "reason": reason,
@@ -105,9 +105,8 @@ class Orphans:
         asyncio.run_coroutine_threadsafe(self._retry(name, orphan, link), self._loop)
 
     async def _retry(self, name: str, orphan: Members, link: Link) -> None:
-        kind = str(orphan["path"]).partition("=")[0]
         try:
-            await link.session.edit([DataEdit(f"{kind}[id='{orphan['subject']}']", "remove")])
+            await link.session.edit([DataEdit(path_of(from_uri(orphan["path"])), "remove")])
         except RpcError as error:
             tried = {**orphan, "attempts": int(orphan["attempts"]) + 1, "last-attempt": self._publisher.now()}
             self._publisher.state(f"{LEDGER}[id='{name}']", {**tried, "reason": error.message})

@@ -26,6 +26,7 @@ from nms.federation.link import Link, entries_of
 from nms.federation.options import option_of
 from nms.federation.orphans import Orphans
 from nms.federation.standing import OWN, Standing
+from nms.federation.written import Written
 from nms.federation.zones import Zones, lodged
 from nms.mec.occurrence import plain
 from nms.mec.publisher import Publisher
@@ -167,6 +168,8 @@ class Partners:
         """A user has logged in: a partner that comes is a partner that can be reached.  Any thread."""
         for partner in {partner["id"] for partner, _ in list(self._entries.values()) if user_of(partner) == user}:
             self.called(partner)
+        if self._gate.stray(user):
+            self.wake()
 
     def called(self, partner: str) -> None:
         """A partner can be reached.  Any thread."""
@@ -233,6 +236,7 @@ class Partners:
             agreement["role"],
             option_of(agreement["boundary-option"]),
             session,
+            Written(self.publisher, key),
             lambda: self._crossed(key),
             agreement,
             "mep" in self._blocks,

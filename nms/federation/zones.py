@@ -11,16 +11,18 @@ from typing import Any
 
 from nms.errors import RpcError
 from nms.federation.link import Link
-from nms.federation.options import CONTAINERS, INTENTS
+from nms.federation.options import CONTAINERS, INTENTS, RULES
 from nms.federation.orphans import Orphans
 from nms.mec.agreed import HOSTED
+from nms.mec.entry import Entry, entry_of, path_of
 from nms.mec.occurrence import plain
 from nms.mec.partners import P
 from nms.mec.platform_instance import NAME
 from nms.mec.publisher import Publisher
+from nms.mec.reference_points import Mp2
 from nms.mec.requested import REQUESTED
 from nms.mec.scope import agreement_path
-from nms.mec.session import Members
+from nms.mec.session import DataEdit, Members
 from nms.mec.windows import RESOURCES
 
 
@@ -67,6 +69,10 @@ class Zones:
         """See `nms.mec.partners.Partners.agreements`."""
         return [key for key, link in list(self._links.items()) if link.role == "consumer"]
 
+    def steered(self) -> list[tuple[str, str]]:
+        """See `nms.mec.partners.Partners.steered`."""
+        return [key for key, link in list(self._links.items()) if Mp2.point in link.points]
+
     def held(self, partner: str, agreement: str) -> list[tuple[str, str]]:
         """See `nms.mec.partners.Partners.held`."""
         link = self._links.get((partner, agreement))
@@ -81,10 +87,28 @@ class Zones:
         found = (
             (container, name, entry)
             for container in link.served
-            for name in INTENTS[container]
+            for name in (*INTENTS[container], *RULES.get(container, ()))
             for entry in theirs.get(container, {}).get(name, ())
         )
-        return {(f"{container}/{name}", entry["id"]): entry for container, name, entry in found}
+        return {entry_of(f"{container}/{name}", entry): entry for container, name, entry in found}
+
+    def agreed(self, partner: str, agreement: str) -> dict[Entry, Members]:
+        """See `nms.mec.partners.Partners.agreed`."""
+        link = self._links.get((partner, agreement))
+        return {} if link is None else link.written.entries()
+
+    async def restore(self, partner: str, agreement: str, entries: Sequence[Entry]) -> None:
+        """See `nms.mec.partners.Partners.restore`."""
+        link = self._links.get((partner, agreement))
+        if link is None:
+            raise RpcError("data-missing", f"there is no agreement {agreement} with {partner}")
+        agreed = link.written.entries()
+        await link.session.edit([DataEdit(path_of(entry), "replace", agreed[entry]) for entry in entries])
+
+    def accept(self, partner: str, agreement: str, entry: Entry, content: Members) -> None:
+        """See `nms.mec.partners.Partners.accept`."""
+        if (link := self._links.get((partner, agreement))) is not None:
+            link.written.note([DataEdit(path_of(entry), "replace", content)])
 
     def source(self, partner: str, agreement: str, digest: str) -> str:
         """See `nms.mec.partners.Partners.source`.  Raises `RpcError`: operation-not-supported (nothing is served)."""

@@ -8,7 +8,7 @@ reverse.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,8 @@ from nms.errors import ConfigError
 from nms.mec import exposure, mep, mepm, vim, windows
 from nms.mec.blocks import Blocks, Divided, Single
 from nms.mec.dedicated import INFRASTRUCTURE, Managers
-from nms.mec.drift import DriverSide, PartnerSide, partner_sides
+from nms.mec.deployed import Deployed
+from nms.mec.drift import Claimant, DriverSide, PartnerSide
 from nms.mec.hosting import Hosting
 from nms.mec.identities import Identities, access_of
 from nms.mec.interconnection import Interconnection, application_of
@@ -47,12 +48,13 @@ from nms.mec.publisher import Publisher
 from nms.mec.publisher import Store as PublishingStore
 from nms.mec.publisher import Streams as PublishingStreams
 from nms.mec.reconcile import Reconciliation, Side
-from nms.mec.reference_points import Mm1, Mm2, Mm3, Mm4, Mm5, Mm6, Mm8, Mm9, System
+from nms.mec.reference_points import Mm1, Mm2, Mm3, Mm4, Mm5, Mm6, Mm8, Mm9
 from nms.mec.requested import Requested
 from nms.mec.scope import Scope, scope_of
 from nms.mec.session import SYSTEM, DataEdit, LocalSession, to_edit
 from nms.mec.session import Core as Dispatcher
 from nms.mec.slices import Slices
+from nms.mec.steered import Steered
 from nms.mec.steering import Steering
 from nms.mec.tenancy import Tenancy
 from nms.mec.transfer import PackageSource, Transfers
@@ -262,6 +264,7 @@ async def _assemble(
     infrastructure = (VIM, Mm6(local(vim_base))) if "vim" in blocks else None
     served = (PLATFORM, Mm5(local(platform_base))) if "mep" in blocks else None
     places = Places(infrastructure, served, partners)
+    planes: Planes | None = None
     if "mep" in blocks:
         assert drivers is not None
         planes = Planes(publisher, drivers.data_plane, places, partners)
@@ -304,8 +307,9 @@ async def _assemble(
         await _run(domain, core, domain.oss, [])
         await _run(domain, core, Proxy(core, publisher, Mm8(local(ORDERS.base)), Mm9(local(OWN.base))), [])
     if "mep" in blocks:
+        assert planes is not None
         await _interconnect(domain, core, partners, planes, Mm5(local(platform_base)))
-    await _reconcile(domain, core, partners, domain.mm1)
+    await _reconcile(domain, core, partners, planes)
 
 
 async def _interconnect(domain: Domain, core: Core, partners: Partners, planes: Planes, mm5: Mm5) -> None:
@@ -327,30 +331,43 @@ async def _interconnect(domain: Domain, core: Core, partners: Partners, planes: 
     await _run(domain, core, domain.peer_services, [])
 
 
-async def _reconcile(domain: Domain, core: Core, partners: Partners, own: System | None) -> None:
+async def _reconcile(domain: Domain, core: Core, partners: Partners, planes: Planes | None) -> None:
     """Compare with partners and drivers, now and then and on demand."""
-    meo = domain.meo
+    meo, own, publisher = domain.meo, domain.mm1, domain.publisher
 
     def partner_side(key: tuple[str, str]) -> PartnerSide:
-        assert meo is not None
-        assert own is not None
-        edit = own.session.edit
-        return PartnerSide(key, domain.publisher, partners, meo.carriers, meo.lifecycle, meo.parts_of, meo.heal, edit)
+        claimants: list[Claimant] = []
+        if meo is not None and own is not None and key in partners.agreements():
+            look, heal, edit = meo.observation.look, meo.heal, own.session.edit
+            claimants.append(
+                Deployed(key, publisher, partners, meo.carriers, meo.lifecycle, meo.parts_of, look, heal, edit)
+            )
+        if planes is not None and key in partners.steered():
+            claimants.append(Steered(key, publisher, partners, PLATFORM, planes.of))
+        return PartnerSide(key, publisher, partners, claimants)
 
-    with_partners = partner_sides(partners.agreements if meo is not None else tuple, partner_side)
+    def agreements() -> Iterator[tuple[str, str]]:
+        """Those under which something is asked of a partner."""
+        if meo is not None:
+            yield from partners.agreements()
+        if planes is not None:
+            yield from partners.steered()
 
     def below() -> list[Side]:
         assert domain.drivers is not None
         assert domain.managers is not None
         lent = [(name, each.vim, each.driver) for name, each in domain.managers.running().items()]
         return [
-            DriverSide(block.scope, name, domain.publisher, driver, block.lifecycle)
+            DriverSide(block.scope, name, publisher, driver, block.lifecycle)
             for name, block, driver in ((VIM, domain.vim, domain.drivers.vim), *lent)
             if block is not None
         ]
 
-    sides_below = below if domain.vim is not None else list
-    domain.reconciliation = Reconciliation(domain.publisher, lambda: [*sides_below(), *with_partners()])
+    def sides() -> list[Side]:
+        own_sides = below() if domain.vim is not None else []
+        return [*own_sides, *map(partner_side, dict.fromkeys(agreements()))]
+
+    domain.reconciliation = Reconciliation(publisher, sides)
 
     def reconcile(session: Session, request: Invoke) -> None:
         wanted = json.plain(request.node.children[0], request.input).get("partner")

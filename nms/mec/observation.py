@@ -6,25 +6,29 @@ deployments in its own words.  It must not start or end anything.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from nms.errors import RpcError
+from nms.mec.attention import Attention
 from nms.mec.carriers import Part
 from nms.mec.occurrence import plain, terminated
 from nms.mec.parts import SAID, Parts, said
 from nms.mec.publisher import ALARM, Publisher
 from nms.mec.reference_points import Mm3, ReferencePoint
 from nms.mec.scope import Scope
-from nms.mec.session import RESYNC, Members, Watch
+from nms.mec.session import RESYNC, Members
 from nms.mec.zones import OWN, UNDER_AGREEMENT
 
 CHANGED = "mec-system:deployment-changed"
 INSTANCE_CHANGED = "mec-platform-manager:app-instance-changed"
 KPIS = "mec-federation:kpi-report"
 FAILED = "application-failed-alarm"
+
+
+#: Of an instance that shall run, does not, and has not failed.
+_STOPPED = {"error-tag": "operation-failed", "detail": "it was stopped, and nobody here has asked for that"}
 
 
 class Observation:
@@ -48,9 +52,7 @@ class Observation:
         self._parts_of = parts_of
         self._parts = parts
         self._manager = manager
-        self._loop = asyncio.get_running_loop()
-        self._watches: dict[tuple[str, str], tuple[ReferencePoint, Watch]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._attention = Attention()
 
     async def start(self) -> None:
         """Listen, and compare with what was known."""
@@ -62,11 +64,7 @@ class Observation:
 
     async def close(self) -> None:
         """Listen no longer."""
-        for _, watch in self._watches.values():
-            watch.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._attention.close()
 
     # -- listening
 
@@ -74,33 +72,25 @@ class Observation:
         """Agreements may have come or gone, or their sessions been replaced: what runs there is looked at."""
         for part in self._all():
             if part.partner and self._attend(part):
-                self._spawn(self._follow(part))
+                self.look(part)
+
+    def look(self, part: Part) -> None:
+        """Something has become of a part that nobody has told of."""
+        self._attention.spawn(self._follow(part))
 
     def _attend(self, part: Part) -> bool:
         """Listen where the part is; whether there is somebody, or nobody, new."""
-        key, point = self._parts.teller(part)
-        held = self._watches.get(key)
-        if point is None:
-            if held is not None:
-                held[1].close()
-                del self._watches[key]
-            return True
-        if held is not None and held[0] is point:
-            return False
-        self._listen(key, point)
-        return True
+        return self._listen(*self._parts.teller(part))
 
-    def _listen(self, key: tuple[str, str], point: ReferencePoint) -> None:
-        if (held := self._watches.get(key)) is not None:
-            held[1].close()
-        self._watches[key] = (point, point.watch(lambda name, members: self._told(key, name, members)))
+    def _listen(self, key: tuple[str, str], point: ReferencePoint | None) -> bool:
+        return self._attention.listen(key, point, lambda name, members: self._told(key, name, members))
 
     def _told(self, key: tuple[str, str], name: str, members: Members) -> None:
         if name in (INSTANCE_CHANGED, CHANGED) or terminated(name, members):
             called = members.get("app-instance") or members.get("deployment") or members.get("subject", "")
             part = self._part(key, called)
             if part is not None:
-                self._spawn(self._follow(part))
+                self.look(part)
         elif name == ALARM and key[0]:
             part = self._part(key, members.get("resource", ""))
             if part is not None:
@@ -108,12 +98,7 @@ class Observation:
         elif name == KPIS:
             self._report_kpis(key, members.get("kpi", ()))
         elif name == RESYNC:
-            self._spawn(self._compare())
-
-    def _spawn(self, work: Any) -> None:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+            self._attention.spawn(self._compare())
 
     # -- state
 
@@ -125,9 +110,8 @@ class Observation:
         """Take over what has become of a part without our doing."""
         if self._busy(part.scope, part.deployment):
             return
-        before = self._state(part.scope, part.deployment)
-        if plain(before.get("instantiation-state", "")) != "instantiated":
-            return
+        if not self._state(part.scope, part.deployment).get("instance"):
+            return  # nothing of it exists: it has not been made, or was ended
         with contextlib.suppress(RpcError):  # no answer: what was known stays, the next comparison tells
             await self.report(part.scope, part.deployment)
 
@@ -144,6 +128,9 @@ class Observation:
         failure: Members = {}
         left = False
         names = {each["id"]: each for each in held.get("part", ())}
+        wanted = (self._publisher.read(f"{scope.base}/deployment[id='{deployment}']", config=True) or {}).get(
+            "desired-state", "started"
+        )
         for part in self._parts_of(scope, deployment):
             self._attend(part)
             state = await self._parts.state(part)
@@ -158,6 +145,8 @@ class Observation:
             there = plain(state.get("instantiation-state", "")) == "instantiated"
             left = left or there
             error = state.get("error", {}) if there else state.get("error") or self._parts.lost(part)
+            if there and not error and wanted == "started" and plain(now["operational-state"]) == "stopped":
+                error = _STOPPED
             if error:
                 failure = dict(error) if scope.own else said(error)
             if part.id in names:

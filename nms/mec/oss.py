@@ -35,6 +35,7 @@ ORDERS = Scope("/mec-order:orders")
 _NO_GRACE: Mapping[str, int | None] = MappingProxyType({})
 _PASSED_ON = ("dns-name", "requirement", "acceptable-zone", "graceful-timeout")
 CHANGED = "mec-order:order-state-changed"
+_WITHDRAWN: Members = {"error-tag": "data-missing", "detail": "it was withdrawn"}
 DEPLOYMENT_CHANGED = "mec-system:deployment-changed"
 
 
@@ -64,7 +65,14 @@ class Oss:
                 shown = {each["id"]: plain(each["state"]) for each in order["state"]["item"]}
                 left = {each["id"]: wish(each) for each in order["item"] if shown.get(each["id"]) == "in-progress"}
                 self._spawn(name, self._amend(name, left))
-        for deployment in await self._mm1.deployments():
+        deployments = await self._mm1.deployments()
+        there = {each["id"] for each in deployments}
+        for order in orders.values():
+            for item in order.get("state", {}).get("item", ()) if "requested-end" not in order else ():
+                if (name := item.get("deployment", "")) and name not in there:
+                    gone = {"instantiation-state": "mec-types:not-instantiated"}
+                    self._told(DEPLOYMENT_CHANGED, {"deployment": name, **gone})
+        for deployment in deployments:
             if "order" in deployment and deployment["order"] not in orders:
                 self._spawn(deployment["order"], self._withdraw([deployment["id"]]))
             else:
@@ -299,8 +307,8 @@ class Oss:
                 elif plain(item["state"]) == "completed":
                     error = members.get("error", {})
                     self._item(order["id"], item["id"], error=error, **reached(members))
-                    if error and plain(members.get("instantiation-state", "")) == "not-instantiated":
-                        self._lost(order["id"], item["id"], members["deployment"], error)
+                    if _ended(members) and (error or order["id"] not in self._work):
+                        self._lost(order["id"], item["id"], members["deployment"], error or _WITHDRAWN)
 
     def _lost(self, order: str, item: str, deployment: str, error: Members) -> None:
         """What was delivered does not exist any more, though the customer has not cancelled it."""
@@ -360,6 +368,14 @@ class Oss:
             **({"domain": domain} if domain else {}),
         }
         self._show(order, {"trail": [*trail, entry]})
+
+
+def _ended(deployment: Members) -> bool:
+    """Whether nothing of what was delivered runs, and nobody has stopped it on purpose."""
+    if plain(deployment.get("instantiation-state", "")) == "not-instantiated":
+        return True
+    running = (plain(each.get("operational-state", "")) == "started" for each in deployment.get("instance", ()))
+    return "error" in deployment and not any(running)
 
 
 def _runs(deployment: Members) -> bool:

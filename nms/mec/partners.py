@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from nms.errors import RpcError
+from nms.mec.entry import Entry
 from nms.mec.reference_points import ReferencePoint
 from nms.mec.session import Members
 
@@ -51,12 +52,28 @@ class Partners(Protocol):
     def held(self, partner: str, agreement: str) -> Collection[tuple[str, str]]:
         """(list below the agreement, identifier there) of what we have at a partner, as was read last."""
 
-    async def shown(self, partner: str, agreement: str) -> Mapping[tuple[str, str], Members]:
+    async def shown(self, partner: str, agreement: str) -> Mapping[Entry, Members]:
         """The same with its configuration there, asked for now.
 
         Raises:
             RpcError: data-missing; there is no such agreement, here or there.  Or the partner does not answer.
         """
+
+    def steered(self) -> Sequence[tuple[str, str]]:
+        """(partner, agreement) of all under which our platform steers the partner's data plane (Mp2)."""
+
+    def agreed(self, partner: str, agreement: str) -> Mapping[Entry, Members]:
+        """What the partner took of us last, entry by entry, with its content then."""
+
+    async def restore(self, partner: str, agreement: str, entries: Sequence[Entry]) -> None:
+        """Have `entries` be at the partner what it took last, in one transaction.
+
+        Raises:
+            RpcError: data-missing (there is no such agreement), or the partner's.
+        """
+
+    def accept(self, partner: str, agreement: str, entry: Entry, content: Members) -> None:
+        """What the partner shows of an entry is agreed from now on."""
 
     def source(self, partner: str, agreement: str, digest: str) -> str:
         """URI where that partner can pull a package of ours.  Raises `RpcError`."""
@@ -104,9 +121,24 @@ class NoPartners:
         """Nothing."""
         return ()
 
-    async def shown(self, partner: str, agreement: str) -> Mapping[tuple[str, str], Members]:
+    async def shown(self, partner: str, agreement: str) -> Mapping[Entry, Members]:
         """There is none."""
         raise RpcError("data-missing", f"there is no partner {partner}")
+
+    def steered(self) -> Sequence[tuple[str, str]]:
+        """None."""
+        return ()
+
+    def agreed(self, partner: str, agreement: str) -> Mapping[Entry, Members]:
+        """Nothing."""
+        return {}
+
+    async def restore(self, partner: str, agreement: str, entries: Sequence[Entry]) -> None:
+        """There is none."""
+        raise RpcError("data-missing", f"there is no partner {partner}")
+
+    def accept(self, partner: str, agreement: str, entry: Entry, content: Members) -> None:
+        """Nobody shows anything."""
 
     def source(self, partner: str, agreement: str, digest: str) -> str:
         """There is none."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from nms.errors import RpcError
 from nms.mec.partners import Partners
-from nms.mec.reference_points import Mm5, Mm6, Mp2
+from nms.mec.reference_points import Mm5, Mm6
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Place:
         vim, platform: their names; a partner's is the partner's.
         zone: as the infrastructure calls it; "": any.
         source: gives the URI where the infrastructure can pull an image of ours; None: it has the image.
-        mp2: to the data plane that the platform steers, where that is a partner's.
+        steered: (partner, agreement) of the data plane that the platform steers, where that is a partner's.
     """
 
     vim: str
@@ -33,7 +33,7 @@ class Place:
     mm5: Mm5
     zone: str = ""
     source: Callable[[str], str] | None = None
-    mp2: Mp2 | None = None
+    steered: tuple[str, str] | None = None
 
 
 class Places:
@@ -81,7 +81,7 @@ class Places:
         place = self._joined(vim, platform, zone)
         if option == 3:
             return replace(place, source=lambda digest: self._partners.source(partner, agreement, digest))
-        return replace(place, mp2=point(Mp2, partner, agreement)) if option == 1 else place
+        return replace(place, steered=(partner, agreement)) if option == 1 else place
 
     @staticmethod
     def _joined(vim: tuple[str, Mm6] | None, platform: tuple[str, Mm5] | None, zone: str) -> Place:

@@ -11,7 +11,6 @@ from nms.mec.mepm import MANAGERS
 from nms.mec.partners import Partners
 from nms.mec.places import Places
 from nms.mec.publisher import Publisher
-from nms.mec.reference_points import Mp2
 from nms.mec.steering import RemotePlane
 from nms.mec.supervision import INSTANCE
 from nms.mec.tenancy import Tenancy
@@ -37,14 +36,14 @@ class Planes:
         if owner is not None:
             scope, _ = owner
             if self._partners.option(scope.partner, scope.agreement) == 2:
-                return RemotePlane(self._partners.point(Mp2, scope.partner, scope.agreement))
+                return RemotePlane(self._partners, (scope.partner, scope.agreement))
             return self._own
         for manager in self._publisher.scopes(MANAGERS):
             instance = self._publisher.read(f"{manager.base}/{INSTANCE}[id='{application}']")
             if instance is not None:
                 try:
-                    mp2 = self._places.of(instance.get("zone", "")).mp2
+                    steered = self._places.of(instance.get("zone", "")).steered
                 except RpcError:  # the agreement that brought the zone is gone
                     return self._own
-                return self._own if mp2 is None else RemotePlane(mp2)
+                return self._own if steered is None else RemotePlane(self._partners, steered)
         return self._own

@@ -1,13 +1,14 @@
 """Drift: what is configured here, compared now and then with what is really there, and made the same again.
 
 A `Side` is whoever carries intents out: a partner under an agreement, or a driver below an infrastructure manager.  For
-each entry three things are asked: is it intended here, does the side show it, was it known to be there?
+each entry three things are asked: is it intended here, does the side show it, was it agreed (known to be there)?
 
-    intended  shown  known
-       yes     yes     -     as it should be
-       yes     no     yes    missing: it was removed behind our back, or the side was restored from a backup
-       yes     no     no     not made yet, or it failed: its occurrence tells
-       no      yes     -     extra: nobody here asks for it (any more)
+    intended  shown  agreed
+       yes     yes   the same    as it should be
+       yes     yes   otherwise   differs: it was changed behind our back, or the side was restored from a backup
+       yes     no    yes         missing: it was removed behind our back, or the side was restored from a backup
+       yes     no    no          not made yet, or it failed: its occurrence tells
+       no      yes   -           extra: nobody here asks for it (any more)
 
 What is done about it is the policy of each side (report, repair, adopt); whatever is found stands in its state, with an
 alarm until nothing is left to be decided.  It must not know what an entry is, nor how a side is asked.
@@ -17,12 +18,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol
+
+import orjson
 
 from nms.errors import RpcError, RpcErrors
+from nms.mec.entry import Entry
 from nms.mec.publisher import Publisher
 from nms.mec.session import Members
 from nms.mec.zones import OWN
@@ -34,30 +38,51 @@ INTERVAL = 60
 #: Seconds between two looks at whether a comparison is due.
 TICK = 1.0
 
-#: (list, identifier at the other side).
-Entry: TypeAlias = tuple[str, str]
+
+#: Name of a member -> (as it was agreed, as it is shown); None where it is not there.
+Changes = Mapping[str, tuple[Any, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One difference; `shown` tells which of the two kinds it is."""
+    """One difference; `intended` and `shown` tell which of the three kinds it is.
+
+    Attributes:
+        known: it was agreed, or known to be there.
+        changes: of an entry that is both intended and shown.
+    """
 
     entry: Entry
     intended: bool
     shown: bool
     known: bool
+    changes: Changes = field(default_factory=dict)
 
 
-def differences(intended: Mapping[Entry, bool], shown: Set[Entry], known: Collection[Entry]) -> list[Difference]:
+def differences(
+    intended: Mapping[Entry, bool], shown: Mapping[Entry, Members], agreed: Mapping[Entry, Members]
+) -> list[Difference]:
     """The three-way difference, in order.
 
     Args:
-        intended: entry -> whether it was known to be there.
-        known: of those that are not intended any more.
+        intended: entry -> whether it was known to be there, and nothing happens to it now.
+        shown: with its content.
+        agreed: with the content that it had when both sides were of one mind.
     """
     missing = [Difference(entry, True, False, True) for entry, was in intended.items() if was and entry not in shown]
-    extra = [Difference(entry, False, True, entry in known) for entry in shown if entry not in intended]
-    return sorted(missing + extra, key=lambda each: each.entry)
+    extra = [Difference(entry, False, True, entry in agreed) for entry in shown if entry not in intended]
+    differs = [
+        Difference(entry, True, True, True, changes)
+        for entry, was in intended.items()
+        if was and entry in shown and entry in agreed and (changes := _changes(agreed[entry], shown[entry]))
+    ]
+    return sorted(missing + extra + differs, key=lambda each: each.entry)
+
+
+def _changes(agreed: Members, shown: Members) -> Changes:
+    """Members that are not the same."""
+    names = sorted({*agreed, *shown})
+    return {name: (agreed.get(name), shown.get(name)) for name in names if agreed.get(name) != shown.get(name)}
 
 
 class Side(Protocol):
@@ -185,6 +210,7 @@ class Reconciliation:
                     "intended": each.intended,
                     "shown": each.shown,
                     "known": each.known,
+                    **({"change": _told(each.changes)} if each.changes else {}),
                     "since": since.get(each.entry, self._publisher.now()),
                     "outcome": done,
                     "detail": said[each.entry] or _detail(each, side.name),
@@ -197,9 +223,20 @@ class Reconciliation:
         self._publisher.alarm(OWN, side.name, ALARM, "major", text, cleared=not open_)
 
 
+def _told(changes: Changes) -> list[Members]:
+    """Members of the list change."""
+    said = {"agreed": 0, "shown": 1}
+    return [
+        {"name": name, **{leaf: orjson.dumps(pair[at]).decode() for leaf, at in said.items() if pair[at] is not None}}
+        for name, pair in changes.items()
+    ]
+
+
 def _detail(found: Difference, side: str) -> str:
     kind, subject = found.entry
     what = f"{kind.rpartition('/')[2]} {subject}"
     if not found.shown:
         return f"{what} is configured here and was there, but {side} does not show it any more"
+    if found.intended:
+        return f"{side} shows {what}, but not as it was agreed: {', '.join(found.changes)}"
     return f"{side} shows {what}, which nobody here asks for"

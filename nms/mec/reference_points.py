@@ -112,9 +112,9 @@ class System(_Packages):
     async def relocate(
         self, id: str, deployment: str, target_zone: str, reason: str = "", progress: Progress | None = None
     ) -> None:
-        """Move a deployment to another zone; `id` is the wish's own."""
+        """Move a deployment to another zone; `id` is the wish's own, and the same wish again is the same relocation."""
         wish = {"deployment": deployment, "target-zone": target_zone, **({"reason": reason} if reason else {})}
-        await self._carry_out(DataEdit(f"/relocation[id='{id}']", "create", wish), id, ("relocate",), progress)
+        await self._carry_out(DataEdit(f"/relocation[id='{id}']", "replace", wish), id, ("relocate",), progress)
 
 
 class Mm1(System):

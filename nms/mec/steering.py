@@ -14,14 +14,16 @@ from nms.datastore.transaction import Transaction
 from nms.drivers import api
 from nms.errors import RpcError
 from nms.mec import agreed
+from nms.mec.entry import RULE
 from nms.mec.mep import traffic_rule
+from nms.mec.partners import Partners
 from nms.mec.publisher import Publisher
 from nms.mec.reference_points import Mp2
 from nms.mec.scope import Duty, Intent, IntentProvider, Scope
 from nms.mec.session import Members
 from nms.mec.windows import RESOURCES
 
-RULE = "data-plane-rule"
+_RULE = RULE.rpartition("/")[2]
 
 
 class Steering:
@@ -33,13 +35,13 @@ class Steering:
         self._loop = asyncio.get_running_loop()
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
-        duties = {f"{RESOURCES.path}/{RULE}": Duty(self._check, self._act)}
+        duties = {f"{RESOURCES.path}/{_RULE}": Duty(self._check, self._act)}
         self.provider = IntentProvider(publisher.schema, publisher.store, duties)
 
     async def start(self) -> None:
         """Put in force what is configured."""
         for scope in self._publisher.scopes(RESOURCES.path):
-            for rule in self._publisher.entries(f"{scope.base}/{RULE}"):
+            for rule in self._publisher.entries(f"{scope.base}/{_RULE}"):
                 await self._bring_about(scope, rule["instance"], rule["id"])
 
     async def close(self) -> None:
@@ -66,7 +68,7 @@ class Steering:
 
     async def _bring_about(self, scope: Scope, instance: str, rule: str) -> None:
         """Put in force, or out of it, what is configured now."""
-        path = f"{scope.base}/{RULE}[instance='{instance}'][id='{rule}']"
+        path = f"{scope.base}/{_RULE}[instance='{instance}'][id='{rule}']"
         inner = scope.inner("application", instance)
         async with self._turn:
             wanted = self._publisher.read(path, config=True)
@@ -83,12 +85,18 @@ class Steering:
 
 
 class RemotePlane:
-    """`nms.drivers.api.DataPlane` at a partner."""
+    """`nms.drivers.api.DataPlane` at a partner.
+
+    Args:
+        key: (partner, agreement).
+    """
 
     steers = True
 
-    def __init__(self, mp2: Mp2) -> None:
-        self._mp2 = mp2
+    def __init__(self, partners: Partners, key: tuple[str, str]) -> None:
+        self._partners = partners
+        self.key = key
+        self._mp2 = partners.point(Mp2, *key)
 
     async def open(self) -> None:
         """The session is the federation's."""
@@ -97,7 +105,7 @@ class RemotePlane:
         """The session is the federation's."""
 
     async def activate(self, rule: api.TrafficRule) -> None:
-        """See `DataPlane.activate`."""
+        """See `DataPlane.activate`; what has failed is not left there half."""
         members = {
             "id": rule.rule_id,
             "priority": rule.priority,
@@ -107,11 +115,19 @@ class RemotePlane:
             "destination-interface": rule.destination_interface,
             "destination-address": rule.destination_address,
         }
-        await self._mp2.activate(rule.instance_id, {name: value for name, value in members.items() if value})
+        self._partners.reclaim(*self.key, RULE, f"{rule.instance_id}/{rule.rule_id}")
+        try:
+            await self._mp2.activate(rule.instance_id, {name: value for name, value in members.items() if value})
+        except RpcError:
+            await self.deactivate(rule.instance_id, rule.rule_id)
+            raise
 
     async def deactivate(self, instance_id: str, rule_id: str) -> None:
-        """See `DataPlane.deactivate`."""
-        await self._mp2.deactivate(instance_id, rule_id)
+        """See `DataPlane.deactivate`; what the partner does not take out of force is an orphan."""
+        try:
+            await self._mp2.deactivate(instance_id, rule_id)
+        except RpcError as error:
+            self._partners.orphan(*self.key, RULE, f"{instance_id}/{rule_id}", error.message)
 
     async def rules(self) -> Sequence[api.TrafficRule]:
         """The partner's own list tells."""

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from nms.errors import RpcError
 from nms.mec import capacity
+from nms.mec.attention import Attention
+from nms.mec.mep import RULE_CHANGED
 from nms.mec.occurrence import plain, terminated
-from nms.mec.places import Places
+from nms.mec.places import Place, Places
 from nms.mec.publisher import Publisher
-from nms.mec.reference_points import Mm6
 from nms.mec.scope import Scope
-from nms.mec.session import RESYNC, Members, Watch
+from nms.mec.session import RESYNC, Members
 from nms.mec.vim import CHANGED as RESOURCE_CHANGED
 from nms.mec.vim import KPIS
 
@@ -27,6 +28,8 @@ INSTANCE = "app-instance"
 ALARM = "application-failed-alarm"
 #: Error-tag of an instance that exists no more.
 GONE = "data-missing"
+#: Of an instance that runs, but that its platform does not serve.
+UNSERVED = {"error-tag": "operation-failed", "detail": "the platform does not serve it any more"}
 
 
 class Supervision:
@@ -53,33 +56,24 @@ class Supervision:
         self._id = id
         self._places = places
         self._busy = busy
-        self._watches: dict[int, tuple[Mm6, Watch]] = {}
         self._loop = asyncio.get_running_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._attention = Attention()
 
     async def start(self) -> None:
         """Compare with what was known, and go on doing so."""
         for work in (self._look_after(), self._report_kpis()):
-            task = self._loop.create_task(work)
-            self._tasks.add(task)
+            self._attention.spawn(work)
         await self._show_vims()
         await self._compare()
 
     async def close(self) -> None:
         """Listen no more."""
-        for _, watch in self._watches.values():
-            watch.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._attention.close()
 
     def refresh(self) -> None:
         """Places may have come or gone: listen at each.  Called in the event loop."""
-        points = {id(place.mm6): place.mm6 for place in self._places.all()}
-        for key in self._watches.keys() - points.keys():
-            self._watches.pop(key)[1].close()
-        for key in points.keys() - self._watches.keys():
-            self._watches[key] = (points[key], points[key].watch(self._told))
+        points = [point for place in self._places.all() for point in (place.mm6, place.mm5)]
+        self._attention.listen_only({id(point): point for point in points}, self._told)
 
     # -- faults
 
@@ -88,13 +82,10 @@ class Supervision:
             self._observe(members["resource"], *_seen(members["state"], members.get("error", {})))
         elif terminated(name, members) and members["subject-type"] == "compute-instance":
             self._observe(members["subject"], *_seen("terminated", {}))
+        elif name == RULE_CHANGED:
+            self._attention.spawn(self._check_service(members.get("application", "")))
         elif name == RESYNC:
-            self._spawn(self._compare())
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+            self._attention.spawn(self._compare())
 
     async def _look_after(self) -> None:
         """Compare now and then, for what no notification has told."""
@@ -106,35 +97,74 @@ class Supervision:
     async def _compare(self) -> None:
         for place in self._places.all():
             with contextlib.suppress(RpcError):  # one that does not answer keeps nobody from being looked after
-                for instance in await place.mm6.compute_instances():
-                    state = instance.get("state", {})
+                known = {compute_id(name) for name in self._known_at(place)}
+                found = {each["id"]: each.get("state", {}) for each in await place.mm6.compute_instances()}
+                for name, state in found.items():
                     if "operational-state" in state:
-                        self._observe(instance["id"], plain(state["operational-state"]), state.get("error", {}))
+                        self._observe(name, plain(state["operational-state"]), state.get("error", {}))
+                for name in known - found.keys():
+                    self._observe(name, *_seen("terminated", {}))
+        for instance in self._publisher.entries(f"{self.scope.base}/{INSTANCE}"):
+            await self._check_service(instance["id"])
 
-    def _observe(self, compute: str, now: str, error: Mapping[str, str]) -> None:
-        """An instance has changed without being told to."""
+    def _known_at(self, place: Place) -> Iterator[str]:
+        """Application instances that are at a place as far as is known, and to which nothing happens now."""
+        for entry in self._publisher.entries(f"{self.scope.base}/{INSTANCE}"):
+            there = plain(entry.get("state", {}).get("instantiation-state", "")) == "instantiated"
+            if there and not self._busy(entry["id"]):
+                with contextlib.suppress(RpcError):  # its place has just ended
+                    if self._places.of(entry.get("zone", "")).mm6 is place.mm6:
+                        yield entry["id"]
+
+    async def _check_service(self, name: str) -> None:
+        """Does the platform still serve what runs?  Its clients do not find it else."""
+        if (entry := self._running(name)) is None:
+            return
+        with contextlib.suppress(RpcError):  # no answer: nothing is known, and nothing said
+            served = await self._places.of(entry.get("zone", "")).mm5.application(name)
+            wished = served is not None and served.get("desired-state", "started") == "started"
+            if self._running(name) is not None:  # still
+                self._observe(compute_id(name), "started", {}, served=wished)
+
+    def _running(self, name: str) -> Members | None:
+        """An application instance that runs, and to which nothing happens now."""
+        entry = self._publisher.read(f"{self.scope.base}/{INSTANCE}[id='{name}']") or {}
+        running = plain(entry.get("state", {}).get("operational-state", "")) == "started"
+        return entry if running and not self._busy(name) else None
+
+    def _observe(self, compute: str, now: str, error: Mapping[str, str], *, served: bool | None = None) -> None:
+        """An instance has changed without being told to; `served`: whether its platform serves it, None: as before."""
         name = instance_id(compute)
         entry = self._publisher.read(f"{self.scope.base}/{INSTANCE}[id='{name}']")
         if entry is None or "state" not in entry or self._busy(name):
             return
-        state = entry["state"]
-        if plain(state.get("instantiation-state", "")) != "instantiated":
+        state, said = entry["state"], dict(entry["state"].get("error", {}))
+        lost = said.get("error-tag") == GONE
+        if plain(state.get("instantiation-state", "")) != "instantiated" and not (lost and now == "started"):
             return
-        if now == "started" and "error" in state:
+        if now == "started" and not error and (served is False or (served is None and said == UNSERVED)):
+            error = UNSERVED
+        before = plain(state["operational-state"])
+        wanted = entry.get("desired-state", "started") == "started"
+        if now == "started" and wanted and (before != now or said not in ({}, UNSERVED)):
+            # Shown as soon as it can be used, which may be somewhere else than before.
             self._came_back(name)
-        if plain(state["operational-state"]) != now or dict(state.get("error", {})) != dict(error):
-            state = {**state, "operational-state": f"mec-types:{now}"}
-            state.pop("error", None)
-            if error:
-                state["error"] = dict(error)
+            self._publisher.alarm(self.scope, name, ALARM, "major", "it runs again", cleared=True)
+            return
+        if before != now or said != dict(error):
+            there = "not-instantiated" if error.get("error-tag") == GONE else "instantiated"
+            changed = {"operational-state": f"mec-types:{now}", "instantiation-state": f"mec-types:{there}"}
+            state = {**state, **changed, "error": dict(error)}
+            if not error:
+                del state["error"]
             self._publisher.state(f"{self.scope.base}/{INSTANCE}[id='{name}']/state", state)
             self.tell(name, state)
+            if error:
+                self._publisher.alarm(self.scope, name, ALARM, "major", error.get("detail", "it has ended"))
         if error.get("error-tag") == GONE:
-            self._spawn(self._unserve(name, entry.get("zone", "")))
-        if now == "started":
+            self._attention.spawn(self._unserve(name, entry.get("zone", "")))
+        if now == "started" and not error:
             self._publisher.alarm(self.scope, name, ALARM, "major", "it runs again", cleared=True)
-        elif error:
-            self._publisher.alarm(self.scope, name, ALARM, "major", error.get("detail", "it has ended"))
 
     async def _unserve(self, name: str, zone: str) -> None:
         """No client is sent to what its owner has removed."""

@@ -39,10 +39,15 @@ REFUSED, GONE, UNANSWERED, DEAD = "refused", "gone", "unanswered", "dead"
 
 @dataclass
 class Faults:
-    """Counts what A has others, and its own blocks, do for an order, and lets one of it fail."""
+    """Counts what A has others, and its own blocks, do for an order, and lets one of it fail.
+
+    Attributes:
+        about: what stands in the path of what is counted.
+    """
 
     at: int = -1
     how: str = ""
+    about: str = ""
     seen: list[str] = field(default_factory=list)
     dead: set[int] = field(default_factory=set)
 
@@ -54,7 +59,7 @@ class Faults:
                 return await edit(session, edits)
             if id(session) in self.dead:
                 raise RpcError("operation-failed", "said by the test: dead", type="transport", app_tag=TEMPORARY)
-            if all(each.operation == "remove" for each in edits):
+            if all(each.operation == "remove" for each in edits) or self.about not in edits[0].path:
                 return await edit(session, edits)
             number = len(self.seen)
             self.seen.append(edits[0].path)
@@ -72,8 +77,8 @@ class Faults:
         return faulty
 
 
-def faults_in(a: Domain, monkeypatch: pytest.MonkeyPatch) -> Faults:
-    """Have them in everything that A's orchestrator and platform manager ask."""
+def faults_in(a: Domain, monkeypatch: pytest.MonkeyPatch, *others: Domain) -> Faults:
+    """Have them in everything that A's orchestrator and platform manager ask, and in what others ask of A."""
     faults = Faults()
     inside = ("platform-manager[id='mepm-1']", "vim[id='vim-1']", "platform[id='mep-1']")
 
@@ -81,7 +86,7 @@ def faults_in(a: Domain, monkeypatch: pytest.MonkeyPatch) -> Faults:
         return session._core is a.core and session._base.endswith(inside)
 
     def remote(session: Any) -> bool:
-        return any(link.session is session for link in a.federation.partners.links.values())
+        return any(link.session is session for each in (a, *others) for link in each.federation.partners.links.values())
 
     monkeypatch.setattr(LocalSession, "edit", faults.wrap(LocalSession.edit, own))
     monkeypatch.setattr(RemoteSession, "edit", faults.wrap(RemoteSession.edit, remote))
@@ -122,6 +127,8 @@ async def left(domains: Sequence[Domain]) -> list[str]:
                     for name in ("deployment", "app-instance", "application", "compute-instance", "reservation")
                     for each in members.get(name, ())
                 ]
+                rules = agreement.get("mec-resource:resources", {}).get("data-plane-rule", ())
+                found += [f"{domain.id} under {partner['id']}: rule of {each['instance']}" for each in rules]
     return found
 
 
@@ -159,7 +166,7 @@ async def withdraw(a: Domain, name: str) -> None:
 def test_whichever_step_fails_nothing_is_left(play: Play, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     async def story(a: Domain, b: Domain) -> None:
         zones = await shared(a, b, **{"boundary-option": f"mec-types:{OPTIONS[number - 1].identity}"})
-        faults = faults_in(a, monkeypatch)
+        faults = faults_in(a, monkeypatch, b)
         hows = (REFUSED, GONE, UNANSWERED, DEAD)
         for step in range(100):
             faults.seen.clear()
@@ -184,6 +191,42 @@ def test_whichever_step_fails_nothing_is_left(play: Play, monkeypatch: pytest.Mo
             await until(f"{said}: nothing is left", lambda: _nothing((a, b)))
             await until(f"{said}: the ledger is empty", lambda: "orphan" not in a.read(""))
             assert alarmed(a) == set()
+
+    play(story, interval=0.1)
+
+
+def test_the_data_plane_of_the_consumer_fails(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Option 2 in the other direction: what B's platform asks of A's data plane goes wrong."""
+
+    async def story(a: Domain, b: Domain) -> None:
+        zones = (await shared(a, b, **{"boundary-option": f"mec-types:{OPTIONS[1].identity}"}))[1:]
+        faults = faults_in(a, monkeypatch, b)
+        faults.about = "data-plane-rule"
+        for faults.how in (REFUSED, GONE, UNANSWERED, DEAD):
+            faults.seen.clear()
+            faults.at = 0
+            state = await order(a, faults.how, zones)
+            assert faults.seen
+            assert state["state"] == "mec-types:failed", faults.how
+            faults.dead.clear()
+            b.clock.ahead = (b.clock.ahead or timedelta()) + timedelta(hours=1)
+            await until(f"{faults.how}: nothing is left", lambda: _nothing((a, b)))
+            await until(f"{faults.how}: b's ledger is empty", lambda: "orphan" not in b.read(""))
+            assert alarmed(b) == set()
+        faults.at = -1
+        assert (await order(a, "last", zones))["state"] == "mec-types:completed"
+        faults.dead.add(id(b.federation.partners.links["a", AGREEMENT].session))
+        await withdraw(a, "last")
+        (orphan,) = await until("b lists what it could not end", lambda: b.read("").get("orphan"))
+        assert "data-plane-rule" in orphan["path"]
+        assert alarmed(b) == {orphan["id"]}
+        assert [each for each in await left((a, b)) if "rule" in each]
+        faults.dead.clear()
+        b.clock.ahead = (b.clock.ahead or timedelta()) + timedelta(hours=1)
+        await until("nothing is left", lambda: _nothing((a, b)))
+        await until("b's ledger is empty", lambda: "orphan" not in b.read(""))
+        assert alarmed(b) == set()
+        assert "orphan" not in a.read("")
 
     play(story, interval=0.1)
 

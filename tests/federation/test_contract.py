@@ -18,7 +18,7 @@ from nms.mec.reference_points import Mm1, Mm2, Mm3, Mm4, Mm5, Mm6, Mp2, Mx3, Ref
 from nms.mec.session import Members
 from tests.federation.site import SAMPLE
 from tests.federation.test_tenancy import SMALL
-from tests.federation.two_domains import AGREEMENT, OVER_BOTH, Domain, federate
+from tests.federation.two_domains import AGREEMENT, OVER_ALL, Domain, federate
 
 Play = Callable[..., None]
 Contract = Callable[[Any, Domain], Awaitable[None]]
@@ -182,7 +182,7 @@ def test_the_local_point(play: Play, kind: type[ReferencePoint]) -> None:
     play(story)
 
 
-@OVER_BOTH
+@OVER_ALL
 @pytest.mark.parametrize(("number", "kind", "contract"), REMOTE, ids=[f"{row[0]}-{row[1].point}" for row in REMOTE])
 def test_the_remote_point(play: Play, number: int, kind: type[ReferencePoint], contract: Contract) -> None:
     async def story(a: Domain, b: Domain) -> None:

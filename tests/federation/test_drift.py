@@ -35,11 +35,21 @@ RUNS = {
 
 
 def test_the_three_way_difference() -> None:
-    found = differences(
-        {("l", "same"): True, ("l", "gone"): True, ("l", "new"): False}, {("l", "same"), ("l", "x")}, ()
-    )
-    assert found == [Difference(("l", "gone"), True, False, True), Difference(("l", "x"), False, True, False)]
-    assert differences({}, {("l", "x")}, {("l", "x")})[0].known is True
+    intended = {
+        ("l", "same"): True,
+        ("l", "gone"): True,
+        ("l", "new"): False,
+        ("l", "other"): True,
+        ("l", "busy"): False,
+    }
+    agreed = {("l", name): {"a": 1, "b": 2} for name in ("same", "gone", "other", "busy")}
+    shown = {("l", "same"): {"a": 1, "b": 2}, ("l", "other"): {"a": 1, "c": 3}, ("l", "busy"): {}, ("l", "x"): {}}
+    assert differences(intended, shown, agreed) == [
+        Difference(("l", "gone"), True, False, True),
+        Difference(("l", "other"), True, True, True, {"b": (2, None), "c": (None, 3)}),
+        Difference(("l", "x"), False, True, False),
+    ]
+    assert differences({}, {("l", "x"): {}}, {("l", "x"): {}})[0].known is True
 
 
 def reconcile(domain: Domain, **wanted: str) -> None:
@@ -151,9 +161,13 @@ def test_what_was_removed_is_wanted_no_more(play: Play) -> None:
         await policy(a, AT_A, "adopt")
         await b.session(AT_B).edit([DataEdit("/mec-system:system/deployment[id='o1.web']", "remove")])
         await until("a has given it up", lambda: not a.publisher.entries("/mec-system:system/deployment"))
-        assert in_state(a, "failed")
+        await until("the customer is told", lambda: in_state(a, "failed"))
         await until("nothing is left to find", lambda: not findings(a, AT_A))
-        assert await left((a, b)) == []
+
+        async def nothing() -> bool:
+            return not await left((a, b))
+
+        await until("nothing is left", nothing)
 
     play(story)
 

@@ -262,6 +262,12 @@ def test_relocation_makes_before_it_breaks(tmp_path: Path) -> None:
             assert [each.zone for each in await site.vim.list()] == ["z2"]
             with pytest.raises(RpcError, match="instance in the target zone"):
                 await mm1(site).relocate("again", "d", "z2")
+            # asked again, as after a lost answer: it is the same relocation, whatever has become of its occurrence
+            occurrences = site.entries("/mec-system:system/operation-occurrence")
+            await mm1(site).relocate("move", "d", "z2", "maintenance")
+            assert site.entries("/mec-system:system/operation-occurrence") == occurrences
+            with pytest.raises(RpcError, match="relocation move cannot change"):
+                await mm1(site).relocate("move", "d", "z1", "maintenance")
 
     run(story())
 

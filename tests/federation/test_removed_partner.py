@@ -120,6 +120,23 @@ def test_the_sessions_of_a_removed_partner_are_closed_at_once(play: Play) -> Non
     play(story)
 
 
+def test_a_session_that_begins_while_its_partner_is_removed_is_closed(play: Play) -> None:
+    """It was let in before the removal, and was not among the sessions then."""
+
+    async def story(a: Domain, b: Domain) -> None:
+        await federate(a, b)
+        let_in = a.federation.principal("b")
+        assert let_in is not None
+        await a.change("/partner[id='b']", "remove")
+        await until("b has no session in a", lambda: sessions_of(a, "b") == 0)
+        closed: list[str] = []
+        late = a.core.open_session(let_in, "netconf-ssh", "127.0.0.1", closed.append)
+        await until("it is closed", lambda: closed)
+        assert late.id not in a.core.context.sessions
+
+    play(story)
+
+
 def test_a_new_key_ends_the_sessions_of_the_old_one(play: Play) -> None:
     async def story(a: Domain, b: Domain) -> None:
         await federate(a, b)

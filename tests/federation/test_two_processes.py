@@ -384,6 +384,24 @@ def test_a_provider_that_was_restored_from_a_backup(two: tuple[Daemon, Daemon]) 
         assert "Traceback" not in log.read_text()
 
 
+def test_what_was_changed_while_the_consumer_was_dead(two: tuple[Daemon, Daemon]) -> None:
+    """A knows what was agreed when it is back: the change is found, and made undone."""
+    a, b = two
+    deploy(a)
+    where = until("it runs", lambda: endpoint(a))
+    a.end(signal.SIGKILL)
+    stopped = {"id": "web", "desired-state": "stopped"}
+    b.client.write("PATCH", f"{AT_B}/deployment=web", {"mec-system:deployment": [stopped]})
+    until("nobody answers", lambda: not answers(where))
+    a.start()
+    state = "mec-federation:federation/partner=b/agreement=ab/reconciliation/state"
+    (finding,) = until("a finds it", lambda: a.read(state).get("finding"))
+    assert finding["change"] == [{"name": "desired-state", "shown": '"stopped"'}]
+    _repair(a, "mec-federation:federation/partner=b/agreement=ab")
+    until("it runs again", lambda: answers(endpoint(a) or where))
+    withdraw(a, b)
+
+
 def test_a_host_that_was_rebooted(two: tuple[Daemon, Daemon]) -> None:
     """Nothing of B runs any more, neither daemon nor instances: when it is back, so is the application."""
     a, b = two

@@ -37,8 +37,9 @@ from restconf import server as restconf
 from restconf.server import Server
 
 T = TypeVar("T")
-#: For tests of what both protocols must do alike (fixture `protocol`).
+#: For tests of what both protocols must do alike (fixture `protocol`), and of what every transport must.
 OVER_BOTH = pytest.mark.parametrize("protocol", ["netconf-ssh", "restconf"], indirect=True)
+OVER_ALL = pytest.mark.parametrize("protocol", ["netconf-ssh", "netconf-tls", "restconf"], indirect=True)
 DEADLINE = 20.0
 AGREEMENT = "a-uses-b"
 ROOT = "/mec-federation:federation"

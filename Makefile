@@ -1,6 +1,6 @@
 # Each target makes .venv first, from requirements.lock, when there is none or when what it is made of has changed.
 #   make run [ARGS=--once]   two MEC domains and the story between them
-#   make lab [ARGS=3]        the same order under each boundary option, and a page of what crossed: lab.html
+#   make lab [ARGS=3]        the same order under each boundary option or through a broker, and a page of it: lab.html
 #   make test [ARGS=...]     the whole test suite, in parallel and in random order (ARGS goes to pytest)
 #   make test-openstack [ARGS=...]   the VIM driver for OpenStack, against a control plane from Debian's packages that it starts
 #   make check               style, types, import contracts, YANG, docs/conformance.md

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from nms import config
 from nms.config import Config, Endpoint
@@ -54,6 +54,7 @@ def init(
     ports: Ports = PORTS,
     driver: str = "embedded",
     address_block: str = "",
+    blocks: Sequence[str] = (),
 ) -> list[Path]:
     """Write the configuration of a new domain.
 
@@ -67,6 +68,7 @@ def init(
         ports: their ports.
         driver: of the infrastructure and its data plane, one of `INSTANCES`.
         address_block: addresses of its instances; two domains on one machine need two.  Empty: the driver's first.
+        blocks: that it runs, as `config.BLOCKS` names them; empty: all.
 
     Returns:
         The files written, the configuration last; start it with ``nms serve --config`` and that.
@@ -80,9 +82,11 @@ def init(
         name: str(_checked("address", config.ENDPOINT, str(Endpoint(address, port))))
         for name, port in vars(ports).items()
     }
-    about = {"id": domain_id}
+    about: dict[str, Any] = {"id": domain_id}
     if operator:
         about["operator"] = _checked("operator", TEXT, operator)
+    if blocks:
+        about["blocks"] = list(blocks)
     if country:
         about["country"] = _checked("country", config.COUNTRY, country)
 

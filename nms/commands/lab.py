@@ -1,8 +1,8 @@
 """`nms lab OPTION`: the same customer's order under each boundary option, watched phase by phase.
 
-For every option two domains are started afresh and federated; then the four phases of a deployment are played (paper,
-section 6), and what crossed the boundary in each is read from both domains.  `--report FILE` writes one page with the
-paper's Tables 3 and 4 beside what was observed.
+For every option two domains are started afresh and federated, for a broker three; then the four phases of a deployment
+are played (paper, section 6), and what crossed the boundaries in each is read from the domains.  `--report FILE` writes
+one page with the paper's Tables 3 and 4 beside what was observed.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +53,36 @@ class Phase:
     seen: str = ""
 
 
+@dataclass(frozen=True)
+class Play:
+    """A row of the report.
+
+    Attributes:
+        between: letters of domains without an infrastructure, through which A has what the last domain offers.
+        host: letter of the last one.
+    """
+
+    option: BoundaryOption
+    between: str = ""
+    host: str = "b"
+
+    @property
+    def title(self) -> str:
+        """Of the row."""
+        name = f"{self.option.number}, {self.option.identity.removeprefix('option-')}"
+        return f"{name}, through a broker" if self.between else name
+
+
+#: What can be played, by its name on the command line; a broker only runs what orders and places (paper, section 5.5).
+PLAYS = {str(each.number): Play(each) for each in OPTIONS} | {"broker": Play(OPTIONS[4], "b", "c")}
+_BROKER = ("meo", "oss")
+
+
 @dataclass
 class Outcome:
-    """An option as it was observed."""
+    """A row as it was observed."""
 
+    title: str
     option: BoundaryOption
     phases: list[Phase]
     hosts: Mapping[str, str]
@@ -65,9 +93,9 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "lab",
         help="one order under each boundary option",
-        description="Start two domains, federate them under a boundary option, and watch what crosses in each phase.",
+        description="Start domains, federate them under a boundary option, and watch what crosses in each phase.",
     )
-    parser.add_argument("option", nargs="?", choices=[str(each.number) for each in OPTIONS], help="boundary option")
+    parser.add_argument("option", nargs="?", choices=list(PLAYS), help="boundary option, or broker")
     parser.add_argument("--all", action="store_true", help="all options, one after the other")
     parser.add_argument("--once", action="store_true", help="end after the story, even in a terminal")
     parser.add_argument("--report", type=Path, help="write what was observed as a page (HTML)")
@@ -78,16 +106,16 @@ def add(commands: Any) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     if bool(args.option) == args.all:
-        raise ConfigError("nms lab: name one boundary option, 1 to 5, or --all")
-    chosen = OPTIONS if args.all else [OPTIONS[int(args.option) - 1]]
+        raise ConfigError("nms lab: name one boundary option, 1 to 5, or broker, or --all")
+    chosen = list(PLAYS.values()) if args.all else [PLAYS[args.option]]
     stay = not args.all and not args.once and sys.stdin.isatty() and sys.stdout.isatty()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stage.interrupt)
     outcomes: list[Outcome] = []
     teller = Teller()
-    for option in chosen:
+    for play in chosen:
         try:
-            outcomes.append(_play(teller, option, args.protocol, args.driver, stay))
+            outcomes.append(_play(teller, play, args.protocol, args.driver, stay))
         except (stage.Failed, RpcError) as error:
             output.complain(f"step {teller.number} failed: {error}")
             return 1
@@ -99,55 +127,69 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _play(teller: Teller, option: BoundaryOption, protocol: str, driver: str, stay: bool) -> Outcome:
-    """Start two domains on that infrastructure, play the order under `option` over `protocol`, and end them."""
+def _play(teller: Teller, play: Play, protocol: str, driver: str, stay: bool) -> Outcome:
+    """Start the domains on that infrastructure, play the order over `protocol`, and end them."""
+    option = play.option
     folder = Path(tempfile.mkdtemp(prefix="mec-nms-lab-"))
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         points = ", ".join(point.name for point in option.points)
-        teller.step(f"Option {option.number}, {option.identity}: {points} cross the boundary by {protocol}")
+        teller.step(f"Option {play.title}: {points} cross the boundary by {protocol}")
         ports = stage.Ports(stack)
-        a, b = (stage.start(folder / name, number, ports, stack, driver) for number, name in enumerate(("a", "b")))
-        stage.federate(teller, a, b, option.identity, protocol)
-        zone = stage.until("A sees a zone of the agreement", lambda: stage.remote_zones(a, b))[0]["id"]
-        outcome, where = _deploy(teller, option, a, b, zone)
+        chain = [
+            stage.start(folder / name, number, ports, stack, driver, _BROKER if name in play.between else ())
+            for number, name in enumerate(["a", *play.between, play.host])
+        ]
+        zone = _federate(teller, play, chain, protocol)
+        outcome, where = _deploy(teller, play, chain, zone)
         if stay:
             output.console.print("\n[bold]Look around; Ctrl-C terminates everything[/bold]")
-            for domain in (a, b):
+            for domain in chain:
                 output.say(f"   nms get mec-federation:federation --config {domain.file}")
             with contextlib.suppress(KeyboardInterrupt):
                 signal.pause()
-        stage.cancel(teller, a, _ORDER, where)
+        stage.cancel(teller, chain[0], _ORDER, where)
     return outcome
 
 
-def _deploy(teller: Teller, option: BoundaryOption, a: Domain, b: Domain, zone: str) -> tuple[Outcome, Place]:
+def _federate(teller: Teller, play: Play, chain: Sequence[Domain], protocol: str) -> str:
+    """Let each domain offer to the one before it what it has: the zone as the first one calls it."""
+    zone = ""
+    for consumer, provider in reversed(list(pairwise(chain))):
+        stage.federate(teller, consumer, provider, play.option.identity, protocol, zone, hops=len(chain))
+        seen = partial(stage.remote_zones, consumer, provider)
+        zone = stage.until(f"{consumer.id} sees a zone of {provider.id}", seen)[0]["id"]
+    return zone
+
+
+def _deploy(teller: Teller, play: Play, chain: Sequence[Domain], zone: str) -> tuple[Outcome, Place]:
+    a, option = chain[0], play.option
     paper = option.phases
     onboarding, instantiation = Phase("on-boarding", paper.onboarding), Phase("instantiation", paper.instantiation)
     discovery, usage = Phase("the client finds it", paper.discovery), Phase("use", paper.usage)
-    before = _crossed(a, b)
+    before = _crossed(chain)
 
-    def play() -> Place:
+    def order() -> Place:
         stage.onboard(teller, a)
         app.order(a.client, _ORDER, "hello-edge", customer="Ana's Arcade", zones=[zone], dns_name="hello")
         for line in stage.follow(a, _ORDER):
             teller.note(line)
-        return Place.of(a, _ORDER, a if "mep" in option.blocks["consumer"] else b)
+        return Place.of(a, _ORDER, a if "mep" in option.blocks["consumer"] else chain[-1])
 
-    where, instantiation.seconds = _timed(play)
-    made = _settled(a, b) - before
+    where, instantiation.seconds = _timed(order)
+    made = _settled(chain) - before
     onboarding.crossed = Counter({key: n for key, n in made.items() if key[3] in _CONTENT})
     instantiation.crossed = Counter({key: n for key, n in made.items() if key[3] not in _CONTENT and key[2] != "read"})
-    before = _settled(a, b)
+    before = _settled(chain)
     address, discovery.seconds = _timed(lambda: stage.until(f"{where.name} resolves", where.ask))
-    discovery.crossed = _written(_settled(a, b) - before)
+    discovery.crossed = _written(_settled(chain) - before)
     discovery.seen = f"{where.name} is {address}, says the DNS at {where.server[0]}:{where.server[1]}"
     (url, said), usage.seconds = _timed(where.use)
-    usage.crossed = _written(_settled(a, b) - before)
+    usage.crossed = _written(_settled(chain) - before)
     usage.seen = f"GET {url}: {said['application']} in zone {said['zone']}"
     for phase in (onboarding, instantiation, discovery, usage):
         teller.note(f"{phase.name}: {said_of(phase)}")
-    return Outcome(option, [onboarding, instantiation, discovery, usage], _hosts(a, b)), where
+    return Outcome(play.title, option, [onboarding, instantiation, discovery, usage], _hosts(chain)), where
 
 
 def said_of(phase: Phase) -> str:
@@ -169,10 +211,10 @@ def _written(crossed: Crossed) -> Crossed:
     return Counter({key: count for key, count in crossed.items() if key[2] in ("edit", "action")})
 
 
-def _crossed(a: Domain, b: Domain) -> Crossed:
-    """What both domains say has crossed between them."""
+def _crossed(chain: Sequence[Domain]) -> Crossed:
+    """What neighbours say has crossed between them."""
     found: Crossed = Counter()
-    for client, server in ((a, b), (b, a)):
+    for client, server in (*pairwise(chain), *pairwise(reversed(chain))):
         agreements = client.client.read(f"mec-federation:federation/partner={server.id}").get("agreement", ())
         for session in (each for agreement in agreements for each in agreement.get("session", ())):
             point = local_name(session["reference-point"])
@@ -181,13 +223,13 @@ def _crossed(a: Domain, b: Domain) -> Crossed:
     return found
 
 
-def _settled(a: Domain, b: Domain) -> Crossed:
+def _settled(chain: Sequence[Domain]) -> Crossed:
     """The same once it changes no more: counts are shown a moment after what they count."""
     last: Crossed | None = None
 
     def unchanged() -> Crossed | None:
         nonlocal last
-        before, last = last, _crossed(a, b)
+        before, last = last, _crossed(chain)
         if before is not None and _written(before) == _written(last):
             return last
         time.sleep(0.3)
@@ -204,12 +246,12 @@ _HOSTS = {
 }
 
 
-def _hosts(a: Domain, b: Domain) -> Mapping[str, str]:
+def _hosts(chain: Sequence[Domain]) -> Mapping[str, str]:
     """Which domain's block has the application."""
     found = {}
     for what, (top, block, entries) in _HOSTS.items():
         having = [
-            domain.id for domain in (a, b) if any(each.get(entries) for each in domain.client.read(top).get(block, ()))
+            domain.id for domain in chain if any(each.get(entries) for each in domain.client.read(top).get(block, ()))
         ]
         found[what] = " and ".join(having) or "nobody"
     return found

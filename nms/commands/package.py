@@ -21,7 +21,9 @@ def add(commands: Any) -> None:
     actions = parser.add_subparsers(required=True, metavar="ACTION")
 
     build = actions.add_parser("build", help="build a package", description="Build a CSAR package from a folder.")
-    build.add_argument("folder", type=Path, help="folder with descriptor.json and the image")
+    build.add_argument(
+        "folder", type=Path, help="folder with descriptor.json and the image, an OCI archive for instance"
+    )
     build.add_argument("file", type=Path, help="package to write")
     build.add_argument("--sign", type=Path, metavar="KEY", help="private key (PEM) to sign the manifest with")
     build.add_argument("--json", action="store_true", help="JSON for scripts")

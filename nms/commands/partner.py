@@ -46,7 +46,13 @@ def add(commands: Any) -> None:
     adding.add_argument("--role", required=True, choices=["consumer", "provider"], help="our role in it")
     adding.add_argument("--option", choices=sorted(OPTIONS), default="5", help="boundary option (default: 5, Mx3)")
     adding.add_argument("--zone", action="append", default=[], help="zone offered (provider) or accepted (consumer)")
+    adding.add_argument(
+        "--platform-instance",
+        action="store_true",
+        help="option 2: permit (consumer), or have (provider), an instance of the provider's platform at the consumer",
+    )
     adding.add_argument("--until", help="end of the agreement, e.g. 2030-01-01T00:00:00Z (default: none)")
+    adding.add_argument("--join-platforms", action="store_true", help="join the platforms (Mp3), and share services")
     add_protocol(adding)
     connection.add(adding)
     adding.set_defaults(run=_add)
@@ -94,7 +100,9 @@ def _add(args: argparse.Namespace) -> int:
         option=OPTIONS[args.option],
         zones=args.zone,
         until=args.until,
+        platform_instance=args.platform_instance,
         protocol=args.protocol,
+        joined=args.join_platforms,
     )
     if args.json:
         output.show_json(entry)
@@ -112,9 +120,16 @@ def agree(
     option: str = OPTIONS["5"],
     zones: list[str],
     until: str | None = None,
+    platform_instance: bool = False,
     protocol: str = PROTOCOLS[0],
+    hops: int = 1,
+    joined: bool = False,
 ) -> dict[str, Any]:
-    """Add a partner by its card, and an agreement; the entry written."""
+    """Add a partner by its card, and an agreement; the entry written.
+
+    Args:
+        hops: domains that the zones may be passed on by, one after the other, if more than one.
+    """
     accepted = {"accepted": True} if role == "consumer" else {}
     terms: dict[str, Any] = {
         "id": agreement,
@@ -124,6 +139,12 @@ def agree(
     }
     if until:
         terms["valid-until"] = until
+    if hops > 1:
+        terms["sharing"] = {"resale": True, "max-hops": hops}
+    if joined:
+        terms["interconnection"] = {"enabled": True, "share-services": True}
+    if platform_instance:
+        terms["platform-instance"] = {}
     entry: dict[str, Any] = card.partner_entry(partner, protocol) | {"agreement": [terms]}
     client.write("PATCH", _FEDERATION, checked("mec-federation", {_FEDERATION: {"partner": [entry]}}))
     return entry

@@ -20,7 +20,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -38,6 +38,7 @@ from nms import init
 from nms.client import Client
 from nms.commands import app, output, package, partner
 from nms.commands.output import local_name
+from nms.errors import RpcError
 from nms.federation import card
 from nms.federation.client import PROTOCOLS
 from nms.mec import package as packages
@@ -108,11 +109,19 @@ def until(what: str, check: Callable[[], T | None]) -> T:
 _OPERATORS = (("Operator A", "ES"), ("Operator B", "PT"), ("Operator C", "IT"))
 
 
-def start(folder: Path, number: int, ports: Ports, stack: contextlib.ExitStack, driver: str = "embedded") -> Domain:
+def start(
+    folder: Path,
+    number: int,
+    ports: Ports,
+    stack: contextlib.ExitStack,
+    driver: str = "embedded",
+    blocks: Sequence[str] = (),
+) -> Domain:
     """Start the daemon of a new domain in `folder`, the `number`th on this stage; `stack` ends it.
 
     Args:
         driver: of its infrastructure.
+        blocks: that it runs; empty: all.
 
     Raises:
         Failed: it did not start.
@@ -133,7 +142,8 @@ def start(folder: Path, number: int, ports: Ports, stack: contextlib.ExitStack, 
         country=country,
         ports=taken,
         driver=driver,
-        address_block=init.INSTANCES[driver].format(81 + number),
+        address_block=init.INSTANCES[driver].format(number + (81 if driver == "embedded" else ports.block)),
+        blocks=blocks,
     )
     file = folder / init.CONFIG_NAME
     log = stack.enter_context((folder.parent / f"{name}.log").open("wb"))
@@ -154,8 +164,11 @@ def start(folder: Path, number: int, ports: Ports, stack: contextlib.ExitStack, 
 
 
 class Ports:
-    """Ports for the domains of one stage: the documented ones for the first stage of a user on this machine, so that
-    what a reader copies from the documentation works; free ones for every other.
+    """Ports and addresses for the domains of one stage: the documented ones for the first stage of a user on this
+    machine, so that what a reader copies from the documentation works; others for every other.
+
+    Attributes:
+        block: what tells the addresses of the first domain's fabric from those of others; those of the next follow.
     """
 
     def __init__(self, stack: contextlib.ExitStack) -> None:
@@ -165,6 +178,8 @@ class Ports:
             file = stack.enter_context(lock.open("w"))
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._first = True
+        # A loopback block can be shared, each address is tried before it is taken; a fabric is one domain's alone.
+        self.block = 81 if self._first else random.SystemRandom().randrange(84, 100, 3)
 
     def take(self, wanted: int) -> int:
         """`wanted` when it is ours to use and free for TCP and UDP, else another one.
@@ -198,31 +213,43 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 async def _clear(config: configuration.Config) -> None:
-    """End what runs on a domain's infrastructure: a daemon leaves applications running, a story that ends does not."""
+    """End what runs on a domain's infrastructure, and that itself: a daemon leaves both, a story that ends does not."""
     assert config.drivers.state is not None
     vim = load_drivers(config, config.drivers.state).vim
     await vim.open(lambda instance: None)
     try:
         for instance in await vim.list():
             await vim.delete(instance.id, 1.0)
+        with contextlib.suppress(RpcError):  # somebody else stands on it
+            await vim.dismantle()
     finally:
         await vim.close()
 
 
 def federate(
-    teller: Teller, a: Domain, b: Domain, option: str = partner.OPTIONS["5"], protocol: str = PROTOCOLS[0]
+    teller: Teller,
+    a: Domain,
+    b: Domain,
+    option: str = partner.OPTIONS["5"],
+    protocol: str = PROTOCOLS[0],
+    zone: str = "",
+    hops: int = 1,
 ) -> None:
-    """Have both operators add the other's card, B offering its zone to A; return when the agreement is active.
+    """Have both operators add the other's card, B offering a zone to A; return when the agreement is active.
 
     Args:
         protocol: of the sessions, both ways.
+        zone: which; empty: B's own.
+        hops: as in `partner.agree`.
 
     Raises:
         Failed: it did not become active.
     """
     cards = {domain.id: card.of(domain.config, domain.folder) for domain in (a, b)}
-    zone = b.config.zones[0].id
-    terms: dict[str, Any] = {"agreement": AGREEMENT, "option": option, "zones": [zone], "protocol": protocol}
+    zones = [zone or b.config.zones[0].id]
+    terms: dict[str, Any] = {
+        "agreement": AGREEMENT, "option": option, "zones": zones, "protocol": protocol, "hops": hops
+    }  # fmt: skip
     partner.agree(b.client, cards[a.id], role="provider", **terms)
     partner.agree(a.client, cards[b.id], role="consumer", **terms)
     for domain, other in ((a, b), (b, a)):

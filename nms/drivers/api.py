@@ -18,13 +18,15 @@ from typing import Any, Literal, Protocol, TypeVar, overload, runtime_checkable
 from nms.errors import ConfigError, RpcError
 
 __all__ = [
-    "Capacity", "ConfigError", "DataPlane", "DataPlaneFactory", "Divisible", "Dns", "DnsFactory", "DnsRecord", "Host",
-    "Instance", "InstanceKpis", "InstanceSpec", "InstanceState", "RecordType", "Resources", "RpcError", "TrafficRule",
-    "Vim", "VimFactory", "load", "setting", "strict",
+    "OCI", "PROCESS_ARCHIVE", "Capacity", "ConfigError", "DataPlane", "DataPlaneFactory", "Divisible", "Dns",
+    "DnsFactory", "DnsRecord", "Host", "Instance", "InstanceKpis", "InstanceSpec", "InstanceState", "RecordType",
+    "Resources", "RpcError", "TrafficRule", "Vim", "VimFactory", "load", "setting", "strict",
 ]  # fmt: skip
 
 InstanceState = Literal["allocated", "starting", "started", "stopping", "stopped", "failed"]
 RecordType = Literal["A", "AAAA"]
+#: Formats of images (identities of mec-types): files that are run by their command, and an OCI image.
+PROCESS_ARCHIVE, OCI = "process-archive", "oci"
 T = TypeVar("T")
 
 
@@ -77,7 +79,8 @@ class InstanceSpec:
     Attributes:
         id: application instance identifier, unique in the VIM; letters, digits, ``.``, ``_`` and ``-``.
         image: the image's file on this machine; its digest has been checked by the caller.
-        command: entry point and arguments, run in the unpacked image.
+        format: of the image, an identity of mec-types; one of those that `Vim.formats` says can be run.
+        command: entry point and arguments, run in the unpacked image.  Empty: as the image says, if it does.
         resources: what the instance takes from its host until it is deleted.
         host: name of the host to run on; empty: any host (of `zone`) with room.
         zone: zone to run in; empty: any.
@@ -97,6 +100,7 @@ class InstanceSpec:
     port: int | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     slice: str = ""
+    format: str = PROCESS_ARCHIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +139,18 @@ class Vim(Protocol):
     async def close(self) -> None:
         """Let go of everything; instances keep running and are found again by the next `open`."""
 
+    def formats(self) -> Mapping[str, str]:
+        """Formats of images (identities of mec-types) -> why they cannot be run here, one sentence; empty: they can.
+
+        What is not named cannot be run either.
+        """
+
+    async def dismantle(self) -> None:
+        """Remove what was made for all instances and outlives the daemon; there must be none.  `open` makes it again.
+
+        Raises `RpcError`: in-use.
+        """
+
     async def capacity(self) -> Capacity:
         """The sum over all hosts."""
 
@@ -145,7 +161,7 @@ class Vim(Protocol):
         """Take host, address and resources without starting.
 
         The same id with the same spec answers what exists.  Raises `RpcError`: data-exists (same id, other spec),
-        resource-denied (no host has room), invalid-value.
+        resource-denied (no host has room), operation-not-supported (the image's format), invalid-value.
         """
 
     async def start(self, spec: InstanceSpec) -> Instance:

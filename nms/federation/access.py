@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from nms.federation.options import CONTAINERS, INTENTS, RULES, option_of
+from nms.federation.options import CONTAINERS, INTENTS, PEER_PLATFORM, RULES, interconnected, option_of
 from nms.mec.session import Members
 
 PREFIX: Final = "partner-"
@@ -19,18 +19,22 @@ _AGREEMENT: Final = _PARTNER + "/mec-federation:agreement[mec-federation:id='{}'
 
 #: Of an agreement: what both sides must be able to compare.
 _TERMS: Final = (
-    "role", "boundary-option", "valid-from", "valid-until", "admin-state", "zone", "quota", "sharing", "state",
+    "role", "boundary-option", "valid-from", "valid-until", "admin-state", "zone", "quota", "sharing",
+    "interconnection", "platform-instance", "state",
 )  # fmt: skip
 
 _EVERYBODY: Final = ("/mec-federation:federation/mec-federation:domain", "/ietf-yang-library:yang-library")
 #: Each goes to its addressee only (`Notification.audience`); the rule permits the kind.
 _NOTIFICATIONS: Final[Mapping[str, Sequence[str]]] = {
-    "mec-federation": ("federation-state-changed", "operation-occurrence-changed", "alarm-notification", "kpi-report"),
+    "mec-federation": (
+        "federation-state-changed", "operation-occurrence-changed", "alarm-notification", "kpi-report",
+        "platform-instance-changed",
+    ),
     "mec-system": ("deployment-changed", "package-changed"),
     "mec-platform-manager": ("app-instance-changed",),
     "mec-platform": ("rule-changed", "service-availability-changed", "application-changed"),
     "mec-resource": ("resource-changed",),
-}
+}  # fmt: skip
 _RPCS: Final[Mapping[str, Sequence[str]]] = {
     "ietf-netconf": ("get", "get-config", "edit-config", "close-session"),
     "ietf-netconf-monitoring": ("get-schema",),
@@ -72,6 +76,11 @@ def _rules(partner: Mapping[str, Any]) -> Iterator[Members]:
                 yield _data(f"{agreement['id']} {model} operation-occurrence", occurrences, "read exec")
         for model in option.exposed:
             yield _data(f"{agreement['id']} {model}", f"{base}/{CONTAINERS[model]}", "read")
+        if interconnected(agreement):
+            yield _data(f"{agreement['id']} {PEER_PLATFORM}", f"{base}/{PEER_PLATFORM}", "read")
+            for intent in INTENTS[PEER_PLATFORM]:
+                where = f"{base}/{PEER_PLATFORM}/mec-platform:{intent}"
+                yield _data(f"{agreement['id']} {PEER_PLATFORM} {intent}", where, "create update delete")
         for term in _TERMS:
             yield _data(f"{agreement['id']} {term}", f"{base}/mec-federation:{term}", "read")
     for path in _EVERYBODY:

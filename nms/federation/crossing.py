@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
-from nms.federation.options import BoundaryOption
+from nms.federation.options import INTERCONNECTION, BoundaryOption
 
 Kind = Literal["edit", "read", "action", "notification"]
 
@@ -28,9 +28,9 @@ _ABOUT: Final[Mapping[str, str]] = {
 #: Where several reference points share a model: who speaks of what, the most particular first.
 _SPEAKERS: Final[Mapping[str, tuple[str, ...]]] = {
     "slice": ("mm4", "mm6"),
-    "image": ("mm4", "mm6"),
+    "image": ("mm4", "mm6", "mp2"),
     "reservation": ("mm4",),
-    "compute-instance": ("mm6",),
+    "compute-instance": ("mm6", "mp2"),
     "data-plane-rule": ("mp2",),
     "application": ("mm5",),
     "service": ("mm5",),
@@ -50,7 +50,7 @@ class Traffic:
 
     def __init__(self, option: BoundaryOption, changed: Callable[[], None]) -> None:
         self._changed = changed
-        self._points = [point.name for point in option.points]
+        self._points = [point.name for point in (*option.points, INTERCONNECTION)]
         #: (reference point, kind, what it was about) -> how many.
         self.counts: Counter[tuple[str, Kind, str]] = Counter()
 
@@ -65,7 +65,9 @@ class Traffic:
         about = members.get("subject-type") or members.get("resource-type") or _ABOUT.get(name)
         if about is None:
             return  # of the federation itself: no reference point's
-        speakers = _SPEAKERS.get(about, tuple(self._points))
+        # Of services a platform tells the other one over Mp3, and a manager over Mm5, whose they are.
+        of_a_peer = members.get("is-local") is False
+        speakers = (INTERCONNECTION.name,) if of_a_peer else _SPEAKERS.get(about, tuple(self._points))
         point = next((each for each in speakers if each in self._points), None)
         if point is not None:
             self.counts[point, "notification", about] += 1

@@ -24,7 +24,14 @@ from nms.federation.adaptor import RemoteSession
 from nms.federation.agreement import Known, Theirs
 from nms.federation.crossing import Traffic
 from nms.federation.models import Mismatch
-from nms.federation.options import CONTAINERS, INTENTS, BoundaryOption, Side
+from nms.federation.options import (
+    INTENTS,
+    INTERCONNECTION,
+    BoundaryOption,
+    RemotePoint,
+    Side,
+    interconnected,
+)
 from nms.federation.written import Written
 from nms.mec.occurrence import plain
 from nms.mec.partners import P
@@ -53,6 +60,8 @@ class Link:
         written: what the partner took of us last.
         traffic: what has crossed; `crossed` is called when it has.
         wake: set when something may have changed.
+        ours: our entry of the agreement, as configured.
+        platform: whether this domain runs one.
     """
 
     id: tuple[str, str]
@@ -62,6 +71,8 @@ class Link:
     session: RemoteSession
     written: Written
     crossed: Callable[[], None] = lambda: None
+    ours: Members = field(default_factory=dict)
+    platform: bool = True
     theirs: Members | None = None
     domain: Members = field(default_factory=dict)
     mismatch: dict[str, Mismatch] | None = None
@@ -87,8 +98,18 @@ class Link:
     @property
     def points(self) -> tuple[str, ...]:
         """The reference points that end at the partner."""
+        return tuple(point.name for point in self._remote())
+
+    @property
+    def joined(self) -> bool:
+        """Whether both sides run a platform and want them joined over Mp3."""
+        theirs = "mec-types:mep" in self.domain.get("block", ())
+        return self.platform and theirs and interconnected(self.ours, self.theirs)
+
+    def _remote(self) -> list[RemotePoint]:
         other: Side = "provider" if self.role == "consumer" else "consumer"
-        return tuple(point.name for point in self.option.points if other in point.servers)
+        points = [*self.option.points, *([INTERCONNECTION] if self.joined else [])]
+        return [point for point in points if other in point.servers]
 
     def point(self, kind: type[P]) -> P:
         """A reference point that ends at the partner, the same object each time.
@@ -96,13 +117,19 @@ class Link:
         Raises:
             RpcError: data-missing; it does not cross this boundary.
         """
+        found = next((each for each in self._remote() if each.name == kind.point), None)
+        if found is None:
+            raise RpcError("data-missing", f"{kind.point} does not cross the boundary under {self.option.identity}")
         if kind not in self._points:
-            found = next((each for each in self.option.points if each.name == kind.point), None)
-            if found is None or kind.point not in self.points:
-                raise RpcError("data-missing", f"{kind.point} does not cross the boundary under {self.option.identity}")
             crossed = partial(self.traffic.asked, kind.point)
-            self._points[kind] = kind(Subtree(self.session, f"/{CONTAINERS[found.model]}", crossed))
+            self._points[kind] = kind(Subtree(self.session, f"/{found.container}", crossed))
         return cast(P, self._points[kind])
+
+    @property
+    def out_of_service(self) -> bool:
+        """Whether the partner's platform stands on our infrastructure and does not serve (option 2)."""
+        instance = (self.theirs or {}).get("platform-instance")
+        return instance is not None and plain(instance.get("state", {}).get("state", "")) != "active"
 
     def subtree(self, container: str) -> Members:
         """What the partner shows us in a container, as last read."""
@@ -116,7 +143,7 @@ class Link:
             self.round_trip = (time.monotonic() - begun) * 1000
             if self.connections != self.session.counters.connections or self.mismatch is None:
                 library = await self.session.read("/ietf-yang-library:yang-library")
-                found = models.mismatches(schema, library or {}, modules_of(self.option))
+                found = models.mismatches(schema, library or {}, modules_of(self.option, self.ours))
                 self.mismatch = await models.compare(self.session, schema, found, self.mismatch or {})
                 self.domain = await self.session.read("/mec-federation:federation/domain") or {}
                 self.connections = self.session.counters.connections
@@ -168,9 +195,12 @@ def entries_of(agreement: Members, containers: Sequence[str]) -> list[tuple[str,
     ]
 
 
-def modules_of(option: BoundaryOption) -> tuple[str, ...]:
-    """The modules by which both sides must mean the same under a boundary option."""
-    return (*_SHARED, *option.exposed)
+def modules_of(option: BoundaryOption, agreement: Members | None = None) -> tuple[str, ...]:
+    """The modules by which both sides must mean the same under a boundary option, and under an agreement."""
+    besides = (
+        (INTERCONNECTION.model,) if interconnected(agreement) and INTERCONNECTION.model not in option.exposed else ()
+    )
+    return (*_SHARED, *option.exposed, *besides)
 
 
 def digest_of(domain: Members) -> str:

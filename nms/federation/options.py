@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 Side = Literal["consumer", "provider"]
 
@@ -22,6 +22,8 @@ CONTAINERS: Final[Mapping[str, str]] = MappingProxyType(
         "mec-system": "mec-system:system",
     }
 )
+#: Where Mp3 stands under an agreement: the model is that of platforms, the view is for a platform.
+PEER_PLATFORM: Final = "mec-platform:peer-platform"
 
 #: Lists of intents by container; what uses others first.
 INTENTS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
@@ -30,6 +32,7 @@ INTENTS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "mec-platform-manager:platform-manager": ("app-instance", "package"),
         "mec-platform:platform": ("service", "application"),
         "mec-resource:resources": ("compute-instance", "reservation", "image", "slice"),
+        PEER_PLATFORM: ("context-transfer",),
     }
 )
 
@@ -45,11 +48,18 @@ class RemotePoint:
         name: local name of the identity in mec-types ("mm4").
         servers: who owns the resource behind it and therefore serves it; both, where each side has one.
         model: the abstraction model that it is spoken in.
+        place: its container, where that is not the model's usual one.
     """
 
     name: str
     servers: tuple[Side, ...]
     model: str
+    place: str = ""
+
+    @property
+    def container(self) -> str:
+        """Where it is spoken, below the agreement."""
+        return self.place or CONTAINERS[self.model]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +171,15 @@ OPTIONS: Final[tuple[BoundaryOption, ...]] = (
     ),
 )
 
+#: Mp3 is in no row: it joins two platforms under any option, where both sides run one and want it (section 3.2).
+INTERCONNECTION: Final = RemotePoint("mp3", ("consumer", "provider"), _PLATFORM, PEER_PLATFORM)
+
 BY_IDENTITY: Final[Mapping[str, BoundaryOption]] = MappingProxyType({option.identity: option for option in OPTIONS})
+
+
+def interconnected(*entries: Mapping[str, Any] | None) -> bool:
+    """Whether all these entries of one agreement, its two sides', want the platforms joined."""
+    return all((entry or {}).get("interconnection", {}).get("enabled", False) for entry in entries)
 
 
 def option_of(identity: str) -> BoundaryOption:

@@ -27,7 +27,7 @@ from nms.federation.options import option_of
 from nms.federation.orphans import Orphans
 from nms.federation.standing import OWN, Standing
 from nms.federation.written import Written
-from nms.federation.zones import Zones
+from nms.federation.zones import Zones, lodged
 from nms.mec.occurrence import plain
 from nms.mec.publisher import Publisher
 from nms.mec.requested import at_partner
@@ -39,6 +39,14 @@ log = logging.getLogger(__name__)
 
 #: Seconds after which what has crossed a boundary is shown.
 _SHOWN_AFTER = 0.2
+
+#: Notifications after which the partner's entry is read again.
+_TELLING = (
+    RESYNC,
+    "mec-federation:federation-state-changed",
+    "mec-federation:platform-instance-changed",
+    "mec-system:package-changed",
+)
 
 #: Makes the session of an agreement: (partner's entry, agreement's entry) -> session.
 Connect = Callable[[Members, Members], RemoteSession]
@@ -205,6 +213,7 @@ class Partners:
             if key in came:
                 self._join(key, *entry)
             else:
+                self.links[key].ours = entry[1]
                 self.links[key].wake.set()
         for link in leaving:  # only now: an agreement without a link is one that is gone
             await self._end(link)
@@ -229,6 +238,8 @@ class Partners:
             session,
             Written(self.publisher, key),
             lambda: self._crossed(key),
+            agreement,
+            "mep" in self._blocks,
         )
         link.session.watch(lambda name, members: self._told(link, name, members))
         self.links[key] = link
@@ -247,7 +258,7 @@ class Partners:
 
     def _told(self, link: Link, name: str, members: Members) -> None:
         link.traffic.told(name, members)
-        if name in (RESYNC, "mec-federation:federation-state-changed", "mec-system:package-changed"):
+        if name in _TELLING:
             link.wake.set()
 
     # ------------------------------------------------------------ one agreement
@@ -339,8 +350,9 @@ class Partners:
 
     def _part(self, link: Link) -> None:
         """The agreement's entry is gone: what we have at the partner is given back, or stays listed as orphans."""
-        asked = at_partner(self._entries[link.id][1])  # perhaps since the last look at the partner
-        subjects = sorted({*self.zones.parts(*link.id, link.served), *link.held(), *asked})
+        _, agreement = self._entries[link.id]
+        asked = at_partner(agreement)  # perhaps since the last look at the partner
+        subjects = sorted({*self.zones.parts(*link.id, link.served), *lodged(agreement), *link.held(), *asked})
         for name, subject in subjects:
             self.orphans.note(*link.id, name, subject, "the agreement was removed")
         task = self._loop.create_task(self._take_leave(link, subjects))

@@ -113,6 +113,10 @@ class Standing:
             carried["transport"] = f"mec-types:{counters.protocol}"
         if counters.last_error_time is not None:
             carried |= {"last-error": counters.last_error, "last-error-time": timestamp(counters.last_error_time)}
+        shown_before = self._publisher.entries(agreement_path(*link.id) + "/session")
+        for gone in {each["reference-point"] for each in shown_before} - {f"mec-types:{name}" for name in link.points}:
+            path = agreement_path(*link.id) + f"/session[reference-point='{gone}']"
+            self._publisher.state(path, None, durable=False)
         for name in link.points:
             point = f"mec-types:{name}"
             path = agreement_path(*link.id) + f"/session[reference-point='{point}']"

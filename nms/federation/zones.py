@@ -13,14 +13,17 @@ from nms.errors import RpcError
 from nms.federation.link import Link
 from nms.federation.options import CONTAINERS, INTENTS, RULES
 from nms.federation.orphans import Orphans
+from nms.mec.agreed import HOSTED
 from nms.mec.entry import Entry, entry_of, path_of
 from nms.mec.occurrence import plain
 from nms.mec.partners import P
+from nms.mec.platform_instance import NAME
 from nms.mec.publisher import Publisher
 from nms.mec.reference_points import Mp2
 from nms.mec.requested import REQUESTED
 from nms.mec.scope import agreement_path
 from nms.mec.session import DataEdit, Members
+from nms.mec.windows import RESOURCES
 
 
 class Zones:
@@ -33,13 +36,13 @@ class Zones:
     def __init__(
         self, publisher: Publisher, links: Mapping[tuple[str, str], Link], orphans: Orphans, packages: str
     ) -> None:
-        #: Called in the event loop when the list of zones has changed: the orchestrator's `refresh`.
+        #: Called in the event loop when zones or joined platforms have changed: the domain's `refresh`.
         self.changed: Callable[[], None] = lambda: None
         self._publisher = publisher
         self._links = links
         self._orphans = orphans
         self._packages = packages
-        self._last: list[Members] = []
+        self._last: tuple[list[Members], dict[tuple[str, str], bool]] = ([], {})
 
     def zones(self) -> list[Members]:
         """See `nms.mec.partners.Partners.zones`."""
@@ -147,9 +150,22 @@ class Zones:
                 if "agreement" in part and "reference" in part and plain(part["state"]) != "failed":
                     yield deployment["package"], part
 
+    def peers(self) -> dict[tuple[str, str], bool]:
+        """See `nms.mec.partners.Partners.peers`."""
+        states = {key: self._state(*key) for key, link in list(self._links.items()) if link.joined}
+        return {
+            key: state == "active" and self._links[key].reachable
+            for key, state in states.items()
+            if state in ("active", "suspended")
+        }
+
+    def _state(self, partner: str, agreement: str) -> str:
+        found = self._publisher.read(f"{agreement_path(partner, agreement)}/state") or {}
+        return plain(found.get("federation-state", ""))
+
     def look(self) -> None:
-        """Tell the orchestrator if the list has changed."""
-        now = self.zones()
+        """Tell the domain if zones or joined platforms have changed."""
+        now = self.zones(), self.peers()
         if now != self._last:
             self._last = now
             self.changed()
@@ -177,6 +193,13 @@ class Zones:
                 yield {name: value for name, value in zone.items() if name not in _OWN} | zone.get("state", {})
 
 
+def lodged(agreement: Members) -> list[tuple[str, str]]:
+    """(list, identifier there) of what our platform may have at the consumer of an agreement (option 2)."""
+    if agreement["role"] != "provider" or HOSTED not in agreement:
+        return []
+    return [(f"{RESOURCES.container}/{name}", NAME) for name in ("compute-instance", "image")]
+
+
 def _subjects(reference: str, package: str, served: Sequence[str]) -> list[tuple[str, str]]:
     """(list, identifier) of what a part takes at a partner."""
     found = {
@@ -200,6 +223,6 @@ def _has_room(agreement: Members) -> bool:
 
 
 def _ours(zone: Mapping[str, Any], link: Link, partner: str, agreement: str) -> Members:
-    state = {} if link.reachable else {"state": "mec-types:down"}
+    state = {"state": "mec-types:down"} if not link.reachable or link.out_of_service else {}
     ours = {"id": f"{partner}.{zone['id']}"[:128], "partner": partner, "agreement": agreement}
     return {**zone, **state, **ours, "remote-zone": zone["id"]}

@@ -210,6 +210,7 @@ def demand(descriptor: Members, deployment: Members) -> Demand:
         count=wish.get("scale", 1),
         acceptable=frozenset(acceptable) if acceptable else None,
         architecture=plain(descriptor.get("virtual-compute", {}).get("architecture", "")),
+        format=plain(descriptor.get("sw-image", {}).get("format", "")),
         country=location.get("country", ""),
         domain=deployment.get("domain", ""),
         max_latency=Decimal(wish["max-latency"]) if "max-latency" in wish else None,

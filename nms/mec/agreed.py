@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from nms.drivers.api import Resources
 from nms.errors import RpcError
@@ -19,6 +19,9 @@ from nms.mec.scope import Intent, Scope
 from nms.mec.session import Members, members_at
 from nms.model.path import parse_path
 from nms.model.values import Value
+
+#: What permits a provider's platform to have an instance of its own here, and limits it (option 2).
+HOSTED: Final = "platform-instance"
 
 
 def terms(publisher: Publisher, scope: Scope, root: Value) -> Members:
@@ -48,6 +51,47 @@ def zones_agreed(intent: Intent, agreement: Mapping[str, Any], named: Iterable[s
             raise RpcError("invalid-value", f"zone {zone} is not accepted under the agreement", path=where)
     if not any(zone.get("accepted", False) for zone in zones.values()):
         raise RpcError("invalid-value", "no zone is accepted under the agreement", path=where)
+
+
+def somewhere(agreement: Mapping[str, Any], zones: Iterable[Members]) -> str:
+    """The agreed zone with the most left, for what names none.
+
+    Args:
+        zones: of the infrastructure, with their state.
+
+    Raises:
+        RpcError: invalid-value; none is agreed any more.
+    """
+    terms = agreement.get("zone", ())
+    agreed = {zone["id"] for zone in terms if zone.get("offered", True) and zone.get("accepted", False)}
+    left: dict[str, Members] = {
+        zone["id"]: zone.get("state", {}).get("available", {}) for zone in zones if zone["id"] in agreed
+    }
+    if not left:
+        raise RpcError("invalid-value", "no zone is accepted under the agreement")
+    ranked = sorted(left, key=lambda zone: (-Decimal(left[zone].get("cpu", 0)), zone))
+    return ranked[0]
+
+
+def allowance(intent: Intent, agreement: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The most that may be held of our infrastructure.
+
+    A consumer's infrastructure is its provider's platform's (option 2) for one instance, where that is permitted.
+
+    Raises:
+        RpcError: access-denied (it is not permitted), invalid-value (another zone).
+    """
+    if agreement.get("role") != "consumer":
+        return agreement.get("quota", {})  # type: ignore[no-any-return]
+    hosted = agreement.get(HOSTED)
+    where = intent.scope.base + intent.path
+    if hosted is None:
+        raise RpcError("access-denied", "the agreement permits no instance of a platform here", path=where)
+    zone = (intent.new or {}).get("zone", "")
+    if intent.list != "image" and (not zone or hosted.get("zone", zone) != zone):
+        named = hosted.get("zone", "one that is agreed")
+        raise RpcError("invalid-value", f"the platform's instance can be in zone {named} only", path=where)
+    return {leaf: value for leaf, value in hosted.items() if leaf not in ("zone", "state")} | {"instances": 1}
 
 
 def accepted(agreement: Mapping[str, Any]) -> list[str]:

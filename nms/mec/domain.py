@@ -24,19 +24,25 @@ from nms.mec.blocks import Blocks, Divided, Single
 from nms.mec.dedicated import INFRASTRUCTURE, Managers
 from nms.mec.deployed import Deployed
 from nms.mec.drift import Claimant, DriverSide, PartnerSide
+from nms.mec.hosting import Hosting
+from nms.mec.identities import Identities, access_of
+from nms.mec.interconnection import Interconnection, application_of
 from nms.mec.lifecycle import LifeCycle
 from nms.mec.listener import Listener
 from nms.mec.meo import Meo
 from nms.mec.mep import Mep
 from nms.mec.mepm import Mepm
-from nms.mec.mp1 import Identities, Mp1
+from nms.mec.mp1 import Mp1
 from nms.mec.onboarding import Onboarding
 from nms.mec.ordering import Ordering
 from nms.mec.oss import ORDERS, Oss
 from nms.mec.package_store import PackageStore
 from nms.mec.partners import NoPartners, Partners
+from nms.mec.peer_services import PeerServices
 from nms.mec.places import Places
 from nms.mec.planes import Planes
+from nms.mec.platform_instance import Kept, PlatformInstances
+from nms.mec.platform_relay import Relay
 from nms.mec.proxy import Proxy
 from nms.mec.publisher import Publisher
 from nms.mec.publisher import Store as PublishingStore
@@ -44,7 +50,7 @@ from nms.mec.publisher import Streams as PublishingStreams
 from nms.mec.reconcile import Reconciliation, Side
 from nms.mec.reference_points import Mm1, Mm2, Mm3, Mm4, Mm5, Mm6, Mm8, Mm9
 from nms.mec.requested import Requested
-from nms.mec.scope import scope_of
+from nms.mec.scope import Scope, scope_of
 from nms.mec.session import SYSTEM, DataEdit, LocalSession, to_edit
 from nms.mec.session import Core as Dispatcher
 from nms.mec.slices import Slices
@@ -122,6 +128,8 @@ class Domain:
     managers: Managers | None = None
     mep: Mep | None = None
     mp1: Mp1 | None = None
+    interconnection: Interconnection | None = None
+    peer_services: PeerServices | None = None
     mepm: Mepm | None = None
     meo: Meo | None = None
     oss: Oss | None = None
@@ -132,6 +140,10 @@ class Domain:
 
     def refresh(self) -> None:
         """Partners, their zones or their agreements have changed.  Called in the event loop."""
+        if self.interconnection is not None:
+            self.interconnection.refresh()
+        if self.peer_services is not None:
+            self.peer_services.refresh()
         if self.mepm is not None:
             self.mepm.refresh()
         if self.meo is not None:
@@ -230,14 +242,13 @@ async def _assemble(
         await _run(domain, core, tenancy, [window.path] if window.followed else [])
         return tenancy
 
-    identities = Identities.configured(config) if {"vim", "mep"} <= blocks else None
     keys, signed = config.packages.trusted_keys, config.packages.require_signature
     if "vim" in blocks:
         assert drivers is not None
-        given = identities.environment if identities is not None else lambda instance: {}
+        identities = Identities.configured(config)
 
         def manager_of(name: str, driver: api.Vim, session: LocalSession) -> Vim:
-            return Vim(publisher, driver, transfers, name, session, measure_interval, given)
+            return Vim(publisher, driver, transfers, name, session, measure_interval, identities)
 
         domain.vim = manager_of(VIM, drivers.vim, local(vim_base))
         sessions = partial(LocalSession, core)
@@ -249,6 +260,7 @@ async def _assemble(
         await _run(domain, core, slices, [])
         await open_window(windows.RESOURCES, Divided(slices), exposure.resources(publisher, slices.serving))
         await _run(domain, core, Steering(publisher, drivers.data_plane), [])
+        await _run(domain, core, Hosting(core, publisher, local(vim_base)), [])
     infrastructure = (VIM, Mm6(local(vim_base))) if "vim" in blocks else None
     served = (PLATFORM, Mm5(local(platform_base))) if "mep" in blocks else None
     places = Places(infrastructure, served, partners)
@@ -259,12 +271,17 @@ async def _assemble(
         session = local(platform_base)
         domain.mep = Mep(publisher, drivers.dns, drivers.data_plane, PLATFORM, session, planes.of)
         await _run(domain, core, domain.mep, [])
-        if identities is not None:
-            domain.mp1 = Mp1(core, publisher, identities, domain.mep)
+        if access := access_of(config):
+            domain.mp1 = Mp1(core, publisher, domain.mep, access)
             await _run(domain, core, domain.mp1, [])
         planes.tenancy = await open_window(
             windows.PLATFORM, Single(platform_base, session), exposure.platform(publisher, PLATFORM, local)
         )
+        if domain.mp1 is not None and config.drivers.state is not None:
+            kept = Kept(domain.content, config.drivers.state / "platforms", config.domain.id)
+            relay = partial(Relay, core, publisher, domain.mp1, domain.mep.scope)
+            elsewhere = PlatformInstances(publisher, domain.mep.scope, session, partners, kept, relay)
+            await _run(domain, core, elsewhere, [])
     if "mepm" in blocks:
         onboarding = Onboarding(publisher, transfers, keys, signed)
         domain.mepm = Mepm(publisher, onboarding, MANAGER, places)
@@ -289,7 +306,29 @@ async def _assemble(
         core.register("mec-order", "place-order", Ordering(core, publisher).place)
         await _run(domain, core, domain.oss, [])
         await _run(domain, core, Proxy(core, publisher, Mm8(local(ORDERS.base)), Mm9(local(OWN.base))), [])
+    if "mep" in blocks:
+        assert planes is not None
+        await _interconnect(domain, core, partners, planes, Mm5(local(platform_base)))
     await _reconcile(domain, core, partners, planes)
+
+
+async def _interconnect(domain: Domain, core: Core, partners: Partners, planes: Planes, mm5: Mm5) -> None:
+    """Join the platform with those of partners (Mp3)."""
+    publisher = domain.publisher
+
+    def owner(application: str) -> Scope | None:
+        found = planes.tenancy.owner("application", application) if planes.tenancy is not None else None
+        return None if found is None else found[0]
+
+    def application(scope: Scope, name: str) -> str:
+        return application_of(publisher, domain.meo, scope, name)
+
+    domain.interconnection = Interconnection(publisher, PLATFORM, mm5, owner, application)
+    core.store.add_provider(Listener(domain.interconnection.wake))
+    await _run(domain, core, domain.interconnection, [])
+    domain.peer_services = PeerServices(publisher, PLATFORM, partners)
+    core.register("mec-platform", f"{mep.PLATFORMS}/application/discover-services", domain.peer_services.discover)
+    await _run(domain, core, domain.peer_services, [])
 
 
 async def _reconcile(domain: Domain, core: Core, partners: Partners, planes: Planes | None) -> None:

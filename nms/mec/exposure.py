@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from nms.mec import mep, mepm, vim
+from nms.mec import agreed, mep, mepm, vim
 from nms.mec.publisher import Publisher
 from nms.mec.scope import Scope
 from nms.mec.session import DataEdit, LocalSession, Members
@@ -64,10 +64,16 @@ def manager(publisher: Publisher, id: str) -> Show:
 
 
 def platform(publisher: Publisher, id: str, local: Callable[[str], LocalSession]) -> Show:
-    """The DNS zone in which the platform `id` puts names of a single label."""
+    """The DNS zone in which the platform `id` puts names of a single label, and where applications reach it."""
 
     async def shown(scope: Scope, agreement: Members) -> None:
         configured = publisher.read(f"{mep.PLATFORMS}[id='{id}']/configuration", config=True) or {}
+        access, held = publisher.read(f"{mep.PLATFORMS}[id='{id}']/mp1"), publisher.read(f"{scope.base}/mp1")
+        if agreed.HOSTED in agreement:  # then it is that instance that they reach, which tells of itself
+            if access is not None and held == access:
+                publisher.state(f"{scope.base}/mp1", None, durable=False)
+        elif access is not None and held != access:
+            publisher.state(f"{scope.base}/mp1", access, durable=False)
         path = f"{scope.base}/configuration"
         wanted = {"dns-zone": configured["dns-zone"]} if "dns-zone" in configured else {}
         if wanted and (publisher.read(path, config=True) or {}) != wanted:

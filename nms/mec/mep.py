@@ -23,6 +23,7 @@ from nms.errors import RpcError
 from nms.mec.occurrence import plain
 from nms.mec.publisher import Publisher, timestamp
 from nms.mec.scope import Duty, Intent, IntentProvider
+from nms.mec.services import endpoints
 from nms.mec.session import DataEdit, ManagementSession, Members
 
 _log = logging.getLogger(__name__)
@@ -83,7 +84,7 @@ class Mep:
         self._saying = threading.Lock()
         duties = {
             f"{PLATFORMS}/application": Duty(self._check_application, self._act_application),
-            f"{PLATFORMS}/service": Duty(lambda wanted, tx: None, self._act_service),
+            f"{PLATFORMS}/service": Duty(self._check_service, self._act_service),
         }
         self.provider = IntentProvider(publisher.schema, publisher.store, duties, lambda scope: scope == self.scope)
 
@@ -124,6 +125,12 @@ class Mep:
                         path=intent.scope.base + intent.path,
                     )
 
+    def _check_service(self, wanted: Sequence[Intent], tx: Transaction) -> None:
+        for intent in wanted:
+            if intent.old is None and intent.held is not None:
+                why = f"service {intent.id} is a partner's"
+                raise RpcError("data-exists", why, path=intent.scope.base + intent.path)
+
     def _act_application(self, intent: Intent) -> None:
         # What was so before the change must not be taken for its outcome; what the application has said stays said.
         path = f"{self.scope.base}{intent.path}/state"
@@ -133,6 +140,8 @@ class Mep:
             if _context(intent.old) != _context(intent.new):
                 kept.pop("context-transferred-at", None)
             self._publisher.state(path, {"ready": False, **kept})
+        if intent.new is not None and _found_at(intent.old) != _found_at(intent.new):
+            self._loop.call_soon_threadsafe(self._reoffer, intent.id)
         if (intent.old or {}).get("desired-state") != (intent.new or {}).get("desired-state"):
             self._loop.call_soon_threadsafe(self._hurry, intent.id)
         self._loop.call_soon_threadsafe(self._wake, intent.id)
@@ -189,12 +198,20 @@ class Mep:
         offered = change != "removed" and service.get("desired-state", "active") == "active"
         state = f"mec-types:{'active' if offered else 'inactive'}"
         if change != "removed":
-            shown = {"state": state, "is-local": True}
+            named = service.get("application")
+            producer = named and self._publisher.read(f"{self.scope.base}/application[id='{named}']")
+            shown = {"state": state, "is-local": True, **endpoints(service, producer or {}, self.absolute)}
             self._publisher.state(f"{self.scope.base}/service[id='{id}']/state", shown)
-        told = {"platform": self.id, "service": id, "change": change, "state": state}
+        told = {"platform": self.id, "service": id, "change": change, "state": state, "is-local": True}
         if "name" in service:
             told["name"] = service["name"]
         self._publisher.notify(self.scope, SERVICE_CHANGED, told)
+
+    def _reoffer(self, application: str) -> None:
+        """The services of an application are where it is now."""
+        for service in self._publisher.entries(f"{self.scope.base}/service"):
+            if service.get("application") == application:
+                self._offer(service["id"], service, "attributes-changed")
 
     # -- making it so
 
@@ -341,6 +358,11 @@ class Mep:
 def _context(application: Members | None) -> Members:
     """Where the context of an application's users shall go; {}: nowhere."""
     return (application or {}).get("user-context-transfer", {})  # type: ignore[no-any-return]
+
+
+def _found_at(application: Members | None) -> tuple[Any, Any]:
+    """By which address, and which names, an application is found."""
+    return (application or {}).get("address"), (application or {}).get("dns-rule")
 
 
 def traffic_rule(instance: str, rule: Mapping[str, Any]) -> api.TrafficRule:

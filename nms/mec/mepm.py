@@ -196,8 +196,13 @@ class Mepm:
         image = descriptor["sw-image"]
         if await place.mm6.image(image["checksum"]["value"]) is None:
             await place.mm6.add_image(image["checksum"]["value"], self._image(image, place.source), run.within)
-        compute = self._compute(run.wanted, descriptor, place.zone)
+        compute = self._compute(run.wanted, descriptor, place.zone) | await self._mp1(place)
         await place.mm6.allocate(compute_id(run.subject), compute, run.within)
+
+    async def _mp1(self, place: Place) -> Members:
+        """Who serves an instance, so that it can be told; nobody where the platform is for none."""
+        access = await place.mm5.access()
+        return {"mp1": access} if access else {}
 
     def _image(self, image: Mapping[str, Any], source: Callable[[str], str] | None) -> Members:
         """Entry of the list image for the image of a descriptor; a partner's infrastructure pulls it from here."""
@@ -240,6 +245,7 @@ class Mepm:
         application = {
             "name": descriptor["name"],
             "address": address,
+            "identity": instance["state"].get("identity"),
             "required-service": [each["name"] for each in descriptor.get("service-required", ())],
             "traffic-rule": _rules(descriptor, run.wanted, "traffic-rule"),
             "dns-rule": _rules(descriptor, run.wanted, "dns-rule"),

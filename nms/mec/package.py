@@ -12,17 +12,16 @@ import hashlib
 import io
 import json
 import os
-import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from nms.errors import RpcError
-from nms.mec import package_signature
+from nms.mec import package_image, package_signature
 from nms.mec.package_archive import Archive, Limits, sound_name
 
 META = "TOSCA-Metadata/TOSCA.meta"
@@ -262,8 +261,8 @@ def build(
     """Make the package `out` of a folder with ``descriptor.json`` and the image.
 
     Every file of the folder is packed, hidden ones apart.  Where the descriptor's image ``x.tar`` is no file but there
-    is a folder ``x``, the image is made of that folder.  Checksum and size of the image are written into the packed
-    descriptor.  The same input makes the same bytes (with the same zlib).
+    is a folder ``x``, the image is made of that folder: an archive of files, or of an OCI image layout.  Checksum and
+    size of the image are written into the packed descriptor.  The same input makes the same bytes (with the same zlib).
 
     Args:
         directory: what to pack.
@@ -288,7 +287,9 @@ def build(
             image = _image(document[TOP])
             path = _text(image, "name", "sw-image")
             if path not in contents:
-                _pack_folder(path, contents, made)
+                package_image.pack(path, contents, made)
+            with _reading(contents[path]) as stream:
+                package_image.check(image.get("format"), stream)
             digest, size = _measure(contents[path])
             image["checksum"], image["size"] = {"algorithm": "sha-256", "value": digest}, str(size)
             contents[DESCRIPTOR] = json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n"
@@ -315,23 +316,6 @@ def _sources(directory: Path) -> dict[str, Path]:
         if path.is_file():
             sources[name] = path
     return sources
-
-
-def _pack_folder(image: str, contents: dict[str, bytes | Path | BinaryIO], made: BinaryIO) -> None:
-    """Replace the files of the folder that stands for the image by the image."""
-    prefix = image.removesuffix(".tar") + "/"
-    members = {name: path for name, path in contents.items() if name.startswith(prefix) and isinstance(path, Path)}
-    if not members or not image.endswith(".tar"):
-        raise RpcError("data-missing", f"the descriptor's image {image} is neither a file nor, without .tar, a folder")
-    with tarfile.open(fileobj=made, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for name, path in sorted(members.items()):
-            member = tarfile.TarInfo(name.removeprefix(prefix))
-            member.size = path.stat().st_size
-            member.mode = 0o755 if path.stat().st_mode & 0o100 else 0o644
-            with path.open("rb") as file:
-                tar.addfile(member, file)
-            del contents[name]
-    contents[image] = made
 
 
 def _describe(
@@ -370,23 +354,26 @@ def _describe(
         contents[f"{name}.cert"] = certificate or package_signature.public_key(key)
 
 
-def _stream(content: bytes | Path | BinaryIO) -> BinaryIO:
-    if isinstance(content, bytes):
-        return io.BytesIO(content)
-    return content.open("rb") if isinstance(content, Path) else content
+@contextmanager
+def _reading(content: bytes | Path | BinaryIO) -> Iterator[BinaryIO]:
+    """It, from its beginning."""
+    if isinstance(content, Path):
+        with content.open("rb") as file:
+            yield file
+    else:
+        stream = io.BytesIO(content) if isinstance(content, bytes) else content
+        stream.seek(0)
+        yield stream
 
 
 def _measure(content: bytes | Path | BinaryIO) -> tuple[str, int]:
     """SHA-256 and size."""
-    stream = _stream(content)
-    stream.seek(0)
     digest = hashlib.sha256()
     size = 0
-    while chunk := stream.read(_CHUNK):
-        digest.update(chunk)
-        size += len(chunk)
-    if isinstance(content, Path):
-        stream.close()
+    with _reading(content) as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+            size += len(chunk)
     return digest.hexdigest(), size
 
 
@@ -397,12 +384,8 @@ def _write_zip(out: Path, contents: Mapping[str, bytes | Path | BinaryIO]) -> No
             entry = zipfile.ZipInfo(name, EPOCH)
             entry.compress_type, entry.create_system, entry.external_attr = zipfile.ZIP_DEFLATED, 3, 0o100644 << 16
             entry.file_size = _measure(contents[name])[1]
-            stream = _stream(contents[name])
-            stream.seek(0)
-            with archive.open(entry, "w") as target:
+            with _reading(contents[name]) as stream, archive.open(entry, "w") as target:
                 while chunk := stream.read(_CHUNK):
                     target.write(chunk)
-            if isinstance(contents[name], Path):
-                stream.close()
     with out.open("rb") as file:
         os.fsync(file.fileno())

@@ -42,6 +42,13 @@ class Partners(Protocol):
     def agreements(self) -> Sequence[tuple[str, str]]:
         """(partner, agreement) of all under which something is asked of the partner."""
 
+    def peers(self) -> Mapping[tuple[str, str], bool]:
+        """(partner, agreement) of all whose platform and ours are joined over Mp3; whether it can be used now.
+
+        Not while the partner does not answer, nor while the agreement is suspended.  The domain's `refresh` is called
+        when they have changed.
+        """
+
     def held(self, partner: str, agreement: str) -> Collection[tuple[str, str]]:
         """(list below the agreement, identifier there) of what we have at a partner, as was read last."""
 
@@ -105,6 +112,10 @@ class NoPartners:
     def agreements(self) -> Sequence[tuple[str, str]]:
         """None."""
         return ()
+
+    def peers(self) -> Mapping[tuple[str, str], bool]:
+        """None."""
+        return {}
 
     def held(self, partner: str, agreement: str) -> Collection[tuple[str, str]]:
         """Nothing."""

@@ -18,7 +18,7 @@ from nms.mec.carriers import Carrier, Carriers, Part
 from nms.mec.occurrence import TEMPORARY, Occurrence
 from nms.mec.package_store import PackageStore
 from nms.mec.partners import Partners
-from nms.mec.reference_points import Mm3, ReferencePoint
+from nms.mec.reference_points import Mm3, Mp3, ReferencePoint
 from nms.mec.scope import Scope
 from nms.mec.session import Members
 from nms.mec.slices import Slices
@@ -31,6 +31,9 @@ SAID: Mapping[str, str] = {
     "operation-not-supported": "this infrastructure does not do that",
     "operation-failed": "the application did not start, or the platform could not serve it",
 }
+
+#: Seconds that a partner's platform has for the context of users, its application's own time within.
+CONTEXT_PATIENCE = 40.0
 
 Within = Callable[[Occurrence], None]
 
@@ -166,10 +169,25 @@ class Parts:
         with abstract(part.scope):
             await self._carriers.of(part).follower.operate(part.reference, desired_state, within)
 
-    async def transfer_context(self, part: Part, target: Mapping[str, Any]) -> None:
-        """Have the context of its users go to another instance (members of mec-types:context-target)."""
+    async def transfer_context(self, part: Part, target: Mapping[str, Any], joins: Part | None = None) -> None:
+        """Have the context of its users go to another instance (members of mec-types:context-target).
+
+        Platforms that are joined settle it between them (Mp3); else who carries the part out sees to it.
+
+        Args:
+            joins: the part that takes its place; None: somebody else's.
+        """
         with abstract(part.scope):
+            if joins is not None and self._served_here(joins) and not self._served_here(part):
+                key = (part.partner, part.agreement)
+                if self._partners.peers().get(key):
+                    await self._partners.point(Mp3, *key).transfer_context(part.reference, target, CONTEXT_PATIENCE)
+                    return
             await self._carriers.of(part).follower.transfer_context(part.reference, target)
+
+    def _served_here(self, part: Part) -> bool:
+        """Whether the platform is our own: wherever no partner's is behind the boundary (options 2 to 5)."""
+        return self._carriers.option(part) in (0, 1)
 
     async def terminate(self, part: Part, within: Within | None = None, grace: int | None = None) -> None:
         """Withdraw it, gracefully within so many seconds (None: as its application says).

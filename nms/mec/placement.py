@@ -41,6 +41,7 @@ class Candidate:
 
     Attributes:
         free: None: not known, as of a partner that does not say.
+        formats: of images that can be run there; none: not known.
         latency: of access to the zone, in milliseconds; None: not known.
         partner, agreement, remote_zone: "" for one's own zones.
     """
@@ -49,6 +50,7 @@ class Candidate:
     free: Resources | None = None
     serves: bool = True
     architectures: frozenset[str] = frozenset()
+    formats: frozenset[str] = frozenset()
     country: str = ""
     place: Place | None = None
     latency: Decimal | None = None
@@ -64,6 +66,7 @@ class Demand:
     Attributes:
         each: resources of one instance.
         acceptable: zones; None: all.
+        format: of its image; "": any.
         domain: that shall host it; "": any.
         max_latency: between user and application, in milliseconds.
         place: where the users are.
@@ -73,6 +76,7 @@ class Demand:
     count: int = 1
     acceptable: frozenset[str] | None = None
     architecture: str = ""
+    format: str = ""
     country: str = ""
     domain: str = ""
     max_latency: Decimal | None = None
@@ -210,6 +214,8 @@ def _refusal(candidate: Candidate, demand: Demand, home: str) -> str:
         return f"in {candidate.country}, not in {demand.country}"
     if demand.architecture and candidate.architectures and demand.architecture not in candidate.architectures:
         return f"no {demand.architecture} host"
+    if demand.format and candidate.formats and demand.format not in candidate.formats:
+        return f"runs no image of format {demand.format}"
     latency = _latency(candidate, demand)
     if demand.max_latency is not None and latency is not None and latency > demand.max_latency:
         return f"latency {_ms(latency)} exceeds {_ms(demand.max_latency)}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 
+from nms.errors import RpcError
 from nms.mec import package
 from nms.mec.lifecycle import Run
 from nms.mec.onboarding import Onboarding
@@ -40,12 +41,20 @@ class Provisioning:
         self._parts = parts
 
     async def provide(self, run: Run) -> None:
-        """Images to the infrastructure, the package to the platform manager; a broker has neither."""
+        """Images to the infrastructure, the package to the platform manager; a broker has neither.
+
+        A package whose image cannot be run here is of use all the same where partners may run it.
+        """
         info, digest = run.memo["info"], run.wanted["digest"]
         image = info.descriptor[package.TOP]["sw-image"]
         wish = {"name": info.name, "digest": info.image.digest, "size": str(info.image.size), "format": image["format"]}
         for vim in self._vims.values():
-            await vim.add_image(info.image.digest, wish, run.within)
+            try:
+                await vim.add_image(info.image.digest, wish, run.within)
+            except RpcError as error:
+                if error.tag != "operation-not-supported" or not self._partners.agreements():
+                    raise
+                run.reasons = [*run.reasons, error.message]
         if self._manager is not None:
             await self._manager.onboard(digest, {"digest": digest, "size": str(info.size)}, run.within)
 

@@ -13,6 +13,8 @@ block is in this process or in another operator's domain.
 | `Mm5` | MEPM - MEP | mec-platform: applications with their rules |
 | `Mm6` | MEPM - VIM | mec-resource: compute instances; slices and images where only this point is a partner's |
 | `Mp2` | MEP - data plane | mec-resource: data-plane rules |
+| `Mp3` | MEP - MEP of another domain | mec-platform: services, context of users |
+| `Mp2Compute` | MEP - infrastructure that it stands on | mec-resource: its image and compute instance |
 | `Mm8` | life-cycle proxy - OSS | mec-order: orders on behalf of device applications |
 | `Mm9` | life-cycle proxy - MEO | mec-system: packages |
 """
@@ -251,6 +253,10 @@ class Mm5(ReferencePoint):
         configuration = await self.session.get("/configuration") or {}
         return str(configuration.get("dns-zone", ""))
 
+    async def access(self) -> Members:
+        """Where applications reach the platform (members of mec-types:platform-access); {} where they cannot."""
+        return await self.session.get("/mp1") or {}
+
     async def application(self, id: str) -> Members | None:
         """An application with its state."""
         return await self.session.get(f"/application[id='{id}']")
@@ -311,6 +317,37 @@ class Mp2(ReferencePoint):
         await self._edit([DataEdit(f"/data-plane-rule[instance='{application}'][id='{rule}']", "remove")])
 
 
+class Mp3(ReferencePoint):
+    """MEP - MEP of two domains: services of the other platform, and the context of users that move."""
+
+    point = "mp3"
+
+    async def services(self) -> Sequence[Members]:
+        """Services that may be consumed here."""
+        return await self._entries("service")
+
+    async def transfer_context(self, id: str, target: Mapping[str, Any], patience: float) -> None:
+        """Have the context of users come to an instance (members of mec-types:context-target) that is served here.
+
+        Args:
+            id: what we call, under the agreement, what its users leave.
+            patience: seconds.
+
+        Raises:
+            RpcError: its application could not hand it over, or has not in time.
+        """
+        path = f"/context-transfer[id='{id}']"
+        await self._edit([DataEdit(path, "remove")])  # of an attempt whose outcome nobody has heard
+        await self._edit([DataEdit(path, "create", dict(target))])
+        try:
+            async with asyncio.timeout(patience):
+                await self._settle(path, lambda state: "context-transferred-at" in state)
+        except TimeoutError:
+            raise RpcError("operation-failed", f"the partner has not said within {patience:g} s that it has") from None
+        finally:
+            await self._edit([DataEdit(path, "remove")])
+
+
 class Mm6(_Infrastructure):
     """MEPM - VIM: virtual resources of an application instance."""
 
@@ -346,6 +383,12 @@ class Mm6(_Infrastructure):
         An unknown one is no error.
         """
         await self._end(f"/compute-instance[id='{id}']", id, progress, grace)
+
+
+class Mp2Compute(Mm6):
+    """MEP - infrastructure that it steers: what it asks for where it stands there itself (Table 3, option 2)."""
+
+    point = "mp2"
 
 
 class Mm8(ReferencePoint):

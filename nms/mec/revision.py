@@ -139,7 +139,8 @@ class Revision:
             if able.get("supported") and able.get("stateful") and endpoints[joins.id]:
                 first = endpoints[joins.id][0]
                 target = {"target-address": first["address"], "target-port": first.get("port")}
-                await self._parts.transfer_context(leaves, {name: value for name, value in target.items() if value})
+                target = {name: value for name, value in target.items() if value}
+                await self._parts.transfer_context(leaves, target, joins)
 
     async def hand_over(self, run: Run) -> None:
         """The context of the users of a whole deployment goes where its entry says: somebody else's takes its place."""

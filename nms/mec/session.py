@@ -110,13 +110,14 @@ class LocalSession:
 
     Args:
         base: instance-identifier of the subtree.
+        principal: in place of the system: somebody whom access control binds.
     """
 
-    def __init__(self, core: Core, base: str) -> None:
+    def __init__(self, core: Core, base: str, principal: Principal = SYSTEM) -> None:
         self._core = core
         self._base = base
         self._scope = _agreement(parse_path(core.schema, base))
-        self._session = core.open_session(SYSTEM, "local", "", lambda reason: None)
+        self._session = core.open_session(principal, "local", "", lambda reason: None)
         self._watching: Session | None = None
         self._sinks: list[Sink] = []
 

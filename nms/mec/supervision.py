@@ -134,7 +134,7 @@ class Supervision:
 
     def _observe(self, compute: str, now: str, error: Mapping[str, str], *, served: bool | None = None) -> None:
         """An instance has changed without being told to; `served`: whether its platform serves it, None: as before."""
-        name = _instance_id(compute)
+        name = instance_id(compute)
         entry = self._publisher.read(f"{self.scope.base}/{INSTANCE}[id='{name}']")
         if entry is None or "state" not in entry or self._busy(name):
             return
@@ -196,7 +196,7 @@ class Supervision:
             rows: list[Members] = []
             for place in self._places.all():
                 with contextlib.suppress(RpcError):
-                    rows += [{**row, "subject": _instance_id(row["subject"])} for row in await place.mm6.kpis()]
+                    rows += [{**row, "subject": instance_id(row["subject"])} for row in await place.mm6.kpis()]
             for row in rows:
                 key = f"[metric='{row['metric']}'][subject='{row['subject']}']"
                 self._publisher.state(f"{self.scope.base}/kpi{key}", row, durable=False)
@@ -233,5 +233,6 @@ def compute_id(instance: str) -> str:
     return f"{instance}.1"
 
 
-def _instance_id(compute: str) -> str:
+def instance_id(compute: str) -> str:
+    """The application instance whose compute instance it is."""
     return compute.removesuffix(".1")

@@ -25,7 +25,7 @@ from nms.mec.scope import Duty, Intent, IntentProvider, Scope
 from nms.mec.session import RESYNC, Members
 from nms.mec.slices import SLICE, Slices
 from nms.mec.transfer import Transfers
-from nms.mec.vim import KPIS
+from nms.mec.vim import KPIS, VIMS
 from nms.mec.windows import AGREEMENT, MANAGER, RESOURCES, Window, Writable
 from nms.model.schema import Node
 
@@ -137,9 +137,10 @@ class Tenancy:
             zone = intent.new.get("zone", [])
             if "zone" in self._fields(intent.list):
                 agreed.zones_agreed(intent, agreement, zone if isinstance(zone, list) else [zone])
-            if intent.list in ("reservation", "compute-instance", "app-instance"):
+            if intent.list in ("image", "reservation", "compute-instance", "app-instance"):
+                allowed = agreed.allowance(intent, agreement)
                 held, instances = agreed.claimed(agreement, self._descriptors(intent.scope))
-                agreed.within(intent, agreement.get("quota", {}), held, {"instances": instances})
+                agreed.within(intent, allowed, held, {"instances": instances})
                 for each in slices:
                     agreed.within(intent, each.get("quota", {}), held, {"instances": instances}, "slice")
             if intent.list == "application":
@@ -200,7 +201,10 @@ class Tenancy:
                 await self._transfers.take_in(wanted["digest"], uri, size, run.scope.partner, progress)
             inner = self._inner(run.scope, name, run.subject)
             data = self._inward(run.scope, kind, wanted)
-            if self._slices is not None and "slice" in self._fields(name):
+            if "zone" in self._fields(name) and "zone" not in data:
+                data["zone"] = self._somewhere(run.scope, f"/{name}[id='{inner}']", data)
+            # A platform stands on the network of the applications that it serves here, which are our own (option 2).
+            if self._slices is not None and "slice" in self._fields(name) and not self._hosting(run.scope):
                 data["slice"] = await self._slices.of(run.scope)
             await self._blocks.serving(run.scope).put(f"/{name}[id='{inner}']", inner, data, kind, run.within)
         self._copy(run.scope, name, run.subject)
@@ -229,6 +233,21 @@ class Tenancy:
                 await self._news.wait()  # what another block has made of it for the partner ends first
             else:
                 return
+
+    def _somewhere(self, scope: Scope, path: str, data: Members) -> str:
+        """An agreed zone for what names none: where it is already, or its reservation is, or there is room."""
+        vims = [vim.base for vim in self._publisher.scopes(VIMS)]
+        reserved = [f"/reservation[id='{data['reservation']}']"] if "reservation" in data else []
+        base = self._blocks.holding(scope, path).base
+        known = [f"{base}{path}", *(vim + each for vim in vims for each in reserved)]
+        held = (self._publisher.read(each, config=True) or {} for each in known)
+        zones = (zone for vim in vims for zone in self._publisher.entries(f"{vim}/zone"))
+        agreement = self._publisher.read(scope.agreement_path, config=True) or {}
+        return next((each["zone"] for each in held if "zone" in each), "") or agreed.somewhere(agreement, zones)
+
+    def _hosting(self, scope: Scope) -> bool:
+        """Whether it is the consumer here that serves its provider."""
+        return (self._publisher.read(scope.agreement_path, config=True) or {}).get("role") == "consumer"
 
     def _inner(self, scope: Scope, name: str, id: str) -> str:
         """What the block calls an entry; the same for all models of an agreement, since they refer to each other."""

@@ -8,7 +8,7 @@ manager), both over ``mec-resource:infrastructure/vim``, and drives the infrastr
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -17,6 +17,7 @@ from nms.drivers import api
 from nms.drivers.api import Resources
 from nms.errors import RpcError
 from nms.mec import capacity
+from nms.mec.identities import Identities
 from nms.mec.lifecycle import LifeCycle, Run, Step
 from nms.mec.occurrence import plain
 from nms.mec.publisher import Publisher, timestamp
@@ -36,7 +37,7 @@ class Vim:
     Args:
         session: on the block's own entry, in which it keeps its inventory.
         kpi_interval: seconds between two measurements.
-        given: environment that an instance is given beside what is asked for; it is in no datastore.
+        identities: of applications at their platforms (Mp1); None: instances have none.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class Vim:
         id: str,
         session: ManagementSession,
         kpi_interval: float = 10.0,
-        given: Callable[[str], Mapping[str, str]] = lambda instance: {},
+        identities: Identities | None = None,
     ) -> None:
         self._publisher = publisher
         self._driver = driver
@@ -55,7 +56,7 @@ class Vim:
         self._content = transfers.store
         self._session = session
         self._kpi_interval = kpi_interval
-        self._given = given
+        self._identities = identities
         self.scope = publisher.scope(f"{VIMS}[id='{id}']")
         self._loop = asyncio.get_running_loop()
         self._expiries: dict[str, asyncio.TimerHandle] = {}
@@ -135,17 +136,19 @@ class Vim:
             left[host.zone] = total + host.capacity.total, available + free
             state = {"state": "mec-types:active", "available": capacity.amounts(free)}
             self._publisher.state(f"{self.scope.base}/host[id='{host.name}']/state", state, durable=False)
+        formats = [each["format"] for each in self._formats() if each["runs"]]
         for zone, (total, available) in left.items():
             members = self._publisher.read(f"{self.scope.base}/zone[id='{zone}']") or {}
             wish = members.get("admin-state", "enabled")
             shown = {"enabled": "active", "draining": "draining", "disabled": "down"}[wish]
             state = {
                 "state": f"mec-types:{shown}",
+                "image-format": formats,
                 "total": capacity.amounts(total),
                 "available": capacity.amounts(available),
             }
             self._publisher.state(f"{self.scope.base}/zone[id='{zone}']/state", state, durable=False)
-        about = {"reachable": True}
+        about = {"reachable": True, "image-format": self._formats()}
         self._publisher.state(f"{self.scope.base}/state", about, durable=False)
 
     # -- what a commit may ask
@@ -159,6 +162,22 @@ class Vim:
                 raise RpcError(
                     "invalid-value", f"image {intent.id} needs a digest", path=intent.scope.base + intent.path
                 )
+            if intent.new is not None and (reason := self._refusal(plain(intent.new["format"]))):
+                raise RpcError("operation-not-supported", reason, path=intent.scope.base + intent.path)
+
+    def _formats(self) -> list[Members]:
+        """Entries of the list image-format."""
+        return [
+            {"format": f"mec-types:{name}", "runs": not lacking, **({"reason": lacking} if lacking else {})}
+            for name, lacking in self._driver.formats().items()
+        ]
+
+    def _refusal(self, format: str) -> str:
+        """Why no image of a format can be run here, in one line; empty: it can."""
+        formats = self._driver.formats()
+        runs = ", ".join(each for each, lacking in formats.items() if not lacking)
+        reason = formats.get(format, f"this infrastructure runs {runs}")
+        return reason and f"an image of format {format} cannot be run here: {reason}"
 
     def _check_compute(self, wanted: Sequence[Intent], tx: Transaction) -> None:
         for intent in wanted:
@@ -275,9 +294,18 @@ class Vim:
             zone=wanted.get("zone", ""),
             port=ports[0] if ports else None,
             environment={each["name"]: each.get("value", "") for each in wanted.get("environment", ())}
-            | dict(self._given(run.subject)),
+            | dict(self._identity_given(run.subject, wanted.get("mp1", {}))),
             slice=wanted.get("slice", ""),
+            format=plain(image["format"]),
         )
+
+    def _identity_given(self, id: str, platform: Members) -> Mapping[str, str]:
+        """Environment in which an instance finds who it is; it is in no datastore."""
+        return self._identities.environment(self._who(id), platform) if self._identities is not None else {}
+
+    def _who(self, id: str) -> str:
+        """An instance among those of all infrastructures of this domain."""
+        return self.scope.inner("compute-instance", id)
 
     def _ended(self, run: Run) -> None:
         """A failure is seen at the entry too."""
@@ -302,7 +330,8 @@ class Vim:
             self._publisher.alarm(self.scope, instance.id, "application-failed-alarm", "major", instance.reason)
 
     def _show(self, id: str, instance: api.Instance) -> None:
-        held = (self._publisher.read(f"{self.scope.base}/compute-instance[id='{id}']") or {}).get("state", {})
+        entry = self._publisher.read(f"{self.scope.base}/compute-instance[id='{id}']") or {}
+        held = entry.get("state", {})
         running = instance.state == "started"
         state: Members = {
             "instantiation-state": "mec-types:instantiated",
@@ -313,6 +342,8 @@ class Vim:
         }
         if running:
             state["started-at"] = held.get("started-at", self._publisher.now())
+        if entry.get("mp1") and self._identities is not None:
+            state["identity"] = self._identities.identity(self._who(id))
         if instance.reason:
             state["error"] = {"error-tag": "operation-failed", "detail": instance.reason}
         self._publisher.state(f"{self.scope.base}/compute-instance[id='{id}']/state", state)
@@ -371,7 +402,8 @@ def _percent(part: float, whole: float) -> str:
 
 
 def _wish(entry: Members) -> Members:
-    return {name: value for name, value in entry.items() if name not in ("desired-state", "graceful-timeout")}
+    free = ("desired-state", "graceful-timeout", "mp1")
+    return {name: value for name, value in entry.items() if name not in free}
 
 
 def _desired(entry: Members) -> str:

@@ -165,6 +165,7 @@ def candidate(zone: Members) -> Candidate:
         free=free,
         serves=plain(zone.get("state", "active")) == "active",
         architectures=frozenset(map(plain, zone.get("architecture", ()))),
+        formats=frozenset(map(plain, zone.get("image-format", ()))),
         country=location.get("country", ""),
         place=place,
         latency=Decimal(zone["access-latency"]) if "access-latency" in zone else None,

@@ -15,31 +15,40 @@ from nms.mec.session import LocalSession, Subtree
 from tests.drivers.netns_site import Site as Isolated
 from tests.drivers.netns_site import inside
 from tests.drivers.test_vim_contract import bench as bench
-from tests.drivers.vim_contract import SMALL, Bench
+from tests.drivers.vim_contract import Bench
 from tests.federation.site import Site
 from tests.federation.test_one_domain_for_partners import FromFolder
 from tests.federation.test_tenancy import compute, image, resources, tenant
 
-#: What is lent: room for two instances that are `SMALL`.
-AMOUNT = Resources(2000, 256, 64)
-LENT = [Host("h1", "z1", Capacity(AMOUNT, Resources()))]
+
+def amounts(bench: Bench) -> tuple[Resources, Resources]:
+    """What an instance takes, and what is lent: room for two of them."""
+    small = bench.spec("any").resources
+    return small, small + small
+
+
+def part_of(bench: Bench) -> list[Host]:
+    """What is lent, as hosts."""
+    return [Host("h1", "z1", Capacity(amounts(bench)[1], Resources()))]
 
 
 def test_a_part_has_its_own_instances_and_the_rest_is_as_it_was(bench: Bench) -> None:
+    small, amount = amounts(bench)
+
     async def story(vim: Vim) -> None:
         assert isinstance(vim, Divisible)
         whole = await vim.capacity()
         ours = await vim.start(bench.spec("ours", slice="s1"))
-        part = vim.dedicated("p", LENT)
-        assert (await vim.capacity()).free == whole.free - AMOUNT - SMALL
+        part = vim.dedicated("p", part_of(bench))
+        assert (await vim.capacity()).free == whole.free - amount - small
         await part.open(bench.reported.append)
-        assert [(host.name, host.zone, host.capacity.free) for host in await part.hosts()] == [("h1", "z1", AMOUNT)]
+        assert [(host.name, host.zone, host.capacity.free) for host in await part.hosts()] == [("h1", "z1", amount)]
         theirs = await part.start(bench.spec("theirs", slice="s2"))
         assert theirs.address != ours.address
         assert [each.id for each in await vim.list()] == ["ours"]
         assert [each.id for each in await part.list()] == ["theirs"]
-        assert (await part.capacity()).free == AMOUNT - SMALL
-        assert (await vim.capacity()).free == whole.free - AMOUNT - SMALL
+        assert (await part.capacity()).free == amount - small
+        assert (await vim.capacity()).free == whole.free - amount - small
         reached = await inside(theirs, f"print(connects({ours.address!r}, 8080))")
         assert reached == str(not bench.isolates)
         with pytest.raises(RpcError, match="no room"):
@@ -50,7 +59,7 @@ def test_a_part_has_its_own_instances_and_the_rest_is_as_it_was(bench: Bench) ->
         await part.close()
         await vim.discard("p")
         await vim.discard("p")
-        assert (await vim.capacity()).free == whole.free - SMALL
+        assert (await vim.capacity()).free == whole.free - small
         assert await inside(ours, "print('here')") == "here"
         assert await vim.start(bench.spec("later", slice="s2"))
 
@@ -92,7 +101,7 @@ def lent(bench: Bench) -> tuple[Vim, Vim]:
     """A VIM, and the one of a part of it; neither is open."""
     vim = bench.make()
     assert isinstance(vim, Divisible)
-    return vim, vim.dedicated("p", LENT)
+    return vim, vim.dedicated("p", part_of(bench))
 
 
 class IsolatedSite(Site):

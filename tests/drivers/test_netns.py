@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from nms.commands import stage
 from nms.drivers.api import Capacity, ConfigError, Instance, InstanceSpec, Resources, RpcError
 from nms.drivers.netns import NetnsDataplane, NetnsVim, system
+from nms.drivers.netns.layout import Layout
 from nms.drivers.netns.limits import Limits
 from nms.drivers.process import proc
 from tests.drivers.netns_site import SMALL, Clients, Site, inside, output, rule, until
@@ -304,5 +306,38 @@ def test_a_clients_flow_is_steered_to_the_instance_and_back_off(isolated: Site) 
                 await plane.close()
             assert await plane.rules() == []
             assert await clients.asks() == "origin"
+
+    isolated.run(story)
+
+
+def test_a_stage_that_ends_leaves_no_fabric(isolated: Site) -> None:
+    """As `nms lab --driver netns` sets it up."""
+    with contextlib.ExitStack() as stack:
+        ports = stage.Ports(stack)
+        domain = stage.start(isolated.folder / "a", 0, ports, stack, "netns")
+        fabric = Layout("test", {"addresses": domain.config.drivers.vim.options["addresses"]})
+        assert system.has_namespace(fabric.fabric)
+        assert asyncio.run(system.has_link(fabric.uplink))
+    assert not system.has_namespace(fabric.fabric)
+    assert not asyncio.run(system.has_link(fabric.uplink))
+
+
+def test_a_fabric_goes_only_with_the_last_instance(isolated: Site) -> None:
+    async def story(vim: NetnsVim) -> None:
+        a = await vim.start(isolated.spec("a", "partner"))
+        with pytest.raises(RpcError) as refused:
+            await vim.dismantle()
+        assert refused.value.tag == "in-use"
+        assert await inside(a, "print('alive')") == "alive"
+        await vim.delete("a", grace=0)
+        with Clients(isolated), pytest.raises(RpcError, match="far100, far200"):
+            await vim.dismantle()
+        await until(lambda: "far" not in output("ip", "-n", isolated.fabric, "link"))
+        await vim.dismantle()
+        assert isolated.namespaces() == []
+        await vim.dismantle()
+        await vim.close()
+        await vim.open(isolated.reported.append)
+        assert await inside(await vim.start(isolated.spec("a", "partner")), "print('alive')") == "alive"
 
     isolated.run(story)

@@ -48,7 +48,7 @@ def offered(server: Domain, client: Domain) -> package.PackageInfo:
 
 
 def image(info: package.PackageInfo) -> Members:
-    return {"digest": info.image.digest, "size": str(info.image.size), "format": "mec-types:oci"}
+    return {"digest": info.image.digest, "size": str(info.image.size), "format": "mec-types:process-archive"}
 
 
 def whole(info: package.PackageInfo) -> Members:

@@ -33,6 +33,21 @@ def test_an_option_is_played_and_reported(tmp_path: Path) -> None:
     assert re.findall(r"<td>(domain-.)</td>", hosts[1]) == ["domain-a", "domain-b", "domain-b"]
 
 
+@pytest.mark.timeout(150)
+def test_a_broker_stands_between_two_others(tmp_path: Path) -> None:
+    report = tmp_path / "report.html"
+    played = lab("broker", "--once", "--report", str(report))
+    assert played.returncode == 0, played.stdout + played.stderr
+    page = report.read_text()
+    row = re.search(r"<td>5, system, through a broker</td>(.*?)</tr>", page, re.DOTALL)
+    assert row is not None
+    assert re.findall(r"<td>(domain-.)</td>", row[1]) == ["domain-c"] * 3
+    for server in ("domain-b", "domain-c"):
+        for about in ("package", "deployment"):
+            assert f"<code>{server} mx3 edit {about}</code>" in page
+    assert not re.search(r"<code>domain-. (?!mx3)", page)
+
+
 @pytest.mark.parametrize("arguments", [(), ("1", "--all"), ("6",)])
 def test_what_to_play_must_be_said(arguments: tuple[str, ...]) -> None:
     refused = lab(*arguments)

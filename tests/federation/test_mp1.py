@@ -10,13 +10,17 @@ import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
-from nms.mec.session import Members
+from nms.errors import RpcError
+from nms.federation.options import OPTIONS, BoundaryOption
+from nms.mec.reference_points import Mm5
+from nms.mec.session import DataEdit, Members
 from tests.federation.test_across_the_boundary import onboard
 from tests.federation.test_revision_across import mm1
-from tests.federation.two_domains import Domain, federate, until
+from tests.federation.two_domains import AGREEMENT, OVER_BOTH, ROOT, Domain, federate, until
 
 Play = Callable[..., None]
 PLATFORM = "/mec-platform:platforms/platform[id='mep-1']"
@@ -33,27 +37,42 @@ def given(domain: Domain, instance: str) -> dict[str, str]:
 
 async def ask(environment: dict[str, str], method: str, path: str, body: Any = None) -> tuple[int, Members]:
     """One request as the instance with that environment; status and answer."""
-    scheme, _, place = environment["MEC_MP1_URI"].partition("://")
-    host, _, rest = place.partition("/")
-    address, _, port = host.rpartition(":")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    assert scheme == "https"
-    reader, writer = await asyncio.open_connection(address, int(port), ssl=context)
-    secret = base64.b64encode(f"{environment['MEC_MP1_USER']}:{environment['MEC_MP1_PASSWORD']}".encode()).decode()
-    content = b"" if body is None else json.dumps(body).encode()
-    writer.write(
-        f"{method} /{rest}/{path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Basic {secret}\r\nConnection: close\r\n"
-        f"Accept: application/yang-data+json\r\n"
-        f"Content-Type: application/yang-data+json\r\nContent-Length: {len(content)}\r\n\r\n".encode()
-        + content
-    )
+    reader, writer = await asyncio.open_connection(*place(environment), ssl=unverified())
+    writer.write(request(environment, method, path, body))
     answer = await reader.read()
     writer.close()
     head, _, text = answer.partition(b"\r\n\r\n")
     if b"chunked" in head.lower():
         text = b"".join(text.split(b"\r\n")[1::2])
     return int(head.split()[1]), json.loads(text) if text.strip() else {}
+
+
+def place(environment: dict[str, str]) -> tuple[str, int]:
+    """Address and port of its platform."""
+    uri = urlsplit(environment["MEC_MP1_URI"])
+    assert uri.scheme == "https"
+    return uri.hostname or "", uri.port or 0
+
+
+def unverified() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+def request(
+    environment: dict[str, str], method: str, path: str, body: Any = None, accept: str = "application/yang-data+json"
+) -> bytes:
+    """A request as the instance with that environment."""
+    uri = urlsplit(environment["MEC_MP1_URI"])
+    secret = base64.b64encode(f"{environment['MEC_MP1_USER']}:{environment['MEC_MP1_PASSWORD']}".encode()).decode()
+    content = b"" if body is None else json.dumps(body).encode()
+    head = (
+        f"{method} {uri.path}/{path} HTTP/1.1\r\nHost: {uri.netloc}\r\nAuthorization: Basic {secret}\r\n"
+        f"Connection: close\r\nAccept: {accept}\r\n"
+        f"Content-Type: application/yang-data+json\r\nContent-Length: {len(content)}\r\n\r\n"
+    )
+    return head.encode() + content
 
 
 async def two(a: Domain) -> tuple[dict[str, str], dict[str, str], str, str]:
@@ -181,19 +200,64 @@ def test_an_application_that_is_ready_is_given_time_to_end(play: Play) -> None:
     play(story, names=("a",))
 
 
-@pytest.mark.parametrize("identity", ["option-service", "option-system"])
-def test_a_partners_application_is_let_in_where_it_runs(play: Play, identity: str) -> None:
+INSTANCES = "/mec-resource:infrastructure/vim[id='vim-1']/compute-instance"
+
+
+@OVER_BOTH
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.identity)
+def test_an_application_is_let_in_by_its_platform_wherever_it_runs(play: Play, option: BoundaryOption) -> None:
+    """Option 1: on B's infrastructure, served by A; option 2: on A's, served by B; else both are B's."""
+
     async def story(a: Domain, b: Domain) -> None:
-        await federate(a, b, **{"boundary-option": f"mec-types:{identity}"})
+        await federate(a, b, **{"boundary-option": f"mec-types:{option.identity}"})
         await onboard(a)
         await until("a sees b's zone", lambda: a.publisher.read("/mec-system:system/zone[id='b.zone-1']"))
         await mm1(a).instantiate("web", {"package": "hello", "zone": "b.zone-1"})
-        (instance,) = b.publisher.entries("/mec-resource:infrastructure/vim[id='vim-1']/compute-instance")
-        web = given(b, instance["id"])
-        await until("it is let in", lambda: _known(b, web))
-        (application,) = b.publisher.entries(f"{PLATFORM}/application")
-        status, said = await ask(web, "POST", f"{MEP}/application={application['id']}/mec-platform:confirm-ready")
+        runs, serves = (a if option.number == 2 else b), (a if option.number == 1 else b)
+        (instance,) = runs.publisher.entries(INSTANCES)
+        web = given(runs, instance["id"])
+        await until("it is let in", lambda: _known(serves, web))
+        (application,) = serves.publisher.entries(f"{PLATFORM}/application")
+        me = f"{MEP}/application={application['id']}"
+        status, said = await ask(web, "POST", f"{me}/mec-platform:confirm-ready")
         assert status == 204, said
-        assert web["MEC_MP1_PASSWORD"] not in "".join(a.received)
+        mine = {"id": "where-1", "name": "where", "application": application["id"]}
+        status, said = await ask(web, "PUT", f"{MEP}/service=where-1", {"mec-platform:service": [mine]})
+        assert status == 201, said
+        (found,) = serves.publisher.entries(f"{PLATFORM}/service")
+        assert found["state"]["endpoint"][0]["address"] == application["address"]
+
+        # The password is with who runs it and nowhere else: in no datastore, in no message.
+        for domain in (a, b):
+            held = json.dumps([domain.publisher.read(path) for path in ("/mec-platform:platforms", f"{ROOT}/partner")])
+            assert web["MEC_MP1_PASSWORD"] not in held + "".join(domain.received)
+        await mm1(a).terminate("web")
+        await until("it is let in no more", lambda: not _known(serves, web))
+        await until("its service is gone", lambda: not serves.publisher.entries(f"{PLATFORM}/service"))
+
+    play(story)
+
+
+def test_nobody_takes_over_an_identity(play: Play) -> None:
+    """A partner whose applications we serve (option 2) says who they are: not who another one is, nor a user."""
+
+    async def story(a: Domain, b: Domain) -> None:
+        await federate(a, b, **{"boundary-option": "mec-types:option-platform-consumer-infrastructure"})
+        await onboard(b)
+        await mm1(b).instantiate("own", {"package": "hello", "zone": "zone-1"})
+        (own,) = b.publisher.entries(f"{PLATFORM}/application")
+        mm5 = a.federation.zones.point(Mm5, "b", AGREEMENT)
+        thief = {"address": "127.1.1.1", "identity": {**own["identity"], "password-digest": "0" * 64}}
+        with pytest.raises(RpcError):
+            await mm5.serve("thief", thief)
+        assert [each["id"] for each in b.publisher.entries(f"{PLATFORM}/application")] == [own["id"]]
+        await mm5.session.edit([DataEdit("/application[id='thief']", "remove")])
+        for name in ("admin", "app.admin", "partner-a"):
+            with pytest.raises(RpcError):
+                await mm5.serve("user", {"address": "127.1.1.2", "identity": {"user-name": name}})
+        (instance,) = b.publisher.entries(INSTANCES)
+        environment = given(b, instance["id"])
+        status, _ = await ask(environment, "GET", f"{MEP}/service")
+        assert status in (200, 404)
 
     play(story)

@@ -328,6 +328,9 @@ class Elsewhere:
     def agreements(self) -> Sequence[tuple[str, str]]:
         return [("b", "x")]
 
+    def peers(self) -> dict[tuple[str, str], bool]:
+        return {}
+
     def held(self, partner: str, agreement: str) -> Sequence[tuple[str, str]]:
         return []
 

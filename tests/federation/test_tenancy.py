@@ -43,7 +43,7 @@ def image(site: Site) -> Members:
     return {
         "digest": info.image.digest,
         "size": str(info.image.size),
-        "format": "mec-types:oci",
+        "format": "mec-types:process-archive",
         "source": "test:image",
     }
 
@@ -73,6 +73,20 @@ async def refused(work: Any, tag: str, says: str | None = None) -> RpcError:
         await work
     assert error.value.tag == tag
     return error.value
+
+
+@pytest.mark.parametrize("agreed", ["z1", "z2"])
+def test_what_names_no_zone_is_in_an_agreed_one(tmp_path: Path, agreed: str) -> None:
+    async def story(site: Site) -> None:
+        at = await tenant(site, 1, zone=[{"id": agreed, "accepted": True}, {"id": "z3"}])
+        mm4, mm6 = resources(at)
+        await mm4.add_image("i", image(site))
+        for name in ("c", "d"):
+            wish = {leaf: value for leaf, value in compute(site).items() if leaf != "zone"}
+            assert (await mm6.allocate(name, wish))["zone"] == agreed
+            assert (await mm6.operate(name, "stopped"))["zone"] == agreed  # and stays there
+
+    run(tmp_path, story)
 
 
 def test_infrastructure_is_lent_and_given_back(tmp_path: Path) -> None:

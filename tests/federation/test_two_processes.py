@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from ncclient import manager
 
 from nms import config as configuration
 from nms import init
@@ -253,6 +254,53 @@ def test_the_provider_dies_while_it_is_used_and_comes_back(two: tuple[Daemon, Da
     until("a shows that b is back", lambda: a.read("mec-federation:federation/partner=b/state")["reachable"] is True)
     assert answers(until("it runs again", lambda: endpoint(a))) or where
     withdraw(a, b)
+
+
+PLATFORM = "mec-platform:platforms/platform=mep-1"
+
+
+def _maps(a: Daemon) -> dict[str, Any]:
+    """What A's registry has of the service that B's platform offers, as a NETCONF client finds it: not local."""
+    with manager.connect_ssh(
+        host="127.0.0.1",
+        port=a.config.netconf.ssh.listen.port,  # type: ignore[union-attr]
+        username=init.ADMIN,
+        key_filename=str(a.folder / "admin_key"),
+        hostkey_verify=False,
+        allow_agent=False,
+        look_for_keys=False,
+    ) as session:
+        model = "urn:mec-nms:yang:mec-platform"
+        path = "/mpf:platforms/mpf:platform/mpf:service[mpf:state/mpf:is-local='false']"
+        reply = session.get(filter=("xpath", ({"mpf": model}, path)))
+    (service,) = reply.data_ele.iter(f"{{{model}}}service") or (None,)
+    name, state = (service.findtext(f".//{{{model}}}{leaf}") for leaf in ("name", "state/{*}state"))
+    return {"name": name, "state": str(state).rpartition(":")[2]}
+
+
+@OVER_BOTH
+def test_services_of_a_provider_that_is_killed(two: tuple[Daemon, Daemon]) -> None:
+    """Its services are suspended while it is gone, and come back with it (Mp3)."""
+    a, b = two
+    for daemon, other in ((a, "b"), (b, "a")):
+        joined = {"interconnection": {"enabled": True, "share-services": True}}
+        path = f"mec-federation:federation/partner={other}/agreement=ab"
+        daemon.client.write("PATCH", path, {"mec-federation:agreement": [{"id": "ab", **joined}]})
+    maps = {"id": "s", "name": "maps", "consumed-local-only": False, "uri": ["https://198.51.100.7/maps"]}
+    b.client.write("PUT", f"{PLATFORM}/service=s", {"mec-platform:service": [maps]})
+    path = f"{PLATFORM}/peer=b,ab"
+    until("a has learnt it", lambda: a.read(path).get("services"))
+    assert _maps(a) == {"name": "maps", "state": "active"}
+    b.end(signal.SIGKILL)
+    until("it is suspended", lambda: a.read(path)["state"] == "mec-types:suspended")
+    assert _maps(a) == {"name": "maps", "state": "suspended"}
+    b.start()
+    until("it is back", lambda: a.read(path)["state"] == "mec-types:active")
+    assert _maps(a) == {"name": "maps", "state": "active"}
+    b.client.write("DELETE", f"{PLATFORM}/service=s")
+    until("it is gone", lambda: a.read(path).get("services") == 0)
+    for log in (*a.logs, *b.logs):
+        assert "Traceback" not in log.read_text()
 
 
 def test_the_consumer_dies_while_it_is_used_and_comes_back(two: tuple[Daemon, Daemon]) -> None:

@@ -12,11 +12,13 @@ import pytest
 
 from nms.errors import RpcError
 from nms.mec import package
+from nms.mec.occurrence import TEMPORARY
+from nms.mec.reference_points import Mp3
 from nms.mec.session import DataEdit, Members
 from tests.federation.test_across_the_boundary import SAMPLE
-from tests.federation.test_options import left
+from tests.federation.test_options import crossed, edits, left
 from tests.federation.test_revision_across import SERVED, instances, mm1, running
-from tests.federation.two_domains import Domain, federate, until
+from tests.federation.two_domains import AGREEMENT, OVER_BOTH, ROOT, Domain, federate, until
 
 Play = Callable[..., None]
 COUNTER = SAMPLE.parent / "counter-edge"
@@ -52,7 +54,7 @@ def moved(domain: Domain, relocation: str) -> bool:
     return bool(wish.get("state", {}).get("state") == "mec-types:completed")
 
 
-@pytest.mark.parametrize("number", [3, 4, 5])
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 5])
 def test_there_and_back_with_the_users(play: Play, number: int) -> None:
     async def story(a: Domain, b: Domain) -> None:
         await federate(a, b, **{"boundary-option": f"mec-types:{SERVED[number][0]}"})
@@ -69,9 +71,9 @@ def test_there_and_back_with_the_users(play: Play, number: int) -> None:
             (there,) = await instances(a)
             assert there["zone"] == "b.zone-1"
             assert [await visit(there, user) for user in ("ana", "ben", "eve")] == [3, 2, 1]
-            assert await running(a) == 0
+            assert await running(a) == (1 if number == 2 else 0)  # there only the platform is B's
 
-            await until("it is ready there", lambda: ready(b))
+            await until("it is ready there", lambda: ready(a if number == 1 else b))
             await mm1(a).relocate("back", "web", "zone-1")
             (back,) = await instances(a)
             assert [await visit(back, user) for user in ("ana", "eve")] == [4, 2]
@@ -81,6 +83,110 @@ def test_there_and_back_with_the_users(play: Play, number: int) -> None:
             await until("nothing is left under the agreement", lambda: not left(a, b))
 
     play(story)
+
+
+JOINED = {"interconnection": {"enabled": True}}
+#: What a transfer is asked for in where the platforms are not joined.
+DOWN = ("deployment", "app-instance", "application")
+
+
+@OVER_BOTH
+@pytest.mark.parametrize("number", [2, 3, 4, 5])
+def test_platforms_that_are_joined_settle_it_between_them(play: Play, number: int) -> None:
+    """The platform that takes over asks the other one for the users (Mp3); nothing else of it crosses."""
+
+    async def story(a: Domain, b: Domain) -> None:
+        await federate(a, b, **{"boundary-option": f"mec-types:{SERVED[number][0]}"}, **JOINED)
+        await onboard(a)
+        await until("a sees b's zone", lambda: a.publisher.read("/mec-system:system/zone[id='b.zone-1']"))
+        async with asyncio.timeout(60):
+            await mm1(a).instantiate("web", {"package": "counter", "zone": "b.zone-1"})
+            await until("it is ready there", lambda: ready(b))
+            (there,) = await instances(a)
+            assert [await visit(there, user) for user in ("ana", "ana", "ben")] == [1, 2, 1]
+            before = edits(crossed(a, b))
+            told: list[Members] = []
+            b.session(PLATFORM).watch(lambda name, members: told.append({"notification": name, **members}))
+            await mm1(a).relocate("home", "web", "zone-1")
+            (home,) = await instances(a)
+            assert [await visit(home, user) for user in ("ana", "ben")] == [3, 2]
+            made = {key: count - before.get(key, 0) for key, count in edits(crossed(a, b)).items()}
+            assert made["b", "mp3", "edit", "context-transfer"] == 3  # what may be left of another, the wish, its end
+            # Beside it the old one ends; nothing is wished of it before.
+            assert any("context-transferred-at" in each for each in told)
+            changed = [key for key, count in made.items() if count and key[1] != "mp3" and key[3] in DOWN]
+            assert all(made[key] <= 3 for key in changed), made
+            peer = b.publisher.read(f"{ROOT}/partner[id='a']/agreement[id='{AGREEMENT}']/mec-platform:peer-platform")
+            assert "context-transfer" not in (peer or {})
+            await mm1(a).terminate("web")
+            await mm1(a).offboard("counter")
+            await until("nothing is left under the agreement", lambda: not left(a, b))
+
+    play(story)
+
+
+@OVER_BOTH
+def test_whose_context_a_partner_can_ask_for(play: Play) -> None:
+    """Of what runs for it under the agreement, and of nothing else; what it asks for wrongly changes nothing."""
+
+    async def story(a: Domain, b: Domain) -> None:
+        await federate(a, b, **JOINED)
+        await until("they are joined", lambda: a.federation.zones.peers())
+        await onboard(b)
+        await mm1(b).instantiate("own", {"package": "counter", "zone": "zone-1"})
+        await until("it is ready", lambda: ready(b))
+        (own,) = b.publisher.entries(f"{PLATFORM}/application")
+        mp3 = a.federation.zones.point(Mp3, "b", AGREEMENT)
+        target = {"target-address": "127.1.1.1", "target-port": 80}
+        for name in ("own", own["id"], "nobody"):
+            with pytest.raises(RpcError) as error:
+                await mp3.transfer_context(name, target, 20)
+            assert error.value.tag == "data-missing"
+        for bad in ({}, {"target-address": "nowhere"}, {"target-address": "127.1.1.1", "target-port": 0x10000}):
+            with pytest.raises(RpcError):
+                await mp3.transfer_context("own", bad, 20)
+        assert "user-context-transfer" not in (b.publisher.entries(f"{PLATFORM}/application")[0])
+        assert await mp3.session.get("/context-transfer[id='own']") is None
+
+    play(story)
+
+
+@pytest.mark.parametrize("number", [3, 5])
+def test_a_partner_that_dies_while_it_hands_users_over(play: Play, number: int) -> None:
+    """The relocation waits for a decision; given up, what was made is withdrawn and what ran there is still in use."""
+
+    async def story(a: Domain, b: Domain) -> None:
+        await federate(a, b, **{"boundary-option": f"mec-types:{SERVED[number][0]}"}, **JOINED)
+        await onboard(a)
+        await until("a sees b's zone", lambda: a.publisher.read("/mec-system:system/zone[id='b.zone-1']"))
+        async with asyncio.timeout(60):
+            await mm1(a).instantiate("web", {"package": "counter", "zone": "b.zone-1"})
+            await until("it is ready there", lambda: ready(b))
+            before = await instances(a)
+            assert b.blocks.interconnection is not None
+            await b.blocks.interconnection.close()  # what is asked of it from now on is not answered
+            moving = asyncio.create_task(mm1(a).relocate("home", "web", "zone-1"))
+            path = f"{ROOT}/partner[id='a']/agreement[id='{AGREEMENT}']/mec-platform:peer-platform"
+            await until("b is asked", lambda: (b.publisher.read(path, config=True) or {}).get("context-transfer"))
+            await b.deaf()
+            with pytest.raises(RpcError) as error:
+                await moving
+            assert error.value.app_tag == TEMPORARY
+            assert [each.get("change") for each in await instances(a)] == ["leaving", "joining"]
+            await b.listen()
+            a.federation.partners.called("b")
+            waiting = await mm1(a).latest("home")
+            assert waiting is not None
+            await mm1(a).fail(waiting.id)
+            await until("what was made is withdrawn", lambda: _ids(a) == [each["id"] for each in before])
+            assert (await running(a), await running(b)) == (0, 1)
+
+    play(story)
+
+
+def _ids(a: Domain) -> list[str]:
+    state = a.publisher.read("/mec-system:system/deployment[id='web']/state") or {}
+    return [each["id"] for each in state["instance"]]
 
 
 def test_without_its_users_it_stays_where_it_is(play: Play, tmp_path: Path) -> None:

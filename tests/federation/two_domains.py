@@ -223,17 +223,21 @@ async def domains(
     loaded: Any,
     names: Sequence[str] = ("a", "b"),
     blocks: Mapping[str, Sequence[str]] = {},
+    isolated: Mapping[str, str] = {},
     **options: Any,
 ) -> AsyncIterator[tuple[Domain, ...]]:
     """Domains a, b ..., serving, that do not know each other yet.
 
     Args:
         blocks: of those that do not run all.
+        isolated: addresses of those on the driver netns.
+        options: ``hosts`` of each one's infrastructure; of the federation; ``protocol`` of sessions.
     """
     made: list[Domain] = []
     try:
         for name in names:
-            made.append(await _domain(folder / name, name, loaded, blocks.get(name, BLOCKS), **options))
+            config = await asyncio.to_thread(_configured, folder / name, name, isolated.get(name, ""))
+            made.append(await _domain(folder / name, config, loaded, blocks.get(name, BLOCKS), **options))
         yield tuple(made)
     finally:
         for domain in made:
@@ -245,8 +249,11 @@ def _threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("mx3-")]
 
 
-async def _domain(folder: Path, name: str, loaded: Any, running: Sequence[str], **options: Any) -> Domain:
-    config = await asyncio.to_thread(_configured, folder, name)
+async def _domain(folder: Path, config: Config, loaded: Any, running: Sequence[str], **options: Any) -> Domain:
+    name = config.domain.id
+    if (hosts := options.pop("hosts", None)) is not None:
+        vim = replace(config.drivers.vim, options={**config.drivers.vim.options, "hosts": hosts})
+        config = replace(config, drivers=replace(config.drivers, vim=vim))
     config = replace(config, domain=replace(config.domain, blocks=tuple(running)))
     clock = Clock()
     core = Core.create(loaded, clock=clock)
@@ -287,12 +294,14 @@ def free_port() -> int:
             return port
 
 
-def _configured(folder: Path, name: str) -> Config:
+def _configured(folder: Path, name: str, isolated: str) -> Config:
     """A fresh domain's configuration; its packages' port is known before it listens, because sources name it."""
     port = free_port()
     block = f"127.{random.SystemRandom().randrange(82, 255)}.{random.SystemRandom().randrange(256)}.0/24"
+    driver = "netns" if isolated else "embedded"
     ports = init.Ports(ssh=0, tls=0, restconf=port, dns=0)
-    init.init(folder, now=datetime.now(UTC), domain_id=name, ports=ports, address_block=block)
+    given = {"ports": ports, "driver": driver, "address_block": isolated or block}
+    init.init(folder, now=datetime.now(UTC), domain_id=name, **given)
     return configuration.load(folder / init.CONFIG_NAME)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Collection, Iterable
 
+from nms.drivers.api import RpcError
 from nms.drivers.netns import system
-from nms.drivers.netns.layout import ACCESS, SUBNET, Layout
+from nms.drivers.netns.layout import ACCESS, SUBNET, Layout, is_bridge
 
 _ISOLATION = f"""
 table inet isolation {{{{}}}}
@@ -57,6 +59,22 @@ class Fabric:
         self._reachable = reachable
         self._turn = asyncio.Lock()
 
+    async def dismantle(self) -> None:
+        """Remove it, where it is and nothing stands on it.  Raises `RpcError`: in-use, operation-failed."""
+        if system.has_namespace(self._layout.fabric):
+            found = await system.run("ip", "-n", self._layout.fabric, "-json", "link", "show")
+            names = {str(link["ifname"]) for link in json.loads(found)}
+            # Ports of instances that another daemon has left, and what somebody has attached to the access network.
+            if others := sorted(name for name in names - {"lo", ACCESS, self._layout.uplink} if not is_bridge(name)):
+                raise RpcError("in-use", f"{self._layout.fabric} is in use: it has {', '.join(others)}")
+        await self._remove()
+
+    async def _remove(self) -> None:
+        # The kernel takes its time over a namespace; what is named on this side must be gone at once.
+        await system.remove_link(self._layout.uplink)
+        if system.has_namespace(self._layout.fabric):
+            await system.ip(f"netns delete {self._layout.fabric}")
+
     async def ensure(self) -> None:
         """Make it where it is missing or incomplete.
 
@@ -66,10 +84,7 @@ class Fabric:
         # The uplink is made last: with it, all that is made once is there.
         complete = await system.has_link(layout.uplink, layout.fabric)
         if not complete:
-            # The kernel takes its time over a namespace; what is named on this side must be gone at once.
-            await system.remove_link(layout.uplink)
-            if system.has_namespace(layout.fabric):
-                await system.ip(f"netns delete {layout.fabric}")
+            await self._remove()
             await system.ip(f"netns add {layout.fabric}")
             await system.ip(
                 "link set lo up",

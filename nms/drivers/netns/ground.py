@@ -12,25 +12,25 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from nms.drivers.api import ConfigError, InstanceSpec, RpcError
-from nms.drivers.netns import system
+from nms.drivers.api import OCI, PROCESS_ARCHIVE, ConfigError, InstanceSpec, RpcError
+from nms.drivers.netns import containers, system
+from nms.drivers.netns.bundle import PATH, SCRATCH, TEMPORARY
 from nms.drivers.netns.fabric import Fabric
+from nms.drivers.netns.images import Images
 from nms.drivers.netns.layout import SUBNET, Layout
 from nms.drivers.netns.limits import Limits
+from nms.drivers.process import image
 from nms.drivers.process.record import Record
 from nms.drivers.process.vim import MARK
 
 #: Where an instance sees its unpacked image: a place that every user can reach.
 HOME = system.RUN / "instance"
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-#: MiB that an instance may keep in each of the folders for what is temporary; they count as its memory.
-SCRATCH = 16
 #: Joins the cgroups named before the "--", and goes on as what follows.
 _ENTER = 'while [ "$1" != -- ]; do echo $$ > "$1" || exit 125; shift; done; shift; exec "$@"'
 #: Shows the first folder in place of the second one, in a mount namespace of its own, and hides where everybody writes.
 _SETTLE = f"""
 mount --bind "$1" "$2" && cd "$2" || exit 125
-for each in /tmp /var/tmp /dev/shm; do
+for each in {" ".join(TEMPORARY)}; do
   mount -t tmpfs -o size={SCRATCH}m,mode=1777,nosuid,nodev tmpfs "$each" || exit 125
 done
 shift 2
@@ -55,16 +55,24 @@ class NetnsGround:
         reachable: addresses and TCP ports on the access network that instances may connect to.
         bandwidth: Mbit/s that an instance may send and receive; 0: no limit.
         processes: most processes (and threads) of an instance.
+        state: folder where unpacked images are kept.
     """
 
     def __init__(
-        self, driver: str, layout: Layout, reachable: Collection[tuple[str, int]], bandwidth: float, processes: int
+        self,
+        driver: str,
+        layout: Layout,
+        reachable: Collection[tuple[str, int]],
+        bandwidth: float,
+        processes: int,
+        state: Path,
     ) -> None:
         self._driver = driver
         self._layout = layout
         self._fabric = Fabric(layout, reachable)
         self._bandwidth = bandwidth
         self._processes = processes
+        self._images = Images(state / "images")
         self._limits: Limits | None = None
         self._lock: IO[bytes] | None = None
         self._placed = 0
@@ -86,11 +94,27 @@ class NetnsGround:
             self._lock.close()
             self._lock = None
 
+    async def dismantle(self) -> None:
+        """Remove the fabric, with the access network and every bridge."""
+        await self._fabric.dismantle()
+
     def address(self, spec: InstanceSpec, placed: Collection[Record]) -> str:
         """An address in the subnet of the slice."""
         address = self._layout.place(spec.slice, {each.address: each.spec.slice for each in placed}, self._placed)
         self._placed += 1
         return address
+
+    def formats(self) -> Mapping[str, str]:
+        """Archives of files, and OCI images where runc is."""
+        return {PROCESS_ARCHIVE: "", OCI: containers.missing()}
+
+    def unpack(self, spec: InstanceSpec, folder: Path) -> None:
+        """An archive as it is; of an OCI image a copy of its root file system."""
+        limit = spec.resources.storage << 20
+        if spec.format == OCI:
+            self._images.unpack(spec.image, folder, limit)
+        else:
+            image.unpack(spec.image, folder / "work", limit)
 
     async def prepare(self, record: Record, folder: Path) -> None:
         """Make the namespace, plug it in, limit it, and give the files to the instance's user."""
@@ -133,9 +157,13 @@ class NetnsGround:
     def launch(
         self, record: Record, folder: Path, environment: Mapping[str, str]
     ) -> tuple[tuple[str, ...], Mapping[str, str]]:
-        """From limits to namespaces to a user without privileges, who is given the environment."""
+        """From limits to namespaces to a user without privileges, who is given the environment; or runc does that."""
         name, user = self._layout.namespace(record.address), self._layout.user(record.address)
         assert self._limits is not None
+        if record.spec.format == OCI:
+            cgroup = self._limits.path(name)
+            words = containers.command(record, folder, environment, name=name, user=user, cgroup=cgroup)
+            return words, {"PATH": PATH, MARK: str(folder)}
         command = (
             *("sh", "-c", _ENTER, "sh", *self._limits.entrances(name), "--"),
             *("nsenter", f"--net={system.NAMESPACES / name}"),
@@ -150,8 +178,25 @@ class NetnsGround:
         return command, {"PATH": PATH, MARK: str(folder), **folded}
 
     def environment(self, record: Record, folder: Path) -> dict[str, str]:
-        """The same folder for every instance, its own files; the system's programs, not those of the daemon's user."""
+        """The same folder for every instance, its own files; the system's programs, not those of the daemon's user.
+
+        An OCI image says itself.
+        """
+        if record.spec.format == OCI:
+            return containers.environment(folder)
         return {"HOME": str(HOME), "PATH": PATH}
+
+    def farewell(self, record: Record, folder: Path) -> signal.Signals:
+        """The usual one, or what the image says."""
+        if record.spec.format == OCI:
+            return containers.farewell(folder, self.processes(record))
+        return signal.SIGTERM
+
+    def processes(self, record: Record) -> Collection[int]:
+        """Those in the namespace or the cgroup."""
+        name = self._layout.namespace(record.address)
+        assert self._limits is not None
+        return _inside(system.NAMESPACES / name) | self._limits.members(name)
 
     async def clear(self, record: Record) -> None:
         """End every process in the namespace or the cgroup, whatever it calls itself, and remove both."""
@@ -182,6 +227,7 @@ def _end(namespace: Path, name: str, limits: Limits, timeout: float = 5.0) -> No
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.002)
+    containers.forget(name)
     limits.remove(name)
 
 

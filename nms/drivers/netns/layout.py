@@ -18,6 +18,14 @@ SUBNET = 24
 FIRST, LAST = 2, 254
 
 
+_BRIDGE = "slice"
+
+
+def is_bridge(interface: str) -> bool:
+    """Whether an interface in a fabric is the bridge of a slice."""
+    return interface.startswith(_BRIDGE)
+
+
 class Layout:
     """The layout of a block.
 
@@ -58,7 +66,7 @@ class Layout:
 
     def bridge(self, address: str) -> str:
         """The bridge of the slice that has the address, in the fabric."""
-        return f"slice{self.subnet_of(address)}"
+        return f"{_BRIDGE}{self.subnet_of(address)}"
 
     def namespace(self, address: str) -> str:
         """An instance's namespace."""

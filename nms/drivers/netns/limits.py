@@ -72,6 +72,10 @@ class Limits:
         except OSError as error:
             raise RpcError("operation-failed", f"the limits of {name} cannot be set: {error}") from error
 
+    def path(self, name: str) -> str:
+        """Of the cgroup, below the root of each controller; empty where there are none."""
+        return f"/{OURS}/{name}" if self.version else ""
+
     def entrances(self, name: str) -> list[str]:
         """The files into which a process writes its number to be limited, it and its children."""
         return [str(group / "cgroup.procs") for group in dict.fromkeys(self._groups(name).values())]

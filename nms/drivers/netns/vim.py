@@ -31,7 +31,7 @@ class NetnsVim(ProcessDriver):
             raise ConfigError(f"driver {ME}: 'bandwidth' must not be negative, and 'processes' at least 1")
         layout = Layout(ME, config)
         reachable = [_endpoint(layout, str(text)) for text in setting(ME, config, "reachable", list, [])]
-        super().__init__(ME, config, state, NetnsGround(ME, layout, reachable, bandwidth, processes))
+        super().__init__(ME, config, state, NetnsGround(ME, layout, reachable, bandwidth, processes, state))
 
 
 def _endpoint(layout: Layout, text: str) -> tuple[str, int]:

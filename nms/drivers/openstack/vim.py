@@ -21,6 +21,7 @@ from typing import IO, Any
 from openstack.compute.v2.server import Server
 
 from nms.drivers.api import (
+    PROCESS_ARCHIVE,
     Capacity,
     ConfigError,
     Host,
@@ -133,6 +134,15 @@ class OpenstackVim:
     async def hosts(self) -> Sequence[Host]:
         """Every host, with what servers take and what is promised to instances that have none yet."""
         return [place.host for place in await self._places()]
+
+    async def dismantle(self) -> None:
+        """What was made for a slice went with its last instance."""
+        if self._records:
+            raise RpcError("in-use", f"instances of driver {ME} exist: {', '.join(sorted(self._records))}")
+
+    def formats(self) -> Mapping[str, str]:
+        """Disks; an archive of files is handed on as one, to whatever the cloud makes of it."""
+        return {"qcow2": "", "raw": "", PROCESS_ARCHIVE: ""}
 
     async def capacity(self) -> Capacity:
         """The sum over all hosts."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -19,10 +20,22 @@ class Ground(Protocol):
     async def close(self) -> None:
         """Let go; instances run on."""
 
+    async def dismantle(self) -> None:
+        """Remove what `open` made, on which nobody stands any more.  Raises `RpcError`."""
+
     def address(self, spec: InstanceSpec, placed: Collection[Record]) -> str:
         """An address for a new instance, given those that are there; without delay.
 
         Raises `RpcError`: resource-denied.
+        """
+
+    def formats(self) -> Mapping[str, str]:
+        """As `nms.drivers.api.Vim.formats`."""
+
+    def unpack(self, spec: InstanceSpec, folder: Path) -> None:
+        """Make ``folder/work`` of the image, all or nothing; in any thread.
+
+        Raises `RpcError`: data-missing, invalid-value, too-big, operation-failed.
         """
 
     async def prepare(self, record: Record, folder: Path) -> None:
@@ -37,8 +50,14 @@ class Ground(Protocol):
         """What to run, and with which environment, so that the instance's command runs with the one given.
 
         The way there is by `exec` only, so that the process stays the same.  The environment is partly the
-        application's wish: nothing that runs with privileges may be given it.
+        application's wish: nothing that runs with privileges may be given it.  Raises `RpcError`.
         """
+
+    def farewell(self, record: Record, folder: Path) -> signal.Signals:
+        """The signal by which the process group of a running instance is asked to end."""
+
+    def processes(self, record: Record) -> Collection[int]:
+        """The processes of a running instance; in any thread."""
 
     def environment(self, record: Record, folder: Path) -> dict[str, str]:
         """HOME, the unpacked image as the instance sees it, and PATH, where it finds programs."""

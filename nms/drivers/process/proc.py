@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -34,16 +34,43 @@ def born(pid: int) -> str:
     return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {fields[19]}"
 
 
-def usage(session: int) -> tuple[float, int, int]:
-    """CPU seconds (with ended children), resident bytes and number of the processes of a session."""
+def session(leader: int) -> list[int]:
+    """The processes of a session."""
+    found = ((pid, _stat(pid)) for pid in _pids())
+    return [pid for pid, fields in found if fields is not None and int(fields[3]) == leader]
+
+
+def usage(pids: Iterable[int]) -> tuple[float, int, int]:
+    """CPU seconds (with ended children), resident bytes and number of those processes that live."""
     ticks = pages = count = 0
-    for pid in _pids():
+    for pid in pids:
         fields = _stat(pid)
-        if fields is not None and int(fields[3]) == session and fields[0] not in "ZX":
+        if fields is not None and fields[0] not in "ZX":
             ticks += sum(map(int, fields[11:15]))
             pages += int(fields[21])
             count += 1
     return ticks / _TICKS, pages * _PAGE, count
+
+
+def _status(pid: int) -> dict[str, str]:
+    """/proc/PID/status; empty when there is no such process."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text(errors="replace")
+    except OSError:
+        return {}
+    return dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+
+
+def first(pid: int) -> bool:
+    """Whether it is the first process, number 1, of a namespace of processes within ours."""
+    numbers = _status(pid).get("NSpid", "").split()
+    return len(numbers) > 1 and numbers[-1] == "1"
+
+
+def hears(pid: int, number: signal.Signals) -> bool:
+    """Whether a process handles a signal itself, ignores it or waits for it: what it does is not the default."""
+    status = _status(pid)
+    return any(int(status.get(mask, "0"), 16) >> (number - 1) & 1 for mask in ("SigCgt", "SigIgn", "SigBlk"))
 
 
 def marked(name: str, value: str) -> list[int]:

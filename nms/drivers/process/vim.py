@@ -13,7 +13,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from nms.drivers.api import (
+    OCI,
     Capacity,
     Host,
     Instance,
@@ -31,10 +31,10 @@ from nms.drivers.api import (
     RpcError,
     setting,
 )
-from nms.drivers.process import hosts, image, proc
+from nms.drivers.process import hosts, proc
 from nms.drivers.process.ground import Ground
 from nms.drivers.process.record import Record, hold, load, save
-from nms.drivers.process.watch import Watch
+from nms.drivers.process.watch import Watch, spawn
 
 #: Keys of the configuration that are alike in every driver of processes.
 KEYS = ("hosts", "start-timeout", "stop-timeout")
@@ -143,6 +143,13 @@ class ProcessDriver:
             self._lock.close()
             self._lock = None
 
+    async def dismantle(self) -> None:
+        """Remove the ground; see `nms.drivers.api.Vim.dismantle`."""
+        held = sorted(instance for each in self._neighbours() for instance in each._records)
+        if held:
+            raise RpcError("in-use", f"instances of driver {self._driver} exist: {', '.join(held)}")
+        await self._ground.dismantle()
+
     # -- parts that are lent
 
     def dedicated(self, name: str, lent: Sequence[Host]) -> ProcessDriver:
@@ -168,6 +175,10 @@ class ProcessDriver:
 
     # -- what there is
 
+    def formats(self) -> Mapping[str, str]:
+        """Those of the ground; see `nms.drivers.api.Vim.formats`."""
+        return self._ground.formats()
+
     async def hosts(self) -> Sequence[Host]:
         """Every host with its capacity, by name."""
         return self._occupied()
@@ -188,11 +199,11 @@ class ProcessDriver:
         return self._record(instance_id).instance()
 
     async def kpis(self, instance_id: str) -> InstanceKpis:
-        """CPU seconds, resident memory and processes of the instance's session."""
+        """CPU seconds, resident memory and number of the instance's processes."""
         record = self._record(instance_id)
         if not record.pid:
             return InstanceKpis(0.0, 0, 0)
-        return InstanceKpis(*await _in_thread(proc.usage, record.pid))
+        return InstanceKpis(*await _in_thread(lambda: proc.usage(self._ground.processes(record))))
 
     # -- life cycle
 
@@ -258,8 +269,10 @@ class ProcessDriver:
             raise RpcError("invalid-value", f"instance id {spec.id!r} must be made of letters, digits, '.', '_', '-'")
         words = (*spec.command, *spec.environment.values())
         sound = not any("\0" in word for word in words) and all(map(_VARIABLE.fullmatch, spec.environment))
-        if not spec.command or not sound:
+        if not (spec.command or spec.format == OCI) or not sound:
             raise RpcError("invalid-value", f"instance {spec.id} has no command or a malformed environment")
+        if reason := self.formats().get(spec.format, "this driver does not know it"):
+            raise RpcError("operation-not-supported", f"an image of format {spec.format} cannot be run: {reason}")
         if spec.port is not None and not 0 < spec.port < 65536:
             raise RpcError("invalid-value", f"instance {spec.id} asks for port {spec.port}, which does not exist")
         host = hosts.choose(self._occupied(), spec)
@@ -285,11 +298,11 @@ class ProcessDriver:
         self._put(name, state="starting", reason="")
         # A start after a stop finds its files again, as a virtual machine finds its disk.
         if not (folder / "work").is_dir():
-            await _in_thread(image.unpack, spec.image, folder / "work", spec.resources.storage << 20)
+            await _in_thread(self._ground.unpack, spec, folder)
         record = self._record(name)
         await self._ground.prepare(record, folder)
         # In this thread and watched at once: a cancellation in between would leave a child that nobody reaps.
-        pid = _spawn(folder, *self._ground.launch(record, folder, self._environment(record)))
+        pid = spawn(folder, *self._ground.launch(record, folder, self._environment(record)))
         self._watch(name, pid)
         self._put(name, pid=pid, born=proc.born(pid))
         await self._answers(name)
@@ -322,8 +335,8 @@ class ProcessDriver:
         """Nothing of the daemon's own environment but what the ground lets through."""
         folder, spec = self._folder(record.spec.id), record.spec
         return {
-            **self._ground.environment(record, folder),
             "LANG": "C.UTF-8",
+            **self._ground.environment(record, folder),
             "MEC_ADDRESS": record.address,
             "MEC_PORT": str(spec.port or ""),
             "MEC_ZONE": record.zone,
@@ -361,7 +374,7 @@ class ProcessDriver:
         watch = self._watches.get(name)
         if watch is not None and not watch.exit.is_set():
             if grace > 0:
-                watch.signal(signal.SIGTERM)
+                watch.signal(self._ground.farewell(self._record(name), self._folder(name)))
                 with suppress(TimeoutError):
                     await asyncio.wait_for(watch.exit.wait(), grace)
             if not watch.exit.is_set():
@@ -409,20 +422,6 @@ class ProcessDriver:
             lines = []
         line = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
         return "".join(each if each.isprintable() else "?" for each in line[:200])
-
-
-def _spawn(folder: Path, command: tuple[str, ...], environment: Mapping[str, str]) -> int:
-    try:
-        with (folder / "log").open("ab") as log:
-            process = subprocess.Popen(
-                command, cwd=folder / "work", env=environment, stdin=subprocess.DEVNULL, stdout=log,
-                stderr=subprocess.STDOUT, start_new_session=True,
-            )  # fmt: skip
-    except OSError as error:
-        raise RpcError("operation-failed", f"command {command[0]!r} cannot be run: {error.strerror}") from error
-    # The pidfd watch reaps it; without a return code Popen would warn of a process left running, which is the point.
-    process.returncode = 0
-    return process.pid
 
 
 async def _in_thread(function: Callable[..., T], *arguments: object) -> T:

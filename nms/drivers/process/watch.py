@@ -1,12 +1,38 @@
-"""Watching one process until it ends, through its pidfd: alike for our child and for one adopted after a restart."""
+"""Starting one process, and watching it until it ends through its pidfd: alike for our child and an adopted one."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
+
+from nms.drivers.api import RpcError
+
+
+def spawn(folder: Path, command: tuple[str, ...], environment: Mapping[str, str]) -> int:
+    """Start an instance's process as leader of a session; its pid.
+
+    Args:
+        folder: the instance's: it starts in ``work``, and what it says goes to ``log``.
+
+    Raises:
+        RpcError: operation-failed.
+    """
+    try:
+        with (folder / "log").open("ab") as log:
+            process = subprocess.Popen(
+                command, cwd=folder / "work", env=environment, stdin=subprocess.DEVNULL, stdout=log,
+                stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+    except OSError as error:
+        raise RpcError("operation-failed", f"command {command[0]!r} cannot be run: {error.strerror}") from error
+    # The pidfd watch reaps it; without a return code Popen would warn of a process left running, which is the point.
+    process.returncode = 0
+    return process.pid
 
 
 class Watch:

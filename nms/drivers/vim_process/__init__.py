@@ -7,11 +7,13 @@ the instances, `addresses` their ground.  macOS has 127.0.0.1 alone until others
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from nms.drivers.api import InstanceSpec, setting, strict
+from nms.drivers.api import OCI, PROCESS_ARCHIVE, InstanceSpec, setting, strict
+from nms.drivers.process import image, proc
 from nms.drivers.process.record import Record
 from nms.drivers.process.vim import KEYS, ProcessDriver
 from nms.drivers.vim_process.addresses import Addresses
@@ -45,9 +47,20 @@ class _Loopback:
     async def close(self) -> None:
         """Nothing to let go."""
 
+    async def dismantle(self) -> None:
+        """Nothing was made."""
+
     def address(self, spec: InstanceSpec, placed: Collection[Record]) -> str:
         """The next one on which the port is free."""
         return self._addresses.free({record.address for record in placed}, spec.port)
+
+    def formats(self) -> Mapping[str, str]:
+        """Archives of files."""
+        return {PROCESS_ARCHIVE: "", OCI: "the embedded driver isolates nothing; the driver netns runs it"}
+
+    def unpack(self, spec: InstanceSpec, folder: Path) -> None:
+        """As it is."""
+        image.unpack(spec.image, folder / "work", spec.resources.storage << 20)
 
     async def prepare(self, record: Record, folder: Path) -> None:
         """Nothing to make."""
@@ -62,6 +75,14 @@ class _Loopback:
         """The folder where it was unpacked, and the daemon's programs, this Python first."""
         path = os.pathsep.join((os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)))
         return {"HOME": str(folder / "work"), "PATH": path}
+
+    def farewell(self, record: Record, folder: Path) -> signal.Signals:
+        """The usual one."""
+        return signal.SIGTERM
+
+    def processes(self, record: Record) -> Collection[int]:
+        """Those of its session."""
+        return proc.session(record.pid)
 
     async def clear(self, record: Record) -> None:
         """Nothing was made."""

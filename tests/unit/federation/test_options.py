@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from nms.config import YANG_DIR
-from nms.federation.options import INTENTS, OPTIONS, option_of
+from nms.federation.options import INTENTS, INTERCONNECTION, OPTIONS, interconnected, option_of
 
 TYPES = next(YANG_DIR.glob("mec-types@*.yang")).read_text()
 
@@ -32,6 +32,14 @@ def test_table_3() -> None:
     }
     both_ways = [option.number for option in OPTIONS if {s for p in option.points for s in p.servers} >= {"consumer"}]
     assert both_ways == [2, 5]
+
+
+def test_mp3_is_in_no_row_and_goes_both_ways() -> None:
+    assert all(point.name != INTERCONNECTION.name for option in OPTIONS for point in option.points)
+    assert set(INTERCONNECTION.servers) == {"consumer", "provider"}
+    wanted = {"interconnection": {"enabled": True}}
+    assert interconnected(wanted, wanted)
+    assert not any(interconnected(wanted, other) for other in (None, {}, {"interconnection": {"enabled": False}}))
 
 
 def test_what_a_row_speaks_is_exposed() -> None:

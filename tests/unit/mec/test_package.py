@@ -24,6 +24,8 @@ from hypothesis import strategies as st
 from nms.errors import RpcError
 from nms.mec.package import META, TOP, PackageInfo, build, extract, parse_manifest, verify
 from nms.mec.package_archive import Limits
+from nms.oci import archive as oci_archive
+from tests.drivers import oci_images
 
 SAMPLE = Path(__file__).parents[3] / "nms/mec/sample/hello-edge"
 
@@ -368,3 +370,35 @@ def test_what_cannot_be_built_is_refused(
 def test_a_wrong_signing_key_is_refused(folder: Path, tmp_path: Path, key: bytes) -> None:
     with refused("invalid-value", "signing key"):
         build(folder, tmp_path / "p", key)
+
+
+def test_an_oci_image_is_an_archive_or_a_layout_and_is_read_through(folder: Path, tmp_path: Path) -> None:
+    """As skopeo, podman and buildah write them: ``oci-archive:x.tar`` and ``oci:x``."""
+    descriptor = json.loads((folder / "descriptor.json").read_text())
+    descriptor[TOP]["sw-image"].update(name="image/x.tar", format="mec-types:oci")
+    del descriptor[TOP]["sw-image"]["command"]
+    (folder / "descriptor.json").write_text(json.dumps(descriptor))
+    file = oci_images.build(folder / "image/x.tar", oci_images.files({"hello": "hello"}), Cmd=["/hello"])
+    info = build(folder, tmp_path / "archive.csar")
+    assert info.image.digest == hashlib.sha256(file.read_bytes()).hexdigest()
+
+    with tarfile.open(file) as tar:
+        tar.extractall(folder / "image/x", filter="data")
+    file.unlink()
+    info = build(folder, tmp_path / "layout.csar")
+    with (tmp_path / "image").open("wb") as out:
+        extract(tmp_path / "layout.csar", info, "image/x.tar", out)
+    with oci_archive.opened(tmp_path / "image") as opened:
+        assert opened.image().command == ("/hello",)
+
+    blob = next(iter((folder / "image/x/blobs/sha256").iterdir()))
+    blob.write_bytes(b"other")
+    with refused("invalid-value", "another digest"):
+        build(folder, tmp_path / "damaged.csar")
+    (folder / "image/x/index.json").unlink()
+    with refused("invalid-value", "no index.json"):
+        build(folder, tmp_path / "damaged.csar")
+    file.write_bytes(b"an image for something else")
+    with refused("invalid-value", "damaged, or no plain tar"):
+        build(folder, tmp_path / "damaged.csar")
+    assert not (tmp_path / "damaged.csar").exists()

@@ -25,6 +25,7 @@ DEMAND = Demand(SMALL)
         (replace(NEAR, serves=False), DEMAND, "takes nothing new"),
         (NEAR, replace(DEMAND, country="PT"), "in ES, not in PT"),
         (replace(NEAR, architectures=frozenset({"aarch64"})), replace(DEMAND, architecture="x86-64"), "no x86-64 host"),
+        (replace(NEAR, formats=frozenset({"raw"})), replace(DEMAND, format="oci"), "runs no image of format oci"),
         (NEAR, replace(DEMAND, max_latency=Decimal("1.5")), "latency 2 ms exceeds 1.5 ms"),
         (FAR, replace(DEMAND, max_latency=Decimal(5), place=MADRID), "latency 7.024 ms exceeds 5 ms"),
         (replace(NEAR, free=Resources(999, 4096, 4096)), DEMAND, "no room"),

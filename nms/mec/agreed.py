@@ -62,8 +62,7 @@ def somewhere(agreement: Mapping[str, Any], zones: Iterable[Members]) -> str:
     Raises:
         RpcError: invalid-value; none is agreed any more.
     """
-    terms = agreement.get("zone", ())
-    agreed = {zone["id"] for zone in terms if zone.get("offered", True) and zone.get("accepted", False)}
+    agreed = accepted(agreement)
     left: dict[str, Members] = {
         zone["id"]: zone.get("state", {}).get("available", {}) for zone in zones if zone["id"] in agreed
     }
@@ -71,6 +70,12 @@ def somewhere(agreement: Mapping[str, Any], zones: Iterable[Members]) -> str:
         raise RpcError("invalid-value", "no zone is accepted under the agreement")
     ranked = sorted(left, key=lambda zone: (-Decimal(left[zone].get("cpu", 0)), zone))
     return ranked[0]
+
+
+def accepted(agreement: Mapping[str, Any]) -> list[str]:
+    """Zones that are both offered and accepted."""
+    zones = agreement.get("zone", ())
+    return [zone["id"] for zone in zones if zone.get("offered", True) and zone.get("accepted", False)]
 
 
 def allowance(intent: Intent, agreement: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -85,6 +90,8 @@ def allowance(intent: Intent, agreement: Mapping[str, Any]) -> Mapping[str, Any]
         return agreement.get("quota", {})  # type: ignore[no-any-return]
     hosted = agreement.get(HOSTED)
     where = intent.scope.base + intent.path
+    if intent.list == "slice":
+        raise RpcError("access-denied", "a platform stands beside what it serves, in no slice of its own", path=where)
     if hosted is None:
         raise RpcError("access-denied", "the agreement permits no instance of a platform here", path=where)
     zone = (intent.new or {}).get("zone", "")
@@ -92,12 +99,6 @@ def allowance(intent: Intent, agreement: Mapping[str, Any]) -> Mapping[str, Any]
         named = hosted.get("zone", "one that is agreed")
         raise RpcError("invalid-value", f"the platform's instance can be in zone {named} only", path=where)
     return {leaf: value for leaf, value in hosted.items() if leaf not in ("zone", "state")} | {"instances": 1}
-
-
-def accepted(agreement: Mapping[str, Any]) -> list[str]:
-    """Zones that are both offered and accepted."""
-    zones = agreement.get("zone", ())
-    return [zone["id"] for zone in zones if zone.get("offered", True) and zone.get("accepted", False)]
 
 
 def within(

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from nms.errors import RpcError, RpcErrors
+from nms.mec import agreed
 from nms.mec.listener import Listener
 from nms.mec.mep import PLATFORMS
 from nms.mec.occurrence import plain, terminated
@@ -281,8 +282,7 @@ class _Instance:
 
     def _compute(self, made: PlatformImage, wished: Members, held: str) -> Members:
         """Entry of the list compute-instance; `held` is the zone where there is one already, or ""."""
-        agreed = (self._publisher.read(self._scope.base, config=True) or {}).get("zone", ())
-        accepted = [zone["id"] for zone in agreed if zone.get("accepted", False)]
+        accepted = agreed.accepted(self._publisher.read(self._scope.base, config=True) or {})
         zone = wished.get("zone") or (held if held in accepted else next(iter(accepted), ""))
         amounts = {**_AMOUNTS, **{leaf: wished[leaf] for leaf in _AMOUNTS if leaf in wished}}
         return {

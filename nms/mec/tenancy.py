@@ -25,7 +25,7 @@ from nms.mec.scope import Duty, Intent, IntentProvider, Scope
 from nms.mec.session import RESYNC, Members
 from nms.mec.slices import SLICE, Slices
 from nms.mec.transfer import Transfers
-from nms.mec.vim import KPIS, VIMS
+from nms.mec.vim import KPIS
 from nms.mec.windows import AGREEMENT, MANAGER, RESOURCES, Window, Writable
 from nms.model.schema import Node
 
@@ -137,8 +137,9 @@ class Tenancy:
             zone = intent.new.get("zone", [])
             if "zone" in self._fields(intent.list):
                 agreed.zones_agreed(intent, agreement, zone if isinstance(zone, list) else [zone])
-            if intent.list in ("image", "reservation", "compute-instance", "app-instance"):
+            if intent.list in ("slice", "image", "reservation", "compute-instance", "app-instance"):
                 allowed = agreed.allowance(intent, agreement)
+            if intent.list in ("reservation", "compute-instance", "app-instance"):
                 held, instances = agreed.claimed(agreement, self._descriptors(intent.scope))
                 agreed.within(intent, allowed, held, {"instances": instances})
                 for each in slices:
@@ -236,13 +237,12 @@ class Tenancy:
 
     def _somewhere(self, scope: Scope, path: str, data: Members) -> str:
         """An agreed zone for what names none: where it is already, or its reservation is, or there is room."""
-        vims = [vim.base for vim in self._publisher.scopes(VIMS)]
-        reserved = [f"/reservation[id='{data['reservation']}']"] if "reservation" in data else []
-        base = self._blocks.holding(scope, path).base
-        known = [f"{base}{path}", *(vim + each for vim in vims for each in reserved)]
+        vim = self._slices.manager(self._slices.serving(scope))[0] if self._slices is not None else ""
+        reserved = [f"{vim}/reservation[id='{data['reservation']}']"] if vim and "reservation" in data else []
+        known = [self._blocks.serving(scope).base + path, *reserved]
         held = (self._publisher.read(each, config=True) or {} for each in known)
-        zones = (zone for vim in vims for zone in self._publisher.entries(f"{vim}/zone"))
         agreement = self._publisher.read(scope.agreement_path, config=True) or {}
+        zones = self._publisher.entries(f"{vim}/zone") if vim else ()
         return next((each["zone"] for each in held if "zone" in each), "") or agreed.somewhere(agreement, zones)
 
     def _hosting(self, scope: Scope) -> bool:

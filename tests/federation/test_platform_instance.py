@@ -206,6 +206,8 @@ def test_a_second_one_is_denied_whatever_it_is_called(play: Play) -> None:
         with pytest.raises(RpcError, match="instances is 1") as error:
             await point.allocate("another", another)
         assert error.value.tag == "resource-denied"
+        with pytest.raises(RpcError, match="no slice of its own"):
+            await point.session.edit([DataEdit("/slice[id='s']", "create", {})])
         assert len(await running(a)) == 1
 
     play(story)
@@ -320,7 +322,7 @@ def test_applications_of_a_are_served_by_it(play: Play) -> None:
         assert status == 200
         (entry,) = found["mec-platform:application"]
         assert (entry["id"], entry["state"]["ready"]) == (name, True)
-        assert "identity" not in entry
+        assert "mp1-identity" not in entry
         status, found = await ask(web, "GET", f"{THERE}/service")
         assert [(each["name"], each["application"]) for each in found["mec-platform:service"]] == [("counter", name)]
         (service,) = b.publisher.entries(f"{PLATFORM}/service")

@@ -322,7 +322,7 @@ def test_applications_of_a_are_served_by_it(play: Play) -> None:
         assert status == 200
         (entry,) = found["mec-platform:application"]
         assert (entry["id"], entry["state"]["ready"]) == (name, True)
-        assert "mp1-identity" not in entry
+        assert "identity" not in entry
         status, found = await ask(web, "GET", f"{THERE}/service")
         assert [(each["name"], each["application"]) for each in found["mec-platform:service"]] == [("counter", name)]
         (service,) = b.publisher.entries(f"{PLATFORM}/service")

@@ -136,9 +136,9 @@ async def ended(a: Domain, b: Domain, number: int, name: str) -> None:
 
     await until("the name is withdrawn", unknown)
     state = "/mec-system:system/deployment[id='web']/state"
-    await until("a says so", lambda: "error" in (a.publisher.read(state) or {}))
-    shown = a.publisher.read(state) or {}
-    assert shown["operational-state"] == "mec-types:stopped", shown
+    stopped = {"operational-state": "mec-types:stopped"}.items()
+    shown = await until("a says so", lambda: (held := a.publisher.read(state) or {}).items() >= stopped and held)
+    assert "error" in shown
 
 
 async def _empty(b: Domain) -> bool:

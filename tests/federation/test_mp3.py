@@ -102,6 +102,7 @@ def test_services_are_in_each_others_registry_under_each_option(play: Play, opti
         await until("it is inactive", lambda: learnt(a)["maps"]["state"]["state"] == "mec-types:inactive")
         await withdraw(b, "inner-name-1")
         await until("it is gone", lambda: not learnt(a))
+        await until("its end is told", lambda: any(each["change"] == "removed" for each in told))
         assert [each for each in told if each["name"] == "maps"] == [
             event("maps", "added", "active"),
             event("maps", "attributes-changed", "active"),
@@ -282,6 +283,7 @@ def test_services_of_a_partner_that_does_not_answer(play: Play) -> None:
         await b.listen()
         a.federation.partners.called("b")
         await until("it is back", lambda: learnt(a)["maps"]["state"]["state"] == "mec-types:active")
+        await until("both are told", lambda: len(told) == 2)
         assert told == [event("maps", "state-changed", "suspended"), event("maps", "state-changed", "active")]
 
     play(story)
@@ -351,7 +353,7 @@ def test_a_partner_that_lies_about_its_services(play: Play) -> None:
         shown = peer(a, "b")
         assert (shown["services"], shown["refused"]) == (2, len(bad))
         assert shown["refusal"]
-        assert {each["name"] for each in told} == {"good", "better"}
+        await until("both are told of", lambda: {each["name"] for each in told} == {"good", "better"})
 
     play(story)
 

@@ -33,6 +33,7 @@ from nms.mec.meo import Meo
 from nms.mec.mep import Mep
 from nms.mec.mepm import Mepm
 from nms.mec.mp1 import Mp1
+from nms.mec.no_platform_instance import NoPlatformInstance
 from nms.mec.onboarding import Onboarding
 from nms.mec.ordering import Ordering
 from nms.mec.oss import ORDERS, Oss
@@ -277,7 +278,9 @@ async def _assemble(
         planes.tenancy = await open_window(
             windows.PLATFORM, Single(platform_base, session), exposure.platform(publisher, PLATFORM, local)
         )
-        if domain.mp1 is not None and config.drivers.state is not None:
+        if domain.mp1 is None or config.drivers.state is None:
+            core.store.add_provider(NoPlatformInstance(publisher.schema))
+        else:
             kept = Kept(domain.content, config.drivers.state / "platforms", config.domain.id)
             relay = partial(Relay, core, publisher, domain.mp1, domain.mep.scope)
             elsewhere = PlatformInstances(publisher, domain.mep.scope, session, partners, kept, relay)

@@ -388,9 +388,13 @@ class _Instance:
 
 def _wished(publisher: Publisher, agreement: Scope) -> Members | None:
     """The wish of an agreement in which we are the provider; None: none."""
-    entry = publisher.read(agreement.base, config=True) or {}
-    ours = (plain(entry.get("boundary-option", "")), entry.get("role")) == (_OPTION, "provider")
-    return entry.get("platform-instance") if ours else None
+    return wish(publisher.read(agreement.base, config=True) or {})
+
+
+def wish(agreement: Members) -> Members | None:
+    """What an agreement's entry, configuration, wishes for of our platform; None: nothing."""
+    ours = (plain(agreement.get("boundary-option", "")), agreement.get("role")) == (_OPTION, "provider")
+    return agreement.get("platform-instance") if ours else None
 
 
 def _differs(held: Members, wish: Members) -> bool:

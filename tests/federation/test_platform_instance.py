@@ -14,9 +14,11 @@ import pytest
 from nms.errors import RpcError
 from nms.federation.adaptor import RemoteSession
 from nms.mec import package
+from nms.mec.no_platform_instance import NoPlatformInstance
 from nms.mec.occurrence import TEMPORARY
 from nms.mec.reference_points import Mp2Compute
-from nms.mec.session import DataEdit, Members
+from nms.mec.session import DataEdit, LocalSession, Members
+from nms.operations.dispatch import Core
 from tests.federation.test_across_the_boundary import SAMPLE
 from tests.federation.test_mp1 import ask, given
 from tests.federation.test_options import crossed, left
@@ -193,6 +195,31 @@ def test_what_a_does_not_permit_is_denied(play: Play, permission: Members | None
         await until("the alarm is cleared", lambda: alarmed(b, PLATFORM) == [False])
 
     play(story)
+
+
+def test_a_domain_without_restconf_refuses_the_wish(models: Any) -> None:
+    core = Core.create(models)
+    core.store.add_provider(NoPlatformInstance(models))
+    session = LocalSession(core, ROOT)
+
+    async def story() -> None:
+        agreement: Members = {"id": AGREEMENT, "role": "provider", **OPTION, "zone": [{"id": "zone-1"}]}
+        partner = {"id": "b", "agreement": [agreement | {"platform-instance": {}}]}
+        with pytest.raises(RpcError, match="no \\[restconf\\] listener") as error:
+            await session.edit([DataEdit("/partner[id='b']", "create", partner)])
+        assert (error.value.tag, error.value.path) == (
+            "operation-not-supported", ROOT + at("b") + "/platform-instance"
+        )  # fmt: skip
+        assert await session.get() is None
+        # What a consumer permits is no wish.
+        agreement |= {"role": "consumer", "platform-instance": {}}
+        await session.edit([DataEdit("/partner[id='b']", "create", {"id": "b", "agreement": [agreement]})])
+
+    try:
+        asyncio.run(story())
+    finally:
+        session.close()
+        core.close()
 
 
 def test_a_second_one_is_denied_whatever_it_is_called(play: Play) -> None:

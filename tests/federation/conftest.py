@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ Scenario = Callable[..., Awaitable[None]]
 @pytest.fixture(scope="session")
 def models() -> Any:
     """All models, compiled."""
-    return schema()
+    loaded = schema()
+    gc.freeze()
+    return loaded
 
 
 @pytest.fixture

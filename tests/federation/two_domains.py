@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 import socket
 import threading
@@ -284,14 +285,25 @@ async def _domain(folder: Path, config: Config, loaded: Any, running: Sequence[s
     return domain
 
 
+#: Ports that no outgoing connection takes (those are above 32767), apart for each of so many workers of a test run.
+_WORKERS, _FIRST, _SHARE = 8, 15000, 2200
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    """A port that is free for TCP and UDP, and that no outgoing connection takes meanwhile (those are above 32767)."""
+    """A port that is free for TCP and UDP, and that nobody else is given meanwhile."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS
+    share = range(_FIRST + worker * _SHARE, _FIRST + (worker + 1) * _SHARE)
+    if len(_given) > _SHARE // 2:
+        _given.clear()
     while True:
-        port = random.SystemRandom().randrange(15000, 32768)
+        port = random.SystemRandom().choice(share)
         with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp, contextlib.suppress(OSError):
             tcp.bind(("127.0.0.1", port))
             udp.bind(("127.0.0.1", port))
-            return port
+            if port not in _given:
+                _given.add(port)
+                return port
 
 
 def _configured(folder: Path, name: str, isolated: str) -> Config:

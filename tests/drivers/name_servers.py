@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +15,8 @@ import dns.exception
 import dns.flags
 import dns.message
 import dns.query
+
+from tests.ports import free_port
 
 ZONE = "edge.test"
 KEY, OTHER_KEY = "mep", "stranger"
@@ -122,7 +123,7 @@ def running(kind: str, folder: Path, need: Callable[[str, str], str]) -> Iterato
     settings = {"key": KEY, "secret": SECRET, "other_key": OTHER_KEY, "other_secret": OTHER_SECRET, "zone": ZONE}
     log = folder / "log"
     for _ in range(3):  # the free port may be taken by another test before the server has it
-        port = _free_port()
+        port = free_port()
         (folder / "config").write_text(template.format(folder=folder, port=port, **settings))
         with log.open("ab") as output:
             process = subprocess.Popen(
@@ -139,19 +140,6 @@ def running(kind: str, folder: Path, need: Callable[[str, str], str]) -> Iterato
             process.kill()
             process.wait()
     raise AssertionError(f"{name} does not answer: {log.read_text(errors='replace')[-2000:]}")
-
-
-def _free_port() -> int:
-    """A port that is free for UDP and for TCP."""
-    while True:
-        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            tcp.bind(("127.0.0.1", 0))
-            port = int(tcp.getsockname()[1])
-            try:
-                udp.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 def _answers(port: int, process: subprocess.Popen[bytes], seconds: float = 15) -> bool:

@@ -14,7 +14,7 @@ from nms.commands.partner import agree
 from nms.errors import RpcError
 from nms.federation import card
 from tests.federation.test_two_processes import Daemon, answers, deploy, endpoint, onboard, running, until, withdraw
-from tests.federation.two_domains import free_port
+from tests.ports import free_port
 
 pytestmark = pytest.mark.timeout(150)
 

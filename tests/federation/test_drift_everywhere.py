@@ -32,8 +32,11 @@ SAYS = {
 }
 
 
-def under(number: int) -> Members:
-    return {"boundary-option": f"mec-types:{OPTIONS[number - 1].identity}"}
+async def delivered(a: Domain, b: Domain, number: int) -> None:
+    """A has what the customer ordered, made under a boundary option with B."""
+    await federate(a, b, **{"boundary-option": f"mec-types:{OPTIONS[number - 1].identity}"})
+    await onboard(a)
+    await order(a)
 
 
 async def found(seat: Seat, base: str, partner: str, kind: str) -> Members:
@@ -74,9 +77,7 @@ def test_what_the_partners_platform_has_lost(play: Play, outside: str) -> None:
     """Option 2: the application is gone from B's platform; it is served again, and the instance at A ran on."""
 
     async def story(a: Domain, b: Domain) -> None:
-        await federate(a, b, **under(2))
-        await onboard(a)
-        await order(a)
+        await delivered(a, b, 2)
         endpoint = (a.publisher.read(DEPLOYMENT) or {})["state"]["instance"][0]["endpoint"][0]
         assert a.blocks.drivers is not None
         (before,) = await a.blocks.drivers.vim.list()
@@ -110,9 +111,7 @@ def test_rules_in_the_partners_data_plane(play: Play, outside: str, number: int,
     """Mp2: who has the platform (A under option 1, B under option 2) finds out what its rules at the other are."""
 
     async def story(a: Domain, b: Domain) -> None:
-        await federate(a, b, **under(number))
-        await onboard(a)
-        await order(a)
+        await delivered(a, b, number)
         steers, plane = (a, b) if number == 1 else (b, a)
         here, there = (AT_A, AT_B) if number == 1 else (AT_B, AT_A)
         name = f"{plane.id}/{AGREEMENT}"
@@ -149,9 +148,7 @@ def test_what_was_changed_at_the_partner(play: Play, number: int) -> None:
     """Somebody at B has stopped an entry of A's: found as what it is; made as agreed, or adopted, or reported."""
 
     async def story(a: Domain, b: Domain) -> None:
-        await federate(a, b, **under(number))
-        await onboard(a)
-        await order(a)
+        await delivered(a, b, number)
         (entry,) = b.publisher.entries(f"{AT_B}/{SAYS[number]}")
         path = path_of((SAYS[number], entry["id"]))
         stop = DataEdit(path, "merge", {"desired-state": "stopped"})
@@ -210,9 +207,7 @@ def test_what_was_removed_is_wanted_no_more(play: Play, number: int) -> None:
     """Adopted: what the partner has removed for good is a deployment less, and nothing is left of it."""
 
     async def story(a: Domain, b: Domain) -> None:
-        await federate(a, b, **under(number))
-        await onboard(a)
-        await order(a)
+        await delivered(a, b, number)
         async with operating(a, "netconf" if number % 2 else "restconf") as seat:
             await seat.edit(f"{AT_A}/reconciliation", {"policy": "adopt", "interval": 1})
             (entry,) = b.publisher.entries(f"{AT_B}/{SAYS[number]}")
@@ -240,9 +235,7 @@ def test_what_we_have_forgotten_is_ours_again(play: Play, number: int) -> None:
     """A was restored from a backup that is older than the deployment; B runs it still."""
 
     async def story(a: Domain, b: Domain) -> None:
-        await federate(a, b, **under(number))
-        await onboard(a)
-        await order(a)
+        await delivered(a, b, number)
         had = held(b)
         await a.session("/mec-order:orders").edit([DataEdit("/order[id='o1']", "remove")])
         await until("nothing is left", lambda: nothing_left(a, b))

@@ -12,11 +12,10 @@ import pytest
 from nms.mec.entry import path_of
 from nms.mec.session import DataEdit, Members
 from tests.federation.outside import Seat, operating
-from tests.federation.test_across_the_boundary import http, onboard
+from tests.federation.test_across_the_boundary import http
 from tests.federation.test_drift import AT_A, AT_B, VIM, pid
-from tests.federation.test_drift_everywhere import DEPLOYMENT, SAYS, under
-from tests.federation.test_removed_partner import order
-from tests.federation.two_domains import Domain, federate, until
+from tests.federation.test_drift_everywhere import DEPLOYMENT, SAYS, delivered
+from tests.federation.two_domains import Domain, until
 
 Play = Callable[..., None]
 ORDER = "/mec-order:orders/order[id='o1']"
@@ -55,9 +54,7 @@ def test_a_host_that_has_lost_it(play: Play, number: int) -> None:
     """Whoever has the infrastructure repairs it."""
 
     async def story(a: Domain, b: Domain) -> None:
-        await federate(a, b, **under(number))
-        await onboard(a)
-        await order(a)
+        await delivered(a, b, number)
         host = a if number == 2 else b
         (instance,) = host.publisher.entries(f"{VIM}/compute-instance")
         async with operating(a, "restconf" if number % 2 else "netconf") as seat:
@@ -77,9 +74,7 @@ def test_a_partner_that_has_removed_it(play: Play, number: int) -> None:
     """For good, as far as the partner knows; we have it made again."""
 
     async def story(a: Domain, b: Domain) -> None:
-        await federate(a, b, **under(number))
-        await onboard(a)
-        await order(a)
+        await delivered(a, b, number)
         (entry,) = b.publisher.entries(f"{AT_B}/{SAYS[number]}")
         async with operating(a, "netconf" if number % 2 else "restconf") as seat:
             await b.session(AT_B).edit([DataEdit(path_of((SAYS[number], entry["id"])), "remove")])
@@ -100,9 +95,7 @@ def test_a_loss_that_nobody_tells_of(play: Play, number: int) -> None:
     """Every notification is lost: the comparison finds it."""
 
     async def story(a: Domain, b: Domain) -> None:
-        await federate(a, b, **under(number))
-        await onboard(a)
-        await order(a)
+        await delivered(a, b, number)
         manager = "/mec-platform-manager:platform-managers/platform-manager[id='mepm-1']/configuration"
         async with operating(a, "netconf" if number % 2 else "restconf") as seat:
             await seat.edit(manager, {"fault-interval": 1})
@@ -120,9 +113,7 @@ def test_a_partner_that_makes_it_again_by_itself(play: Play, number: int) -> Non
     """Restored from a backup, say: the same entry is there again, at another address perhaps."""
 
     async def story(a: Domain, b: Domain) -> None:
-        await federate(a, b, **under(number))
-        await onboard(a)
-        await order(a)
+        await delivered(a, b, number)
         (entry,) = b.publisher.entries(f"{AT_B}/{SAYS[number]}")
         path = path_of((SAYS[number], entry["id"]))
         had = b.publisher.read(f"{AT_B}{path}", config=True)
@@ -145,9 +136,7 @@ def test_what_the_platform_does_not_serve(play: Play) -> None:
     """Option 2: it runs, and nobody finds it; the order stays delivered, and says what is wrong with it."""
 
     async def story(a: Domain, b: Domain) -> None:
-        await federate(a, b, **under(2))
-        await onboard(a)
-        await order(a)
+        await delivered(a, b, 2)
         async with operating(a, "netconf") as seat:
             await b.session(AT_B).edit([DataEdit(path_of((SAYS[2], "o1.web")), "remove")])
 

@@ -53,6 +53,15 @@ def available(site: Site, zone: str = "z1") -> str:
     return str(site.read(f"{VIM}/zone[id='{zone}']/state/available").get("cpu"))
 
 
+async def in_use(folder: Path) -> tuple[Site, Members]:
+    """A domain at work whose tenant has a manager of its own, and the state of what runs there."""
+    site = Site(folder)
+    await site.start(source=FromFolder(folder))
+    mm4, mm6 = resources(await tenant(site, 1))
+    await mm4.add_slice("mine", OWN)
+    return site, await running(site, mm4, mm6)
+
+
 async def running(site: Site, mm4: Mm4, mm6: Mm6, id: str = "c", **more: Any) -> Members:
     """A compute instance of the sample's; its state."""
     await mm4.add_image("i", image(site))
@@ -272,11 +281,7 @@ async def _totals(site: Site) -> dict[str, str]:
 
 def test_it_is_there_again_after_a_restart(tmp_path: Path) -> None:
     async def story() -> None:
-        site = Site(tmp_path)
-        await site.start(source=FromFolder(tmp_path))
-        mm4, mm6 = resources(await tenant(site, 1))
-        await mm4.add_slice("mine", OWN)
-        state = await running(site, mm4, mm6)
+        site, state = await in_use(tmp_path)
         before = shown(site)["slice"][0]["state"]
         await site.domain.close()
         site.core.close()
@@ -309,11 +314,7 @@ def again(site: Site) -> tuple[Mm4, Mm6]:
 
 def test_what_was_left_when_the_agreement_went_with_the_daemon_is_ended(tmp_path: Path) -> None:
     async def story() -> None:
-        site = Site(tmp_path)
-        await site.start(source=FromFolder(tmp_path))
-        mm4, mm6 = resources(await tenant(site, 1))
-        await mm4.add_slice("mine", OWN)
-        await running(site, mm4, mm6)
+        site, _ = await in_use(tmp_path)
         await site.domain.close()
         await site.edit("/mec-federation:federation/partner[id='a']", "remove")
         site.core.close()
@@ -453,11 +454,7 @@ async def _alarms(site: Site) -> list[tuple[str, str, bool]]:
 
 def test_a_manager_that_cannot_be_taken_up_keeps_nobody_else_from_working(tmp_path: Path) -> None:
     async def story() -> None:
-        site = Site(tmp_path)
-        await site.start(source=FromFolder(tmp_path))
-        mm4, mm6 = resources(await tenant(site, 1))
-        await mm4.add_slice("mine", OWN)
-        await running(site, mm4, mm6)
+        site, _ = await in_use(tmp_path)
         await site.domain.close()
         site.core.close()
         (record,) = records(tmp_path)
@@ -466,7 +463,7 @@ def test_a_manager_that_cannot_be_taken_up_keeps_nobody_else_from_working(tmp_pa
 
         site.open()
         await site.start(source=FromFolder(tmp_path))
-        mm4, mm6 = again(site)
+        mm4, _ = again(site)
         state = shown(site)["slice"][0]["state"]
         assert (state["state"], state["manager"]["reachable"]) == ("mec-types:down", False)
         (manager,) = managers(site)

@@ -27,7 +27,8 @@ from nms.errors import RpcError
 from nms.federation import card
 from nms.federation.client import PROTOCOLS
 from nms.mec import package
-from tests.federation.two_domains import OVER_BOTH, free_port
+from tests.federation.two_domains import OVER_BOTH
+from tests.ports import free_port
 
 T = TypeVar("T")
 DEADLINE = 40.0

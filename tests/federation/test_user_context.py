@@ -90,18 +90,23 @@ JOINED = {"interconnection": {"enabled": True}}
 DOWN = ("deployment", "app-instance", "application")
 
 
+async def away(a: Domain, b: Domain, number: int) -> None:
+    """The platforms are joined, and A's application is ready at B's."""
+    await federate(a, b, **{"boundary-option": f"mec-types:{SERVED[number][0]}"}, **JOINED)
+    await onboard(a)
+    await until("a sees b's zone", lambda: a.publisher.read("/mec-system:system/zone[id='b.zone-1']"))
+    await mm1(a).instantiate("web", {"package": "counter", "zone": "b.zone-1"})
+    await until("it is ready there", lambda: ready(b))
+
+
 @OVER_BOTH
 @pytest.mark.parametrize("number", [2, 3, 4, 5])
 def test_platforms_that_are_joined_settle_it_between_them(play: Play, number: int) -> None:
     """The platform that takes over asks the other one for the users (Mp3); nothing else of it crosses."""
 
     async def story(a: Domain, b: Domain) -> None:
-        await federate(a, b, **{"boundary-option": f"mec-types:{SERVED[number][0]}"}, **JOINED)
-        await onboard(a)
-        await until("a sees b's zone", lambda: a.publisher.read("/mec-system:system/zone[id='b.zone-1']"))
         async with asyncio.timeout(60):
-            await mm1(a).instantiate("web", {"package": "counter", "zone": "b.zone-1"})
-            await until("it is ready there", lambda: ready(b))
+            await away(a, b, number)
             (there,) = await instances(a)
             assert [await visit(there, user) for user in ("ana", "ana", "ben")] == [1, 2, 1]
             before = edits(crossed(a, b))
@@ -156,12 +161,8 @@ def test_a_partner_that_dies_while_it_hands_users_over(play: Play, number: int) 
     """The relocation waits for a decision; given up, what was made is withdrawn and what ran there is still in use."""
 
     async def story(a: Domain, b: Domain) -> None:
-        await federate(a, b, **{"boundary-option": f"mec-types:{SERVED[number][0]}"}, **JOINED)
-        await onboard(a)
-        await until("a sees b's zone", lambda: a.publisher.read("/mec-system:system/zone[id='b.zone-1']"))
         async with asyncio.timeout(60):
-            await mm1(a).instantiate("web", {"package": "counter", "zone": "b.zone-1"})
-            await until("it is ready there", lambda: ready(b))
+            await away(a, b, number)
             before = await instances(a)
             assert b.blocks.interconnection is not None
             await b.blocks.interconnection.close()  # what is asked of it from now on is not answered

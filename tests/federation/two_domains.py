@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import random
-import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -36,6 +34,7 @@ from nms.transport import ssh, tls
 from nms.transport.listener import Listener
 from restconf import server as restconf
 from restconf.server import Server
+from tests.ports import free_port
 
 T = TypeVar("T")
 #: For tests of what both protocols must do alike (fixture `protocol`), and of what every transport must.
@@ -283,27 +282,6 @@ async def _domain(folder: Path, config: Config, loaded: Any, running: Sequence[s
     )  # fmt: skip
     await domain.listen()
     return domain
-
-
-#: Ports that no outgoing connection takes (those are above 32767), apart for each of so many workers of a test run.
-_WORKERS, _FIRST, _SHARE = 8, 15000, 2200
-_given: set[int] = set()
-
-
-def free_port() -> int:
-    """A port that is free for TCP and UDP, and that nobody else is given meanwhile."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS
-    share = range(_FIRST + worker * _SHARE, _FIRST + (worker + 1) * _SHARE)
-    if len(_given) > _SHARE // 2:
-        _given.clear()
-    while True:
-        port = random.SystemRandom().choice(share)
-        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp, contextlib.suppress(OSError):
-            tcp.bind(("127.0.0.1", port))
-            udp.bind(("127.0.0.1", port))
-            if port not in _given:
-                _given.add(port)
-                return port
 
 
 def _configured(folder: Path, name: str, isolated: str) -> Config:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -17,17 +16,12 @@ import pytest
 from nms import init
 from nms.mec import package
 from nms.pki import ssh_key_pair
+from tests.ports import free_port
 
 SAMPLE = Path(package.__file__).parent / "sample" / "hello-edge"
 NMS = [sys.executable, "-m", "nms.cli"]
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

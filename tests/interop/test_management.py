@@ -24,6 +24,7 @@ from lxml import etree
 from nms.netconf.messages import NETCONF, hello
 from nms.pki import Authority, Certificate
 from tests.interop.test_daemon import ROOT, Daemon, rpc, until_end
+from tests.ports import free_port
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 MANAGEMENT = "urn:mec-nms:yang:mec-management"
@@ -124,12 +125,6 @@ def listener(name: str, port: int, protocol: str = "netconf-ssh", operation: str
     content = f"<protocol>mt:{protocol}</protocol><address>127.0.0.1</address><port>{port}</port>"
     content = content if operation == "merge" else ""
     return f'<listener nc:operation="{operation}"><name>{name}</name>{content}</listener>'
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 @contextlib.asynccontextmanager

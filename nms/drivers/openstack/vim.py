@@ -146,10 +146,7 @@ class OpenstackVim:
 
     async def capacity(self) -> Capacity:
         """The sum over all hosts."""
-        every = await self.hosts()
-        return Capacity(
-            choice.total(host.capacity.total for host in every), choice.total(host.capacity.used for host in every)
-        )
+        return choice.capacity(await self.hosts())
 
     async def list(self) -> Sequence[Instance]:
         """Every instance, by id."""

@@ -25,6 +25,12 @@ def total(amounts: Iterable[Resources]) -> Resources:
     return reduce(Resources.__add__, amounts, Resources())
 
 
+def capacity(hosts: Iterable[Host]) -> Capacity:
+    """That of all of them together."""
+    every = list(hosts)
+    return Capacity(total(host.capacity.total for host in every), total(host.capacity.used for host in every))
+
+
 def read(driver: str, tables: list[object]) -> dict[str, Host]:
     """The hosts of the configuration: tables of name, zone, cpu (virtual CPUs), memory and storage (MiB).
 

@@ -185,10 +185,7 @@ class ProcessDriver:
 
     async def capacity(self) -> Capacity:
         """The sum over all hosts."""
-        every = self._occupied()
-        return Capacity(
-            hosts.total(host.capacity.total for host in every), hosts.total(host.capacity.used for host in every)
-        )
+        return hosts.capacity(self._occupied())
 
     async def list(self) -> Sequence[Instance]:
         """Every instance, by id."""

@@ -20,6 +20,7 @@ from nms.transport.callhome import CallHome, Client, backoff
 from nms.transport.door import Door
 from nms.transport.ssh import SshServer
 from nms.transport.tls import TlsServer
+from tests.ports import free_port
 from tests.unit.netconf.recording_core import RecordingCore
 from tests.unit.transport.certificates import Certificates
 
@@ -101,12 +102,6 @@ async def served(connection: asyncssh.SSHClientConnection) -> bool:
     stdin.write(HELLO + GET)
     await stdout.readuntil(b"]]>]]>")
     return b"<data" in await stdout.readuntil(b"]]>]]>")
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def test_over_ssh_and_again_after_the_end(schema: Schema) -> None:

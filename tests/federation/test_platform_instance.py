@@ -398,8 +398,11 @@ def test_applications_of_a_are_served_by_it(play: Play) -> None:
         # It is asked to end over Mp1, and says that it has.
         await asyncio.wait_for(mm1(a).terminate("b-zone-1", grace=3600), 20)
         assert b.publisher.entries(f"{PLATFORM}/application") == b.publisher.entries(f"{PLATFORM}/service") == ()
-        status, _ = await ask(web, "GET", f"{THERE}/service")
-        assert status == 401
+
+        async def closed() -> bool:
+            return (await ask(web, "GET", f"{THERE}/service"))[0] == 401
+
+        await until("the instance has heard of it, and lets it in no more", closed)
         assert await running(a) == [instance["id"]]
 
     play(story)

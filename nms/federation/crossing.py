@@ -38,6 +38,9 @@ _SPEAKERS: Final[Mapping[str, tuple[str, ...]]] = {
     "package": ("mx3", "mm3"),
     "deployment": ("mx3",),
     "relocation": ("mx3",),
+    # Of what a platform manager, or the whole system, has; else an infrastructure manager tells its (paper, phase 2).
+    "alarm": ("mx3", "mm2", "mm6", "mm5"),
+    "kpi": ("mx3", "mm2", "mm6", "mm5"),
 }
 #: What else messages are about; whatever a partner says beside these is counted together, so that it cannot make us
 #: hold any number of names.

@@ -115,8 +115,11 @@ class Observation:
         with contextlib.suppress(RpcError):  # no answer: what was known stays, the next comparison tells
             await self.report(part.scope, part.deployment)
 
-    async def report(self, scope: Scope, deployment: str) -> None:
+    async def report(self, scope: Scope, deployment: str, *, told: bool = True) -> None:
         """Show a deployment as its parts are now.
+
+        Args:
+            told: whether what is shown already was told of, too.
 
         Raises:
             RpcError: a part cannot be asked.
@@ -166,7 +169,7 @@ class Observation:
             state["part"] = shown
         if failure:
             state["error"] = failure
-        if {**held, "started-at": ""} != {**state, "started-at": ""}:
+        if not told or {**held, "started-at": ""} != {**state, "started-at": ""}:
             self._publisher.state(path, state)
             self._tell(scope, deployment, state)
         text = failure.get("detail", "it runs again")

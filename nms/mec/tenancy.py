@@ -20,12 +20,11 @@ from nms.mec.blocks import Blocks
 from nms.mec.lifecycle import LifeCycle, Run, Step
 from nms.mec.occurrence import plain
 from nms.mec.parts import SAID, abstract, said
-from nms.mec.publisher import ALARM, Publisher
+from nms.mec.publisher import ALARM, KPIS, Publisher
 from nms.mec.scope import Duty, Intent, IntentProvider, Scope
 from nms.mec.session import RESYNC, Members
 from nms.mec.slices import SLICE, Slices
 from nms.mec.transfer import Transfers
-from nms.mec.vim import KPIS
 from nms.mec.windows import AGREEMENT, MANAGER, RESOURCES, Window, Writable
 from nms.model.schema import Node
 
@@ -351,11 +350,11 @@ class Tenancy:
             for scope, subject in self._owners(row["subject"]):
                 if self._publisher.shares(scope, "share-kpis"):
                     told.setdefault(scope, []).append({**row, "subject": subject})
-        for scope, mine in told.items():
-            for row in mine:
-                where = f"[metric='{row['metric']}'][subject='{row['subject']}']"
-                self._publisher.state(f"{scope.base}/kpi{where}", row, durable=False)
-            self._publisher.notify(scope, KPIS, {"kpi": mine})
+        for scope, _ in self.agreements():
+            there = {
+                each["id"] for name in self._window.lists for each in self._publisher.entries(f"{scope.base}/{name}")
+            }
+            self._publisher.measured(scope, told.get(scope, ()), there)
 
     # -- what there is
 

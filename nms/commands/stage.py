@@ -330,6 +330,7 @@ class Place:
     """Where a client finds the application."""
 
     name: str
+    address: str
     port: int
     server: tuple[str, int]
 
@@ -339,7 +340,7 @@ class Place:
         entry = app.read(a.client, order)
         end = next(e for item in entry["state"]["item"] for e in item.get("endpoint", ()))
         host, _, port = str(served_by.config.drivers.dns.options["listen"]).rpartition(":")
-        return cls(end["dns-name"], int(end["port"]), (host, int(port)))
+        return cls(end["dns-name"], end["address"], int(end["port"]), (host, int(port)))
 
     def use(self) -> tuple[str, dict[str, Any]]:
         """Ask for the name, then for the application's status over HTTP: the URL, and what was answered.
@@ -404,16 +405,18 @@ def cancel(teller: Teller, a: Domain, order: str, where: Place) -> None:
     Raises:
         Failed: something stayed.
     """
-    entry = app.read(a.client, order)
-    address = next(end["address"] for item in entry["state"]["item"] for end in item.get("endpoint", ()))
-    deployments = [item["deployment"] for item in entry["state"]["item"] if "deployment" in item]
-    a.client.write("DELETE", f"mec-order:orders/order={order}")
+    state = a.client.read(f"mec-order:orders/order={order}/state")
+    deployments = [item["deployment"] for item in state.get("item", ()) if "deployment" in item]
+    if not state:
+        teller.note(f"order {order} is cancelled already")
+    else:
+        a.client.write("DELETE", f"mec-order:orders/order={order}")
     until("the deployment at A to end", lambda: _gone(a, deployments))
     teller.note(f"{a.id}: the deployment is gone")
     until("the name to be withdrawn", lambda: True if where.ask() is None else None)
     teller.note(f"{where.name} no longer resolves")
-    until("the instance to end", lambda: _refused(address, where.port))
-    teller.note(f"nothing answers at {address}:{where.port}")
+    until("the instance to end", lambda: _refused(where.address, where.port))
+    teller.note(f"nothing answers at {where.address}:{where.port}")
 
 
 def _gone(domain: Domain, deployments: list[str]) -> bool | None:
@@ -421,7 +424,7 @@ def _gone(domain: Domain, deployments: list[str]) -> bool | None:
     return None if left else True
 
 
-def _refused(address: str | None, port: int) -> bool | None:
+def _refused(address: str, port: int) -> bool | None:
     try:
         urllib.request.urlopen(f"http://{address}:{port}/", timeout=2).close()
     except (urllib.error.URLError, OSError):

@@ -116,13 +116,13 @@ class Observation:
             await self.report(part.scope, part.deployment)
 
     async def report(self, scope: Scope, deployment: str, *, told: bool = True) -> None:
-        """Show a deployment as its parts are now.
+        """Show a deployment as its parts are now; of one that runs at a partner who does not answer, what was known.
 
         Args:
             told: whether what is shown already was told of, too.
 
         Raises:
-            RpcError: a part cannot be asked.
+            RpcError: a part cannot be asked, and nothing is known of it.
         """
         path = f"{scope.base}/deployment[id='{deployment}']/state"
         held = self._state(scope, deployment)
@@ -136,8 +136,18 @@ class Observation:
         )
         for part in self._parts_of(scope, deployment):
             self._attend(part)
-            state = await self._parts.state(part)
             known = next(each for each in held["instance"] if each["id"] == part.id)
+            try:
+                state = await self._parts.state(part)
+            except RpcError:
+                if not part.partner or plain(known["operational-state"]) != "started":
+                    raise
+                instances.append(known)
+                left = True
+                if part.id in names:
+                    shown.append(names[part.id])
+                    failure = names[part.id].get("error", failure)
+                continue
             now = {"zone": part.zone, "operational-state": state.get("operational-state", "mec-types:stopped")}
             instance = {name: value for name, value in known.items() if name != "endpoint"} | now
             if (version := self._version(scope, known.get("package", ""))) is not None:

@@ -20,10 +20,10 @@ from nms.datastore.transaction import Transaction
 from nms.drivers import api
 from nms.errors import ConfigError
 from nms.mec import exposure, mep, mepm, vim, windows
+from nms.mec.below import HeldSide
 from nms.mec.blocks import Blocks, Divided, Single
 from nms.mec.dedicated import INFRASTRUCTURE, Managers
-from nms.mec.deployed import Deployed
-from nms.mec.drift import Claimant, DriverSide, PartnerSide
+from nms.mec.driven import Names, Rules
 from nms.mec.hosting import Hosting
 from nms.mec.identities import Identities, access_of
 from nms.mec.interconnection import Interconnection, application_of
@@ -48,14 +48,14 @@ from nms.mec.proxy import Proxy
 from nms.mec.publisher import Publisher
 from nms.mec.publisher import Store as PublishingStore
 from nms.mec.publisher import Streams as PublishingStreams
-from nms.mec.reconcile import Reconciliation, Side
+from nms.mec.reconcile import Reconciliation
 from nms.mec.reference_points import Mm1, Mm2, Mm3, Mm4, Mm5, Mm6, Mm8, Mm9
 from nms.mec.requested import Requested
 from nms.mec.scope import Scope, scope_of
 from nms.mec.session import SYSTEM, DataEdit, LocalSession, to_edit
 from nms.mec.session import Core as Dispatcher
+from nms.mec.sides import Sides
 from nms.mec.slices import Slices
-from nms.mec.steered import Steered
 from nms.mec.steering import Steering
 from nms.mec.tenancy import Tenancy
 from nms.mec.transfer import PackageSource, Transfers
@@ -127,6 +127,7 @@ class Domain:
     drivers: Drivers | None = None
     vim: Vim | None = None
     managers: Managers | None = None
+    steering: Steering | None = None
     mep: Mep | None = None
     mp1: Mp1 | None = None
     interconnection: Interconnection | None = None
@@ -232,6 +233,7 @@ async def _assemble(
 
     publisher = domain.publisher
     transfers = Transfers(domain.content, source)
+    names, rules = await _open(domain, blocks)
     vim_base, platform_base = f"{vim.VIMS}[id='{VIM}']", f"{mep.PLATFORMS}[id='{PLATFORM}']"
     manager_base = f"{mepm.MANAGERS}[id='{MANAGER}']"
     slices: Slices | None = None
@@ -260,17 +262,20 @@ async def _assemble(
         slices = Slices(publisher, VIM, local(INFRASTRUCTURE), domain.managers)
         await _run(domain, core, slices, [])
         await open_window(windows.RESOURCES, Divided(slices), exposure.resources(publisher, slices.serving))
-        await _run(domain, core, Steering(publisher, drivers.data_plane), [])
+        assert rules is not None
+        domain.steering = Steering(publisher, rules)
+        await _run(domain, core, domain.steering, [])
         await _run(domain, core, Hosting(core, publisher, local(vim_base)), [])
     infrastructure = (VIM, Mm6(local(vim_base))) if "vim" in blocks else None
     served = (PLATFORM, Mm5(local(platform_base))) if "mep" in blocks else None
     places = Places(infrastructure, served, partners)
     planes: Planes | None = None
     if "mep" in blocks:
-        assert drivers is not None
-        planes = Planes(publisher, drivers.data_plane, places, partners)
+        assert names is not None
+        assert rules is not None
+        planes = Planes(publisher, rules.own, places, partners)
         session = local(platform_base)
-        domain.mep = Mep(publisher, drivers.dns, drivers.data_plane, PLATFORM, session, planes.of)
+        domain.mep = Mep(publisher, names, rules, PLATFORM, session, planes.of)
         await _run(domain, core, domain.mep, [])
         if access := access_of(config):
             domain.mp1 = Mp1(core, publisher, domain.mep, access)
@@ -312,7 +317,7 @@ async def _assemble(
     if "mep" in blocks:
         assert planes is not None
         await _interconnect(domain, core, partners, planes, Mm5(local(platform_base)))
-    await _reconcile(domain, core, partners, planes)
+    await _reconcile(domain, core, _sides(domain, partners, planes, names, rules))
 
 
 async def _interconnect(domain: Domain, core: Core, partners: Partners, planes: Planes, mm5: Mm5) -> None:
@@ -334,52 +339,53 @@ async def _interconnect(domain: Domain, core: Core, partners: Partners, planes: 
     await _run(domain, core, domain.peer_services, [])
 
 
-async def _reconcile(domain: Domain, core: Core, partners: Partners, planes: Planes | None) -> None:
+async def _open(domain: Domain, blocks: frozenset[str]) -> tuple[Names | None, Rules | None]:
+    """The drivers that several blocks put something into; what is in force ends with the daemon, or outlives it."""
+    if domain.drivers is None:
+        return None, None
+    dns, plane = domain.drivers.dns, domain.drivers.data_plane
+    if "mep" in blocks:
+        await dns.open()
+        domain.stack.push_async_callback(dns.close)
+    await plane.open()
+    domain.stack.push_async_callback(plane.close)
+    return Names(dns), Rules(plane)
+
+
+def _sides(
+    domain: Domain, partners: Partners, planes: Planes | None, names: Names | None, rules: Rules | None
+) -> Sides:
+    """What this domain compares itself with."""
+    mep_, steering, managers = domain.mep, domain.steering, domain.managers
+
+    def infrastructure() -> Iterator[tuple[str, Vim, api.Vim]]:
+        if domain.vim is not None and domain.drivers is not None:
+            yield VIM, domain.vim, domain.drivers.vim
+        for name, each in ({} if managers is None else managers.running()).items():
+            yield name, each.vim, each.driver
+
+    held = []
+    if names is not None and mep_ is not None:
+        held.append(HeldSide(f"{mep_.scope.base}/dns", "dns", names, [mep_.dns]))
+    if rules is not None:
+        holders = [*([mep_.traffic] if mep_ else []), *([steering.in_force] if steering else [])]
+        held.append(HeldSide(f"{INFRASTRUCTURE}/data-plane", "data-plane", rules, holders))
+    own = None if domain.meo is None or domain.mm1 is None else (domain.meo, domain.mm1)
+    steers = None if planes is None else (PLATFORM, planes)
+    return Sides(domain.publisher, partners, own, steers, infrastructure, held)
+
+
+async def _reconcile(domain: Domain, core: Core, sides: Sides) -> None:
     """Compare with partners and drivers, now and then and on demand."""
-    meo, own, publisher = domain.meo, domain.mm1, domain.publisher
-
-    def partner_side(key: tuple[str, str]) -> PartnerSide:
-        claimants: list[Claimant] = []
-        if meo is not None and own is not None and key in partners.agreements():
-            look, heal, edit = meo.observation.look, meo.heal, own.session.edit
-            claimants.append(
-                Deployed(key, publisher, partners, meo.carriers, meo.lifecycle, meo.parts_of, look, heal, edit)
-            )
-        if planes is not None and key in partners.steered():
-            claimants.append(Steered(key, publisher, partners, PLATFORM, planes.of))
-        return PartnerSide(key, publisher, partners, claimants)
-
-    def agreements() -> Iterator[tuple[str, str]]:
-        """Those under which something is asked of a partner."""
-        if meo is not None:
-            yield from partners.agreements()
-        if planes is not None:
-            yield from partners.steered()
-
-    def below() -> list[Side]:
-        assert domain.drivers is not None
-        assert domain.managers is not None
-        lent = [(name, each.vim, each.driver) for name, each in domain.managers.running().items()]
-        return [
-            DriverSide(block.scope, name, publisher, driver, block.lifecycle)
-            for name, block, driver in ((VIM, domain.vim, domain.drivers.vim), *lent)
-            if block is not None
-        ]
-
-    def sides() -> list[Side]:
-        own_sides = below() if domain.vim is not None else []
-        return [*own_sides, *map(partner_side, dict.fromkeys(agreements()))]
-
-    domain.reconciliation = Reconciliation(publisher, sides)
+    domain.reconciliation = reconciliation = Reconciliation(domain.publisher, sides.all)
 
     def reconcile(session: Session, request: Invoke) -> None:
         wanted = json.plain(request.node.children[0], request.input).get("partner")
-        assert domain.reconciliation is not None
-        domain.reconciliation.now(lambda name: wanted is None or name.partition("/")[0] == wanted)
+        reconciliation.now(lambda name: wanted is None or name.partition("/")[0] == wanted)
 
     core.register("mec-federation", "reconcile", reconcile)
-    await domain.reconciliation.start()
-    domain.stack.push_async_callback(domain.reconciliation.close)
+    await reconciliation.start()
+    domain.stack.push_async_callback(reconciliation.close)
 
 
 class Block(Protocol):

@@ -1,17 +1,19 @@
 """Drivers as sides that a domain compares itself with (`nms.mec.reconcile`; Mm7, Mp2).
 
 `VimSide`: what a driver of infrastructure should run are the compute instances of its manager.  `HeldSide`: what a
-driver of names or of traffic should have is what the blocks of this domain have put there (`nms.mec.in_force`).  What
-is under way is no difference.
+driver of names or of traffic should have is what the blocks of this domain have put there (`nms.mec.in_force`).
+`AbsentSide`: a manager whose driver could not be opened.  What is under way is no difference.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from nms.drivers import api
+from nms.errors import RpcError
 from nms.mec.entry import Entry
 from nms.mec.in_force import InForce, Kept
 from nms.mec.lifecycle import LifeCycle
@@ -22,6 +24,32 @@ from nms.mec.scope import Intent, Scope
 from nms.mec.session import Members
 
 _COMPUTE = "compute-instance"
+
+
+@dataclass(frozen=True, slots=True)
+class AbsentSide:
+    """A manager that should be at work and is not: it is tried again now and then.
+
+    Attributes:
+        take_up: raises `RpcError`: it still cannot be.
+    """
+
+    base: str
+    name: str
+    take_up: Callable[[str], Awaitable[None]]
+
+    async def compare(self) -> Sequence[Difference] | None:
+        """See `Side`: its alarm tells what keeps it."""
+        with contextlib.suppress(RpcError):
+            await self.take_up(self.name)
+        return None
+
+    async def repair(self, found: Sequence[Difference]) -> None:
+        """See `Side`: nothing was found."""
+
+    async def adopt(self, found: Difference) -> str:
+        """See `Side`: nothing was found."""
+        return ""
 
 
 class Listing(Protocol):

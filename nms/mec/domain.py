@@ -20,7 +20,7 @@ from nms.datastore.transaction import Transaction
 from nms.drivers import api
 from nms.errors import ConfigError
 from nms.mec import exposure, mep, mepm, vim, windows
-from nms.mec.below import HeldSide
+from nms.mec.below import AbsentSide, HeldSide
 from nms.mec.blocks import Blocks, Divided, Single
 from nms.mec.dedicated import INFRASTRUCTURE, Managers
 from nms.mec.driven import Names, Rules
@@ -364,6 +364,11 @@ def _sides(
         for name, each in ({} if managers is None else managers.running()).items():
             yield name, each.vim, each.driver
 
+    def absent() -> Iterator[AbsentSide]:
+        if managers is not None:
+            for name in sorted(managers.absent()):
+                yield AbsentSide(f"{vim.VIMS}[id='{name}']", name, managers.take_up)
+
     held = []
     if names is not None and mep_ is not None:
         held.append(HeldSide(f"{mep_.scope.base}/dns", "dns", names, [mep_.dns]))
@@ -372,7 +377,7 @@ def _sides(
         held.append(HeldSide(f"{INFRASTRUCTURE}/data-plane", "data-plane", rules, holders))
     own = None if domain.meo is None or domain.mm1 is None else (domain.meo, domain.mm1)
     steers = None if planes is None else (PLATFORM, planes)
-    return Sides(domain.publisher, partners, own, steers, infrastructure, held)
+    return Sides(domain.publisher, partners, own, steers, infrastructure, absent, held)
 
 
 async def _reconcile(domain: Domain, core: Core, sides: Sides) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from nms.drivers import api
-from nms.mec.below import HeldSide, VimSide
+from nms.mec.below import AbsentSide, HeldSide, VimSide
 from nms.mec.deployed import Deployed
 from nms.mec.drift import Claimant, PartnerSide
 from nms.mec.meo import Meo
@@ -27,6 +27,7 @@ class Sides:
         own: the orchestrator, and access to its deployments; None: there is none.
         steering: the platform's identifier, and where its traffic goes; None: there is none.
         managers: gives the infrastructure managers of this domain: identifier, block, driver.
+        absent: gives those that should be at work and are not.
         held: drivers of names and of traffic.
     """
 
@@ -35,6 +36,7 @@ class Sides:
     own: tuple[Meo, Mm1] | None
     steering: tuple[str, Planes] | None
     managers: Callable[[], Iterable[tuple[str, Vim, api.Vim]]]
+    absent: Callable[[], Iterable[AbsentSide]]
     held: Sequence[HeldSide]
 
     def all(self) -> list[Side]:
@@ -43,7 +45,7 @@ class Sides:
             VimSide(block.scope, name, self.publisher, driver, block.lifecycle)
             for name, block, driver in self.managers()
         ]
-        return [*vims, *self.held, *map(self._partner, dict.fromkeys(self._agreements()))]
+        return [*vims, *self.absent(), *self.held, *map(self._partner, dict.fromkeys(self._agreements()))]
 
     def _agreements(self) -> Iterator[tuple[str, str]]:
         """Those under which something is asked of a partner."""

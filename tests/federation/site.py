@@ -107,12 +107,16 @@ class Site:
         try:
             yield self
         finally:
-            lent = self.domain.managers.running().values() if self.domain.managers is not None else ()
-            for driver in (self.vim, *(each.driver for each in lent)):
-                for instance in await driver.list():
-                    await driver.delete(instance.id, 0.0)
-            await self.domain.close()
-            self.core.close()
+            await self.end()
+
+    async def end(self) -> None:
+        """End the domain, and what runs in it."""
+        lent = self.domain.managers.running().values() if self.domain.managers is not None else ()
+        for driver in (self.vim, *(each.driver for each in lent)):
+            for instance in await driver.list():
+                await driver.delete(instance.id, 0.0)
+        await self.domain.close()
+        self.core.close()
 
     # -- as an operator or a customer does it: over the datastore
 

@@ -9,7 +9,7 @@ import pytest
 
 from nms.drivers.dns_update import UpdateDns
 from nms.drivers.netns import NetnsDataplane, NetnsVim
-from nms.mec import domain
+from nms.mec import chosen
 from tests.drivers import name_servers
 from tests.drivers.netns_site import Site as Isolated
 from tests.drivers.netns_site import output
@@ -26,14 +26,14 @@ class RealSite(Site):
         self.isolated, self.server = isolated, server
         super().__init__(isolated.folder)
 
-    def drivers(self) -> domain.Drivers:
+    def drivers(self) -> chosen.Drivers:
         place = {"addresses": self.isolated.addresses}
         for name in ("vim", "dns", "dataplane"):
             (self.folder / name).mkdir(exist_ok=True)
         self.data_plane = NetnsDataplane(place, self.folder / "dataplane")
         self.dns = UpdateDns(self.server.config, self.folder / "dns")
         self.vim = NetnsVim({**place, "hosts": self.hosts}, self.folder / "vim")
-        return domain.Drivers(self.vim, self.dns, self.data_plane)
+        return chosen.Drivers(self.vim, self.dns, self.data_plane)
 
 
 @pytest.mark.parametrize("kind", ["bind", "knot"])

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from nms.errors import RpcError, RpcErrors
-from nms.mec.domain import Drivers
+from nms.mec.chosen import Drivers
 from nms.mec.reference_points import Mm4, Mm6
 from nms.mec.session import DataEdit, LocalSession, Members, Subtree
 from tests.federation.site import Site

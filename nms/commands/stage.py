@@ -216,7 +216,8 @@ class Ports:
         lock = Path(tempfile.gettempdir()) / f"mec-nms-stage-{os.getuid()}.lock"
         self._first = False
         with contextlib.suppress(OSError):  # somebody else holds it
-            file = stack.enter_context(lock.open("w"))
+            # Everybody writes in that folder: a link that somebody else has put there is not followed.
+            file = stack.enter_context(os.fdopen(os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "w"))
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._first = True
         # A loopback block can be shared, each address is tried before it is taken; a fabric is one domain's alone.

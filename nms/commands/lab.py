@@ -311,7 +311,7 @@ def _sessions(chain: Sequence[Domain]) -> Mapping[str, str]:
     for server, session in _between(chain):
         if local_name(session["state"]) == "established":
             found.setdefault(local_name(session["reference-point"]), []).append(server)
-    return {point: " and ".join(servers) for point, servers in sorted(found.items())}
+    return {point: " and ".join(dict.fromkeys(servers)) for point, servers in sorted(found.items())}
 
 
 def _between(chain: Sequence[Domain]) -> Iterator[tuple[str, dict[str, Any]]]:

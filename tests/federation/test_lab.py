@@ -32,7 +32,7 @@ def test_an_option_is_played_and_reported(tmp_path: Path) -> None:
     for about in ("alarm", "kpi"):
         assert f"<code>domain-b Mm6 notification {about}</code>" in page
     assert "Mm5 (served by domain-b), Mm6 (served by domain-b)" in page
-    took = [float(each) for each in re.findall(r"<td>([\d.]+) s</td>", page)]
+    took = [float(each) for each in re.findall(r"<td class=\"time\">([\d.]+) s</td>", page)]
     assert len(took) == 4
     assert min(took) > 0
     hosts = re.search(r"<td>compute, network</td>|<td>platform, compute, network</td>(.*?)</tr>", page, re.DOTALL)

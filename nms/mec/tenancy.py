@@ -156,12 +156,13 @@ class Tenancy:
 
     def _names_free(self, intent: Intent, where: str) -> None:
         """Nobody takes over a name that another's application is found by."""
-        wanted = {rule["domain-name"].rstrip(".").lower() for rule in (intent.new or {}).get("dns-rule", ())}
         base = self._blocks.serving(intent.scope).base
+        zone = (self._publisher.read(f"{base}/configuration") or {}).get("dns-zone", "")
+        wanted = _domain_names(intent.new or {}, zone)
         for other in self._publisher.entries(f"{base}/application") if wanted else ():
             owner = self._tenants.get(("application", other["id"]))
-            taken = {rule["domain-name"].rstrip(".").lower() for rule in other.get("dns-rule", ())}
-            if (owner is None or owner[0] != intent.scope) and (names := sorted(wanted & taken)):
+            names = sorted(wanted & _domain_names(other, zone))
+            if names and (owner is None or owner[0] != intent.scope):
                 raise RpcError("data-exists", f"the name {names[0]} is taken", path=where)
 
     # -- what follows from a commit
@@ -385,6 +386,12 @@ class Tenancy:
                     await self._show(scope, agreement)
                 except (RpcError, RpcErrors) as error:
                     _log.warning("agreement %s with %s: %s", scope.agreement, scope.partner, error)
+
+
+def _domain_names(application: Members, zone: str) -> AbstractSet[str]:
+    """By which clients find it, in one form; one of a single label lies in the platform's zone."""
+    names = (rule["domain-name"].rstrip(".").lower() for rule in application.get("dns-rule", ()))
+    return {f"{name}.{zone.rstrip('.').lower()}" if "." not in name and zone else name for name in names}
 
 
 def _names(node: Node) -> frozenset[str]:

@@ -17,6 +17,7 @@ from nms.datastore.transaction import Transaction
 from nms.errors import RpcError, RpcErrors
 from nms.mec import agreed, capacity
 from nms.mec.blocks import Blocks
+from nms.mec.domain_names import domain_names, require_free
 from nms.mec.lifecycle import LifeCycle, Run, Step
 from nms.mec.occurrence import plain
 from nms.mec.parts import SAID, abstract, said
@@ -158,12 +159,12 @@ class Tenancy:
         """Nobody takes over a name that another's application is found by."""
         base = self._blocks.serving(intent.scope).base
         zone = (self._publisher.read(f"{base}/configuration") or {}).get("dns-zone", "")
-        wanted = _domain_names(intent.new or {}, zone)
-        for other in self._publisher.entries(f"{base}/application") if wanted else ():
-            owner = self._tenants.get(("application", other["id"]))
-            names = sorted(wanted & _domain_names(other, zone))
-            if names and (owner is None or owner[0] != intent.scope):
-                raise RpcError("data-exists", f"the name {names[0]} is taken", path=where)
+        others = (
+            domain_names(each.get("dns-rule", ()), zone)
+            for each in self._publisher.entries(f"{base}/application")
+            if self._tenants.get(("application", each["id"]), (None, ""))[0] != intent.scope
+        )
+        require_free(domain_names((intent.new or {}).get("dns-rule", ()), zone), others, where)
 
     # -- what follows from a commit
 
@@ -386,12 +387,6 @@ class Tenancy:
                     await self._show(scope, agreement)
                 except (RpcError, RpcErrors) as error:
                     _log.warning("agreement %s with %s: %s", scope.agreement, scope.partner, error)
-
-
-def _domain_names(application: Members, zone: str) -> AbstractSet[str]:
-    """By which clients find it, in one form; one of a single label lies in the platform's zone."""
-    names = (rule["domain-name"].rstrip(".").lower() for rule in application.get("dns-rule", ()))
-    return {f"{name}.{zone.rstrip('.').lower()}" if "." not in name and zone else name for name in names}
 
 
 def _names(node: Node) -> frozenset[str]:

@@ -163,6 +163,30 @@ def test_away_from_a_partner_that_does_not_answer(play: Play, number: int) -> No
     play(story)
 
 
+@pytest.mark.parametrize("identity", ["option-service", "option-system"])
+def test_a_name_that_another_partners_application_has_is_not_shared(play: Play, identity: str) -> None:
+    """Else half of the one's clients would be sent to the other."""
+
+    async def story(a: Domain, b: Domain, c: Domain) -> None:
+        for partner in (a, c):
+            await federate(partner, b, **{"boundary-option": f"mec-types:{identity}"})
+            await onboard(partner, "1.0")
+            await until(
+                "b's zone is seen", lambda who=partner: who.publisher.read("/mec-system:system/zone[id='b.zone-1']")
+            )
+        wish = {"package": "v1.0", "zone": "b.zone-1"}
+        async with asyncio.timeout(60):
+            await mm1(a).instantiate("web", {**wish, "dns-name": "shop"})
+            with pytest.raises(RpcError):
+                await mm1(c).instantiate("web", {**wish, "dns-name": "SHOP.mec.b"})
+            assert await served(b, await instances(a))
+            assert await running(b) == 1
+            await mm1(a).scale("web", 2)  # one's own instances share it
+            assert await served(b, await instances(a))
+
+    play(story, names=("a", "b", "c"))
+
+
 @pytest.mark.parametrize("number", SERVED)
 def test_the_end_while_the_partner_does_not_answer(play: Play, number: int) -> None:
     """What is our own ends at once; the ledger lists what the partner has, and nothing else."""

@@ -70,7 +70,11 @@ class Selection(NamedTuple):
         if matches:
             matches = [(leaf, _given(leaf, wanted, texts)) for leaf, wanted in matches]
             key = _key(node, matches)
-        return Selection(node, matches, key, [_filled(part, texts) for part in parts], whole, levels)
+        parts = [
+            _Part(child, wanted and _given(child, wanted, texts), inside and inside.filled(texts))
+            for child, wanted, inside in parts
+        ]
+        return Selection(node, matches, key, parts, whole, levels)
 
 
 class _Part(NamedTuple):
@@ -148,15 +152,8 @@ def _part(node: Node, element: etree._Element, inner: list[etree._Element], text
     return _Part(node, _wanted(node, element, text, terms.parameters) if text and node.type else None, None)
 
 
-def _filled(part: _Part, texts: Sequence[str]) -> _Part:
-    node, wanted, inside = part
-    return _Part(node, _given(node, wanted, texts), None if inside is None else inside.filled(texts))
-
-
-def _given(node: Node, wanted: Value | None, texts: Sequence[str]) -> Value | None:
-    if type(wanted) is not _Parameter:
-        return wanted
-    return _wanted(node, wanted.element, texts[wanted.place].strip())
+def _given(node: Node, wanted: Value, texts: Sequence[str]) -> Value:
+    return _wanted(node, wanted.element, texts[wanted.place].strip()) if type(wanted) is _Parameter else wanted
 
 
 def _wanted(node: Node, element: etree._Element, text: str, parameters: Parameters = _NO_PARAMETERS) -> Value:

@@ -85,3 +85,12 @@ class ServerConnection(asyncssh.SSHServerConnection):
         if now - self._kept > SLACK:
             self._kept = now
             super()._reset_keepalive_timer()
+
+
+def without_packet_log(channel: asyncssh.SSHServerChannel[bytes]) -> None:
+    """Keep the library from writing a line for each packet: it does so before it asks whether anybody wants one."""
+    channel.log_received_packet = channel.log_sent_packet = _unlogged  # type: ignore[assignment]
+
+
+def _unlogged(*_: object) -> None:
+    pass

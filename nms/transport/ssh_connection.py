@@ -14,6 +14,7 @@ import asyncssh
 from asyncssh.constants import MSG_CHANNEL_DATA, MSG_IGNORE
 
 from nms.transport.outbox import Outbox
+from nms.transport.ssh_gcm import keyed
 
 #: The library's defaults, written down because `send_packet` rests on it: no cipher chains blocks (CBC).
 CIPHERS: Final = (
@@ -60,6 +61,12 @@ class ServerConnection(asyncssh.SSHServerConnection):
             elif _QUICK_ACK is not None:
                 self._login.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
         super().data_received(data, datatype)
+
+    def send_newkeys(self, k: bytes, h: bytes) -> None:
+        """The keys are exchanged: those of AES-GCM are set up once."""
+        super().send_newkeys(k, h)
+        self._send_encryption = keyed(self._send_encryption)
+        self._next_recv_encryption = keyed(self._next_recv_encryption)
 
     def send_packet(self, pkttype: int, *args: bytes, handler: Any = None) -> None:
         """Send a packet, without an empty SSH_MSG_IGNORE before it.

@@ -26,7 +26,7 @@ from nms.netconf.messages import Envelope
 from nms.operations.request import Get, Request, SubtreeFilter
 
 #: A message of more bytes has no shape.
-MAX_MESSAGE: Final = 2048
+MAX_MESSAGE: Final = 1024
 
 #: Shapes that a session has; the one that was used longest ago goes first.
 MAX_SHAPES: Final = 16
@@ -69,7 +69,8 @@ class _Shape(NamedTuple):
     Attributes:
         before, after: the start tag of <rpc-reply> around the value of message-id.
         end, default: as in `Envelope`.
-        filter: the request's with parameters, None where it has none.
+        request: without its filter, if that is a subtree.
+        filter: it with its parameters.
         fixed: places and values of the texts that are no parameters.
     """
 
@@ -137,6 +138,7 @@ def _shape(
         inside = set(wanted.element.iterdescendants())
         parameters = {leaf: place for place, leaf in enumerate(leafs) if leaf in inside}
         compiled = subtree.compile(schema.root, wanted.element, request.depth, parameters)
+        request = request._replace(filter=None)  # or the message would be kept as long as the shape
     fixed = [(place, text) for place, text in enumerate(parts.texts) if leafs[place] not in parameters]
     begin = outside.start.index(_MESSAGE_ID) + len(_MESSAGE_ID)
     before, after = outside.start[:begin], outside.start[begin + len(parts.message_id) :]

@@ -85,7 +85,7 @@ class _Shape(NamedTuple):
 
 
 class Shapes:
-    """The shapes of one session.  A shape is looked into when it comes the second time: most of those never do."""
+    """The shapes of one session.  One is looked into when it comes the second time: many come only once."""
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema

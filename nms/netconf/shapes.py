@@ -34,6 +34,9 @@ MAX_SHAPES: Final = 16
 _MESSAGE_ID: Final = b'message-id="'
 #: The value of message-id, and that the operation may be a read.
 _READ: Final = re.compile(rb"""([^\x00-\x1f"&'<>\x7f-\xff]*)"[^<>]*>\s*<(?:[\w.-]+:)?get""")
+#: In another encoding than these declare, a text may not be what it seems.
+_DECLARATION: Final = re.compile(rb"""\A<\?xml version=["']1\.0["']( encoding=["'](?i:utf-8|us-ascii)["'])?\s*\?>""")
+_UNUSUAL: Final = re.compile(rb"&|<[!?]")
 #: A text that can be a parameter; whitespace before it belongs to the markup.
 _TEXT: Final = re.compile(rb">([^\x00- &<>\x7f-\xff][^\x00-\x1f&<>\x7f-\xff]*)</")
 
@@ -126,7 +129,7 @@ def _shape(
 ) -> _Shape | None:
     """The shape of a message; None where a text or message-id may not be what it seems."""
     markup = b"".join(parts.markup)
-    if markup.count(b"message-id") > 1 or b"&" in markup or b"<!" in markup or markup.find(b"<?", 1) > 0:
+    if markup.count(b"message-id") > 1 or _UNUSUAL.search(_DECLARATION.sub(b"", markup)):
         return None
     leafs = [element for element in rpc.iter() if not len(element) and _is_text(element.text)]
     if [leaf.text for leaf in leafs] != parts.texts:

@@ -87,6 +87,7 @@ UNKNOWN = [
     (rpc(get_config("<?p <x>@</x>?>" + item("a<?p?>"))), "a", "b"),
     (rpc(get_config(item("a>@"))), "a", "b"),
     (rpc(get_config(item("a") + "@")), "a", "b"),
+    ('<?xml version="1.0" encoding="UTF-7"?>' + ITEM, "a", "+AGE-"),
     # texts that are no values of a filter
     (rpc(get_data(item("a"), "@")), "running", "operational"),
     (rpc(get_data(item("a"), more="<max-depth>@</max-depth>")), "2", "1"),

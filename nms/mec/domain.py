@@ -23,6 +23,7 @@ from nms.mec.blocks import Blocks, Divided, Single
 from nms.mec.chosen import Drivers, load_drivers
 from nms.mec.dedicated import INFRASTRUCTURE, Managers
 from nms.mec.driven import Names, Rules
+from nms.mec.far_rules import FarRules
 from nms.mec.hosting import Hosting
 from nms.mec.identities import Identities, access_of
 from nms.mec.interconnection import Interconnection, application_of
@@ -81,6 +82,7 @@ class Domain:
     managers: Managers | None = None
     steering: Steering | None = None
     mep: Mep | None = None
+    far_rules: FarRules | None = None
     mp1: Mp1 | None = None
     interconnection: Interconnection | None = None
     peer_services: PeerServices | None = None
@@ -94,14 +96,9 @@ class Domain:
 
     def refresh(self) -> None:
         """Partners, their zones or their agreements have changed.  Called in the event loop."""
-        if self.interconnection is not None:
-            self.interconnection.refresh()
-        if self.peer_services is not None:
-            self.peer_services.refresh()
-        if self.mepm is not None:
-            self.mepm.refresh()
-        if self.meo is not None:
-            self.meo.refresh()
+        for block in (self.far_rules, self.interconnection, self.peer_services, self.mepm, self.meo):
+            if block is not None:
+                block.refresh()
 
     def stop(self) -> None:
         """Begin nothing more: what breaks from now on, since others end too, is no result."""
@@ -229,6 +226,9 @@ async def _assemble(
         session = local(platform_base)
         domain.mep = Mep(publisher, names, rules, PLATFORM, session, planes.of)
         await run(domain.stack, core, domain.mep, [])
+        domain.far_rules = FarRules(partners, domain.mep.traffic)
+        domain.far_rules.refresh()
+        domain.stack.push_async_callback(domain.far_rules.close)
         if access := access_of(config):
             domain.mp1 = Mp1(core, publisher, domain.mep, access)
             await run(domain.stack, core, domain.mp1, [])

@@ -169,13 +169,19 @@ class InForce(Generic[T]):
     def notice(self, seen: Mapping[Entry, bool]) -> None:
         """These are at the driver, or are not; of others nothing is known."""
         for entry, key, _ in list(self._entries()):
-            if seen.get(entry) is False and key not in self._lost:
-                self._lost.add(key)
-                self._errors[key] = RpcError("data-missing", f"{entry[0]} {entry[1]} was removed by somebody else")
-                self._tell(*key, self._errors[key])
-            elif seen.get(entry) is True and key in self._lost:
-                self._forget(key)
-                self._tell(*key, None)
+            if entry in seen:
+                self.hear(*key, lost=not seen[entry])
+
+    def hear(self, who: str, name: str, *, lost: bool) -> None:
+        """The driver has not got something any more that is in force, or has it again."""
+        key = who, name
+        if lost and key not in self._lost:
+            self._lost.add(key)
+            self._errors[key] = RpcError("data-missing", f"{name} was removed by somebody else")
+            self._tell(*key, self._errors[key])
+        elif not lost and key in self._lost:
+            self._forget(key)
+            self._tell(*key, None)
 
     async def renew(self, entries: Collection[Entry]) -> None:
         """Put them there again.  Raises `RpcError`: one of them is not."""

@@ -314,6 +314,10 @@ class Mp2(ReferencePoint):
         await self._edit([DataEdit(path, "replace", dict(rule))])
         await self._settle(path, lambda state: plain(state.get("state", "")) == "active")
 
+    async def rules(self) -> Sequence[Members]:
+        """All rules, with their state."""
+        return await self._entries("data-plane-rule")
+
     async def deactivate(self, application: str, rule: str) -> None:
         """Take a rule out of force; an unknown one is no error."""
         await self._edit([DataEdit(f"/data-plane-rule[instance='{application}'][id='{rule}']", "remove")])

@@ -17,11 +17,13 @@ from nms.mec import agreed
 from nms.mec.driven import Rules, Steered, traffic_rule
 from nms.mec.entry import RULE
 from nms.mec.in_force import InForce
+from nms.mec.occurrence import plain
 from nms.mec.partners import Partners
 from nms.mec.publisher import Publisher
 from nms.mec.reference_points import Mp2
 from nms.mec.scope import Duty, Intent, IntentProvider, scope_of
 from nms.mec.session import Members
+from nms.mec.vim import CHANGED
 from nms.mec.windows import RESOURCES
 from nms.model.path import parse_path
 
@@ -80,9 +82,10 @@ class Steering:
         async with self._turn:
             wanted = self._publisher.read(path, config=True)
             rule = {} if wanted is None else {wanted["id"]: (self._rule(path, wanted), self._plane)}
+            was_wrong = bool(self.in_force.errors(path))
             (error,) = (await self.in_force.align(path, rule)).values() or (None,)
             if wanted is not None:
-                self._show(path, error)
+                self._show(path, error, told=was_wrong and error is None)
 
     def _rule(self, path: str, wanted: Members) -> api.TrafficRule:
         """As the driver is told of it: partners' names for instances must not meet."""
@@ -90,15 +93,21 @@ class Steering:
         return traffic_rule(scope.inner("application", wanted["instance"]), wanted)
 
     def _lost(self, path: str, rule: str, error: RpcError | None) -> None:
-        self._show(path, error)
+        self._show(path, error, told=True)
 
-    def _show(self, path: str, error: RpcError | None) -> None:
+    def _show(self, path: str, error: RpcError | None, *, told: bool) -> None:
+        """What has become of a rule; `told`: it was known to be otherwise, and whose it is shall know."""
         state: Members = {"state": "mec-types:active"}
         if error is not None:
             lost = error.tag == "data-missing"
             detail = "the data plane has lost the rule" if lost else "the data plane does not accept the rule"
             state = {"state": "mec-types:inactive", "error": {"error-tag": error.tag, "detail": detail}}
         self._publisher.state(f"{path}/state", state)
+        if told:
+            where = parse_path(self._publisher.schema, path)
+            subject = "/".join(map(str, where[-1][0].key_values(where[-1][1])))
+            about = {"resource-type": _RULE, "resource": subject, **state, "state": plain(state["state"])}
+            self._publisher.notify(scope_of(where[:-1]), CHANGED, about)
 
 
 class RemotePlane:

@@ -195,9 +195,17 @@ def test_a_partners_rule_in_our_data_plane(play: Play, outside: str) -> None:
             (shown,) = b.publisher.entries(f"{AT_B}/{RULES}")
             assert shown["state"]["state"] == "mec-types:inactive"
             assert rule.instance_id not in str(shown["state"])
+            await until("a's platform knows it", lambda: not ready(a))
+            assert "removed by somebody else" in a.publisher.entries(APPLICATION)[0]["state"]["error"]["detail"]
             await repaired(seat, DATA_PLANE, "data-plane")
+            await until("all is well at a", lambda: ready(a))
         assert await plane.rules() == [rule]
         (shown,) = b.publisher.entries(f"{AT_B}/{RULES}")
         assert shown["state"] == {"state": "mec-types:active"}
 
     play(story)
+
+
+def ready(domain: Domain) -> bool:
+    (entry,) = domain.publisher.entries(APPLICATION)
+    return entry["state"]["ready"] is True and "error" not in entry["state"]

@@ -19,6 +19,8 @@ MAKEFLAGS   += --no-print-directory
 
 PYTHON ?= python3
 ARGS   ?=
+# Half of what tests take is waiting, for partners and for processes: more of them run than there are cores.
+TESTERS ?= $(shell echo $$(( ($$(nproc) * 3 + 1) / 2 )))
 BIN    := .venv/bin
 READY  := .venv/.ready
 CLOUD  := .venv/.openstack
@@ -33,7 +35,7 @@ lab: bindings
 
 test: bindings
 	$(SAY) 'tests'
-	@$(BIN)/python -m pytest -n auto --dist=worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n $(TESTERS) --dist=worksteal $(ARGS)
 
 test-openstack: bindings $(CLOUD)
 	$(SAY) 'tests against an OpenStack control plane'
@@ -62,7 +64,7 @@ bench: bindings
 
 coverage-yang: bindings
 	$(SAY) 'tests, and what of the models they touch'
-	@$(BIN)/python -m pytest -q -n auto --dist=worksteal -p tools.coverage.plugin --yang-coverage .yang-coverage.json $(ARGS)
+	@$(BIN)/python -m pytest -q -n $(TESTERS) --dist=worksteal -p tools.coverage.plugin --yang-coverage .yang-coverage.json $(ARGS)
 	@$(BIN)/python -m tools.coverage.report .yang-coverage.json
 
 # The compiler compares the models' digest with the one stamped into bindings/gen, and does nothing when they agree.

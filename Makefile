@@ -17,6 +17,9 @@ MAKEFLAGS   += --no-print-directory
 .DELETE_ON_ERROR:
 .PHONY: run lab test test-openstack check fuzz bench coverage-yang bindings lock clean
 
+# Byte code is kept, whatever the environment says: the tests start hundreds of processes.
+export PYTHONDONTWRITEBYTECODE :=
+
 PYTHON ?= python3
 ARGS   ?=
 # Half of what tests take is waiting, for partners and for processes: more of them run than there are cores.

@@ -63,10 +63,19 @@ def _states(client: Client, partner: str | None) -> Iterator[tuple[str, dict[str
     for each in client.read("mec-federation:federation").get("partner", ()):
         for agreement in each.get("agreement", ()):
             if partner in (None, each["id"]) and _asks(agreement):
-                yield f"{each['id']}/{agreement['id']}", agreement.get("reconciliation", {}).get("state", {})
+                yield f"{each['id']}/{agreement['id']}", _outcome(agreement)
     if partner is None:
-        for vim in client.read("mec-resource:infrastructure").get("vim", ()):
-            yield vim["id"], vim.get("reconciliation", {}).get("state", {})
+        infrastructure = client.read("mec-resource:infrastructure")
+        for vim in infrastructure.get("vim", ()):
+            yield vim["id"], _outcome(vim)
+        if "data-plane" in infrastructure:
+            yield "data-plane", _outcome(infrastructure["data-plane"])
+        for platform in client.read("mec-platform:platforms").get("platform", ()):
+            yield "dns", _outcome(platform.get("dns", {}))
+
+
+def _outcome(side: dict[str, Any]) -> dict[str, Any]:
+    return side.get("reconciliation", {}).get("state", {})  # type: ignore[no-any-return]
 
 
 def _asks(agreement: dict[str, Any]) -> bool:

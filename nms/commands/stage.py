@@ -42,7 +42,7 @@ from nms.errors import RpcError
 from nms.federation import card
 from nms.federation.client import PROTOCOLS
 from nms.mec import package as packages
-from nms.mec.domain import load_drivers
+from nms.mec.chosen import load_drivers
 
 _SAMPLE = Path(packages.__file__).parent / "sample" / "hello-edge"
 _DEADLINE = 30.0

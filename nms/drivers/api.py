@@ -239,7 +239,7 @@ class Dns(Protocol):
         """Remove a name's records, or only those of a type, or only one address; removing nothing is no error."""
 
     async def records(self) -> Sequence[DnsRecord]:
-        """Every published record, ordered."""
+        """Every published record that is really given out, ordered.  Raises `RpcError`: nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +278,10 @@ class DataPlane(Protocol):
         """Take a rule out of force; an unknown one is no error."""
 
     async def rules(self) -> Sequence[TrafficRule]:
-        """The rules in force, highest precedence (lowest priority number) first."""
+        """The rules that are really in force, highest precedence (lowest priority number) first.
+
+        Raises `RpcError`: nobody knows.
+        """
 
 
 #: What an entry point names: called with the driver's table of the configuration and a folder of its own for state.

@@ -119,6 +119,16 @@ class Managers:
         """Those at work."""
         return self._running
 
+    def absent(self) -> set[str]:
+        """Those that could not be taken up."""
+        return self.configured() - self._running.keys()
+
+    async def take_up(self, name: str) -> None:
+        """Try it again with one that could not be taken up.  Raises `RpcError`: it still cannot."""
+        async with self._turn(name), self._lending:
+            if name in self.absent():
+                await self._open(name)
+
     def act(self, scope: Scope, occurrence: str, action: str) -> None:
         """Have an operation occurrence of any manager cancelled, retried or failed; see `LifeCycle.act`."""
         vims = (self._own, *(each.vim for each in self._running.values()))

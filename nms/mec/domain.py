@@ -8,26 +8,25 @@ reverse.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
 
-from nms.config import Config, Driver
+from nms.config import Config
 from nms.datastore.provider import Provider
-from nms.datastore.transaction import Transaction
 from nms.drivers import api
 from nms.errors import ConfigError
-from nms.mec import exposure, mep, mepm, vim, windows
+from nms.mec import exposure, mep, mepm, own_entries, vim, windows
+from nms.mec.below import AbsentSide, HeldSide
 from nms.mec.blocks import Blocks, Divided, Single
+from nms.mec.chosen import Drivers, load_drivers
 from nms.mec.dedicated import INFRASTRUCTURE, Managers
-from nms.mec.deployed import Deployed
-from nms.mec.drift import Claimant, DriverSide, PartnerSide
+from nms.mec.driven import Names, Rules
+from nms.mec.far_rules import FarRules
 from nms.mec.hosting import Hosting
 from nms.mec.identities import Identities, access_of
 from nms.mec.interconnection import Interconnection, application_of
-from nms.mec.lifecycle import LifeCycle
 from nms.mec.listener import Listener
 from nms.mec.meo import Meo
 from nms.mec.mep import Mep
@@ -37,6 +36,7 @@ from nms.mec.no_platform_instance import NoPlatformInstance
 from nms.mec.onboarding import Onboarding
 from nms.mec.ordering import Ordering
 from nms.mec.oss import ORDERS, Oss
+from nms.mec.own_entries import MANAGER, PLATFORM, VIM
 from nms.mec.package_store import PackageStore
 from nms.mec.partners import NoPartners, Partners
 from nms.mec.peer_services import PeerServices
@@ -46,68 +46,21 @@ from nms.mec.platform_instance import Kept, PlatformInstances
 from nms.mec.platform_relay import Relay
 from nms.mec.proxy import Proxy
 from nms.mec.publisher import Publisher
-from nms.mec.publisher import Store as PublishingStore
-from nms.mec.publisher import Streams as PublishingStreams
-from nms.mec.reconcile import Reconciliation, Side
+from nms.mec.reconcile import Reconciliation
 from nms.mec.reference_points import Mm1, Mm2, Mm3, Mm4, Mm5, Mm6, Mm8, Mm9
 from nms.mec.requested import Requested
-from nms.mec.scope import Scope, scope_of
-from nms.mec.session import SYSTEM, DataEdit, LocalSession, to_edit
-from nms.mec.session import Core as Dispatcher
+from nms.mec.running import Core, run
+from nms.mec.scope import Scope
+from nms.mec.session import LocalSession
+from nms.mec.sides import Sides
 from nms.mec.slices import Slices
-from nms.mec.steered import Steered
 from nms.mec.steering import Steering
 from nms.mec.tenancy import Tenancy
 from nms.mec.transfer import PackageSource, Transfers
 from nms.mec.vim import Vim
 from nms.mec.zones import OWN, UNDER_AGREEMENT
 from nms.model import json
-from nms.operations.request import EditConfig, Invoke, Session
-
-VIM, PLATFORM, MANAGER = "vim-1", "mep-1", "mepm-1"
-
-
-class Store(PublishingStore, Protocol):
-    """What is asked of the datastores, further than by the publisher."""
-
-    @property
-    def stumbles(self) -> list[Callable[[Provider, Transaction, Exception], None]]: ...
-    def add_provider(self, provider: Provider) -> None: ...
-
-
-class Core(Dispatcher, Protocol):
-    """What is asked of the core, further than by sessions."""
-
-    @property
-    def store(self) -> Store: ...
-    @property
-    def streams(self) -> PublishingStreams: ...
-    def register(self, module: str, rpc: str, handler: Callable[[Session, Invoke], Any], /) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Drivers:
-    """Drivers, made but not opened."""
-
-    vim: api.Vim
-    dns: api.Dns
-    data_plane: api.DataPlane
-
-
-def load_drivers(config: Config, state: Path) -> Drivers:
-    """The drivers that the configuration names, each with a folder below `state`.  Raises `ConfigError`."""
-    chosen = config.drivers
-
-    def made(factory: Callable[[Any, Path], Any], driver: Driver, name: str) -> Any:
-        folder = state / name
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return factory(driver.options, folder)
-
-    return Drivers(
-        made(api.load("mec_nms.drivers.vim", chosen.vim.name), chosen.vim, "vim"),
-        made(api.load("mec_nms.drivers.dns", chosen.dns.name), chosen.dns, "dns"),
-        made(api.load("mec_nms.drivers.dataplane", chosen.dataplane.name), chosen.dataplane, "dataplane"),
-    )
+from nms.operations.request import Invoke, Session
 
 
 @dataclass(slots=True)
@@ -127,7 +80,9 @@ class Domain:
     drivers: Drivers | None = None
     vim: Vim | None = None
     managers: Managers | None = None
+    steering: Steering | None = None
     mep: Mep | None = None
+    far_rules: FarRules | None = None
     mp1: Mp1 | None = None
     interconnection: Interconnection | None = None
     peer_services: PeerServices | None = None
@@ -141,14 +96,9 @@ class Domain:
 
     def refresh(self) -> None:
         """Partners, their zones or their agreements have changed.  Called in the event loop."""
-        if self.interconnection is not None:
-            self.interconnection.refresh()
-        if self.peer_services is not None:
-            self.peer_services.refresh()
-        if self.mepm is not None:
-            self.mepm.refresh()
-        if self.meo is not None:
-            self.meo.refresh()
+        for block in (self.far_rules, self.interconnection, self.peer_services, self.mepm, self.meo):
+            if block is not None:
+                block.refresh()
 
     def stop(self) -> None:
         """Begin nothing more: what breaks from now on, since others end too, is no result."""
@@ -223,7 +173,7 @@ async def _assemble(
             drivers = load_drivers(config, config.drivers.state)
         domain.drivers = drivers
     core.store.stumbles.append(lambda provider, tx, error: _stumbled(domain.publisher, provider, error))
-    _write_entries(core, config, blocks)
+    own_entries.write(core, config, blocks)
 
     def local(base: str) -> LocalSession:
         session = LocalSession(core, base)
@@ -232,6 +182,7 @@ async def _assemble(
 
     publisher = domain.publisher
     transfers = Transfers(domain.content, source)
+    names, rules = await _open(domain, blocks)
     vim_base, platform_base = f"{vim.VIMS}[id='{VIM}']", f"{mep.PLATFORMS}[id='{PLATFORM}']"
     manager_base = f"{mepm.MANAGERS}[id='{MANAGER}']"
     slices: Slices | None = None
@@ -240,7 +191,7 @@ async def _assemble(
         """Let partners see, and write in, what they are shown of a block."""
         tenancy = Tenancy(publisher, window, blocks, transfers, show, slices)
         core.store.add_provider(Listener(tenancy.wake))
-        await _run(domain, core, tenancy, [window.path] if window.followed else [])
+        await run(domain.stack, core, tenancy, [window.path] if window.followed else [])
         return tenancy
 
     keys, signed = config.packages.trusted_keys, config.packages.require_signature
@@ -255,26 +206,32 @@ async def _assemble(
         sessions = partial(LocalSession, core)
         # First: what they have been lent is not there for the domain's own manager.
         domain.managers = Managers(publisher, VIM, domain.vim, drivers.vim, sessions, manager_of)
-        await _run(domain, core, domain.managers, [vim.VIMS])
-        await _run(domain, core, domain.vim, [])
+        await run(domain.stack, core, domain.managers, [vim.VIMS])
+        await run(domain.stack, core, domain.vim, [])
         slices = Slices(publisher, VIM, local(INFRASTRUCTURE), domain.managers)
-        await _run(domain, core, slices, [])
+        await run(domain.stack, core, slices, [])
         await open_window(windows.RESOURCES, Divided(slices), exposure.resources(publisher, slices.serving))
-        await _run(domain, core, Steering(publisher, drivers.data_plane), [])
-        await _run(domain, core, Hosting(core, publisher, local(vim_base)), [])
+        assert rules is not None
+        domain.steering = Steering(publisher, rules)
+        await run(domain.stack, core, domain.steering, [])
+        await run(domain.stack, core, Hosting(core, publisher, local(vim_base)), [])
     infrastructure = (VIM, Mm6(local(vim_base))) if "vim" in blocks else None
     served = (PLATFORM, Mm5(local(platform_base))) if "mep" in blocks else None
     places = Places(infrastructure, served, partners)
     planes: Planes | None = None
     if "mep" in blocks:
-        assert drivers is not None
-        planes = Planes(publisher, drivers.data_plane, places, partners)
+        assert names is not None
+        assert rules is not None
+        planes = Planes(publisher, rules.own, places, partners)
         session = local(platform_base)
-        domain.mep = Mep(publisher, drivers.dns, drivers.data_plane, PLATFORM, session, planes.of)
-        await _run(domain, core, domain.mep, [])
+        domain.mep = Mep(publisher, names, rules, PLATFORM, session, planes.of)
+        await run(domain.stack, core, domain.mep, [])
+        domain.far_rules = FarRules(partners, domain.mep.traffic)
+        domain.far_rules.refresh()
+        domain.stack.push_async_callback(domain.far_rules.close)
         if access := access_of(config):
             domain.mp1 = Mp1(core, publisher, domain.mep, access)
-            await _run(domain, core, domain.mp1, [])
+            await run(domain.stack, core, domain.mp1, [])
         planes.tenancy = await open_window(
             windows.PLATFORM, Single(platform_base, session), exposure.platform(publisher, PLATFORM, local)
         )
@@ -284,12 +241,12 @@ async def _assemble(
             kept = Kept(domain.content, config.drivers.state / "platforms", config.domain.id)
             relay = partial(Relay, core, publisher, domain.mp1, domain.mep.scope)
             elsewhere = PlatformInstances(publisher, domain.mep.scope, session, partners, kept, relay)
-            await _run(domain, core, elsewhere, [])
+            await run(domain.stack, core, elsewhere, [])
     if "mepm" in blocks:
         onboarding = Onboarding(publisher, transfers, keys, signed)
         domain.mepm = Mepm(publisher, onboarding, MANAGER, places)
         domain.mm2 = Mm2(local(manager_base))
-        await _run(domain, core, domain.mepm, [mepm.MANAGERS])
+        await run(domain.stack, core, domain.mepm, [mepm.MANAGERS])
         managed = Single(manager_base, local(manager_base))
         await open_window(windows.MANAGER, managed, exposure.manager(publisher, MANAGER))
     if "meo" in blocks:
@@ -299,20 +256,20 @@ async def _assemble(
         domain.meo = Meo(publisher, onboarding, config.domain.id, manager, vims, partners, slices)
         core.store.add_provider(Listener(domain.meo.wake))
         domain.mm1 = Mm1(local(OWN.base))
-        await _run(domain, core, domain.meo, [OWN.base, UNDER_AGREEMENT])
-        await _run(domain, core, Requested(publisher, partners), [])
+        await run(domain.stack, core, domain.meo, [OWN.base, UNDER_AGREEMENT])
+        await run(domain.stack, core, Requested(publisher, partners), [])
     if "oss" in blocks:
         assert domain.mm1 is not None
         assert domain.meo is not None
         domain.oss = Oss(publisher, domain.mm1, domain.meo.planner)
         core.register("mec-order", "plan-order", domain.oss.plan)
         core.register("mec-order", "place-order", Ordering(core, publisher).place)
-        await _run(domain, core, domain.oss, [])
-        await _run(domain, core, Proxy(core, publisher, Mm8(local(ORDERS.base)), Mm9(local(OWN.base))), [])
+        await run(domain.stack, core, domain.oss, [])
+        await run(domain.stack, core, Proxy(core, publisher, Mm8(local(ORDERS.base)), Mm9(local(OWN.base))), [])
     if "mep" in blocks:
         assert planes is not None
         await _interconnect(domain, core, partners, planes, Mm5(local(platform_base)))
-    await _reconcile(domain, core, partners, planes)
+    await _reconcile(domain, core, _sides(domain, partners, planes, names, rules))
 
 
 async def _interconnect(domain: Domain, core: Core, partners: Partners, planes: Planes, mm5: Mm5) -> None:
@@ -328,118 +285,67 @@ async def _interconnect(domain: Domain, core: Core, partners: Partners, planes: 
 
     domain.interconnection = Interconnection(publisher, PLATFORM, mm5, owner, application)
     core.store.add_provider(Listener(domain.interconnection.wake))
-    await _run(domain, core, domain.interconnection, [])
+    await run(domain.stack, core, domain.interconnection, [])
     domain.peer_services = PeerServices(publisher, PLATFORM, partners)
     core.register("mec-platform", f"{mep.PLATFORMS}/application/discover-services", domain.peer_services.discover)
-    await _run(domain, core, domain.peer_services, [])
+    await run(domain.stack, core, domain.peer_services, [])
 
 
-async def _reconcile(domain: Domain, core: Core, partners: Partners, planes: Planes | None) -> None:
+async def _open(domain: Domain, blocks: frozenset[str]) -> tuple[Names | None, Rules | None]:
+    """The drivers that several blocks put something into; what is in force ends with the daemon, or outlives it."""
+    if domain.drivers is None:
+        return None, None
+    dns, plane = domain.drivers.dns, domain.drivers.data_plane
+    if "mep" in blocks:
+        await dns.open()
+        domain.stack.push_async_callback(dns.close)
+    await plane.open()
+    domain.stack.push_async_callback(plane.close)
+    return Names(dns), Rules(plane)
+
+
+def _sides(
+    domain: Domain, partners: Partners, planes: Planes | None, names: Names | None, rules: Rules | None
+) -> Sides:
+    """What this domain compares itself with."""
+    mep_, steering, managers = domain.mep, domain.steering, domain.managers
+
+    def infrastructure() -> Iterator[tuple[str, Vim, api.Vim]]:
+        if domain.vim is not None and domain.drivers is not None:
+            yield VIM, domain.vim, domain.drivers.vim
+        for name, each in ({} if managers is None else managers.running()).items():
+            yield name, each.vim, each.driver
+
+    def absent() -> Iterator[AbsentSide]:
+        if managers is not None:
+            for name in sorted(managers.absent()):
+                yield AbsentSide(f"{vim.VIMS}[id='{name}']", name, managers.take_up)
+
+    held = []
+    if names is not None and mep_ is not None:
+        held.append(HeldSide(f"{mep_.scope.base}/dns", "dns", names, [mep_.dns]))
+    if rules is not None:
+        holders = [*([mep_.traffic] if mep_ else []), *([steering.in_force] if steering else [])]
+        held.append(HeldSide(f"{INFRASTRUCTURE}/data-plane", "data-plane", rules, holders))
+    own = None if domain.meo is None or domain.mm1 is None else (domain.meo, domain.mm1)
+    steers = None if planes is None else (PLATFORM, planes)
+    return Sides(domain.publisher, partners, own, steers, infrastructure, absent, held)
+
+
+async def _reconcile(domain: Domain, core: Core, sides: Sides) -> None:
     """Compare with partners and drivers, now and then and on demand."""
-    meo, own, publisher = domain.meo, domain.mm1, domain.publisher
-
-    def partner_side(key: tuple[str, str]) -> PartnerSide:
-        claimants: list[Claimant] = []
-        if meo is not None and own is not None and key in partners.agreements():
-            look, heal, edit = meo.observation.look, meo.heal, own.session.edit
-            claimants.append(
-                Deployed(key, publisher, partners, meo.carriers, meo.lifecycle, meo.parts_of, look, heal, edit)
-            )
-        if planes is not None and key in partners.steered():
-            claimants.append(Steered(key, publisher, partners, PLATFORM, planes.of))
-        return PartnerSide(key, publisher, partners, claimants)
-
-    def agreements() -> Iterator[tuple[str, str]]:
-        """Those under which something is asked of a partner."""
-        if meo is not None:
-            yield from partners.agreements()
-        if planes is not None:
-            yield from partners.steered()
-
-    def below() -> list[Side]:
-        assert domain.drivers is not None
-        assert domain.managers is not None
-        lent = [(name, each.vim, each.driver) for name, each in domain.managers.running().items()]
-        return [
-            DriverSide(block.scope, name, publisher, driver, block.lifecycle)
-            for name, block, driver in ((VIM, domain.vim, domain.drivers.vim), *lent)
-            if block is not None
-        ]
-
-    def sides() -> list[Side]:
-        own_sides = below() if domain.vim is not None else []
-        return [*own_sides, *map(partner_side, dict.fromkeys(agreements()))]
-
-    domain.reconciliation = Reconciliation(publisher, sides)
+    domain.reconciliation = reconciliation = Reconciliation(domain.publisher, sides.all)
 
     def reconcile(session: Session, request: Invoke) -> None:
         wanted = json.plain(request.node.children[0], request.input).get("partner")
-        assert domain.reconciliation is not None
-        domain.reconciliation.now(lambda name: wanted is None or name.partition("/")[0] == wanted)
+        reconciliation.now(lambda name: wanted is None or name.partition("/")[0] == wanted)
 
     core.register("mec-federation", "reconcile", reconcile)
-    await domain.reconciliation.start()
-    domain.stack.push_async_callback(domain.reconciliation.close)
-
-
-class Block(Protocol):
-    """What every block is to the domain."""
-
-    @property
-    def provider(self) -> Provider: ...
-    async def start(self) -> None: ...
-    async def close(self) -> None: ...
-
-
-async def _run(domain: Domain, core: Core, block: Block, bases: list[str]) -> None:
-    """Have a block asked and told of changes, take its actions, and start it."""
-    core.store.add_provider(block.provider)
-    lifecycle: LifeCycle | None = getattr(block, "lifecycle", None)
-    for base in bases:
-        module = base.strip("/").partition(":")[0]
-        for action in ("cancel", "retry", "fail"):
-            assert lifecycle is not None
-            core.register(module, f"{base}/operation-occurrence/{action}", _action(lifecycle, action))
-    await block.start()
-    domain.stack.push_async_callback(block.close)
-
-
-def _action(lifecycle: LifeCycle, action: str) -> Callable[[Session, Invoke], None]:
-    def call(session: Session, invoke: Invoke) -> None:
-        lifecycle.act(scope_of(invoke.path[:-1]), str(invoke.path[-1][1]), action)
-
-    return call
+    await reconciliation.start()
+    domain.stack.push_async_callback(reconciliation.close)
 
 
 def _stumbled(publisher: Publisher, provider: Provider, error: Exception) -> None:
     """A confirmed change could not be acted upon: the operator has to know."""
     subject = provider.paths[0] if provider.paths else type(provider).__name__
     publisher.alarm(OWN, subject, "apply-failed-alarm", "critical", f"a confirmed change was not applied: {error!r}")
-
-
-def _write_entries(core: Core, config: Config, blocks: frozenset[str]) -> None:
-    """The entries of the blocks themselves; what the operator has configured in them stays."""
-    dns_zones = config.drivers.dns.options.get("zones", ())
-    zone = next((str(each) for each in dns_zones), "") if isinstance(dns_zones, list | tuple) else ""
-    edits: list[DataEdit] = []
-    publisher = Publisher(core.store, core.streams)
-    if "vim" in blocks:
-        edits.append(DataEdit(f"{vim.VIMS}[id='{VIM}']", "merge", {"driver": config.drivers.vim.name}))
-        for each in config.zones:
-            about = {"name": each.geography} if each.geography else {}
-            edits.append(DataEdit(f"{vim.VIMS}[id='{VIM}']/zone[id='{each.id}']", "merge", about))
-    if "mep" in blocks:
-        path = f"{mep.PLATFORMS}[id='{PLATFORM}']"
-        held = publisher.read(path, config=True) or {}
-        about = {"dns-driver": config.drivers.dns.name, "data-plane-driver": config.drivers.dataplane.name}
-        if zone and "dns-zone" not in held.get("configuration", {}):
-            edits.append(DataEdit(path, "merge", {**about, "vim": VIM, "configuration": {"dns-zone": zone}}))
-        else:
-            edits.append(DataEdit(path, "merge", about))
-    if "mepm" in blocks:
-        path = f"{mepm.MANAGERS}[id='{MANAGER}']"
-        edits.append(DataEdit(path, "merge", {"platform": [PLATFORM]} if "mep" in blocks else {}))
-    if edits:
-        session = core.open_session(SYSTEM, "local", "", lambda reason: None)
-        core.dispatch(session, EditConfig("running", [to_edit(core.schema, "", each) for each in edits]))
-        core.close_session(session)

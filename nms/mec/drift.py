@@ -1,7 +1,7 @@
-"""The sides that a domain compares itself with (`nms.mec.reconcile`): partners, and drivers below its infrastructure.
+"""A partner as a side that a domain compares itself with (`nms.mec.reconcile`).
 
-What a partner should hold is said by `Claimant`s, the blocks that ask things of it; what a driver should run are the
-compute instances of its manager.  What is under way is no difference: its occurrence tells.
+What a partner should hold is said by `Claimant`s, the blocks that ask things of it.  What is under way is no
+difference: its occurrence tells.
 """
 
 from __future__ import annotations
@@ -10,18 +10,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from nms.drivers import api
 from nms.mec.entry import Entry, from_uri
-from nms.mec.lifecycle import LifeCycle
 from nms.mec.occurrence import plain
 from nms.mec.partners import Partners
 from nms.mec.publisher import Publisher
 from nms.mec.reconcile import Difference, differences
-from nms.mec.scope import Intent, Scope, agreement_path
+from nms.mec.scope import agreement_path
 from nms.mec.session import Members
 
 _LEDGER = "/mec-federation:federation/orphan"
-_COMPUTE = "compute-instance"
 
 
 class Claimant(Protocol):
@@ -123,77 +120,3 @@ class PartnerSide:
         for orphan in self.publisher.entries(_LEDGER):
             if (orphan["partner"], orphan["agreement"]) == self.key:
                 yield from_uri(orphan["path"])
-
-
-@dataclass(slots=True)
-class DriverSide:
-    """The driver below an infrastructure manager (Mm7).
-
-    Attributes:
-        scope: the manager's own.
-    """
-
-    scope: Scope
-    id: str
-    publisher: Publisher
-    driver: api.Vim
-    lifecycle: LifeCycle
-
-    @property
-    def base(self) -> str:
-        """See `Side`."""
-        return self.scope.base
-
-    @property
-    def name(self) -> str:
-        """See `Side`."""
-        return self.id
-
-    async def compare(self) -> Sequence[Difference] | None:
-        """See `Side`."""
-        before = self._intended()
-        listed = await self.driver.list()
-        after = self._intended()
-        intended = {each: before.get(each, False) and after.get(each, False) for each in {*before, *after}}
-        gone = ("failed", "stopped")
-        shown: dict[Entry, Members] = {
-            self._entry(each): {} for each in listed if each.state not in gone or not intended.get(self._entry(each))
-        }
-        known: dict[Entry, Members] = {self._entry(each): {} for each in listed if self._ended_here(each.id)}
-        found = differences(intended, shown, known)
-        return [each for each in found if not self.lifecycle.busy(self.scope, _COMPUTE, each.entry[1])]
-
-    async def repair(self, found: Sequence[Difference]) -> None:
-        """See `Side`: what has ended is started, what nobody has asked for is deleted."""
-        for each in found:
-            name = each.entry[1]
-            if each.shown:
-                await self.driver.delete(name)
-                continue
-            path = f"{self.scope.base}/{_COMPUTE}[id='{name}']"
-            wanted = self.publisher.read(path, config=True)
-            if wanted is not None:
-                held = self.publisher.read(path)
-                self.lifecycle.begin(Intent(self.scope, _COMPUTE, name, wanted, wanted, held), "start")
-
-    async def adopt(self, found: Difference) -> str:
-        """See `Side`."""
-        return "who has asked for a compute instance has to decide about it"
-
-    @staticmethod
-    def _entry(instance: api.Instance) -> Entry:
-        return _COMPUTE, instance.id
-
-    def _ended_here(self, name: str) -> bool:
-        found = self.publisher.entries(f"{self.scope.base}/operation-occurrence")
-        return any((each["subject-type"], each["subject"]) == (_COMPUTE, name) for each in found)
-
-    def _intended(self) -> dict[Entry, bool]:
-        """Compute instances that are asked for, and whether they were known to run."""
-        found: dict[Entry, bool] = {}
-        for entry in self.publisher.entries(f"{self.scope.base}/{_COMPUTE}"):
-            made = plain(entry.get("state", {}).get("instantiation-state", "")) == "instantiated"
-            wanted = entry.get("desired-state", "started") == "started"
-            busy = self.lifecycle.busy(self.scope, _COMPUTE, entry["id"])
-            found[_COMPUTE, entry["id"]] = made and wanted and not busy
-        return found

@@ -1,9 +1,9 @@
 """MEP, the MEC platform (ETSI GS MEC 003 clause 7.1.3; ETSI GS MEC 011).
 
 It serves Mm5 over ``mec-platform:platforms/platform``: applications with their DNS and traffic rules, and the registry
-of services; it writes the DNS and the data plane through their drivers (Mp2).  What is configured is compared with what
-is in force, and the difference made good; so a repetition does no harm and a restart publishes everything again.  It
-must not know where an application runs, nor why.
+of services; it writes the DNS and the data plane through their drivers (Mp2).  What is configured is put in force
+(`nms.mec.in_force`), so that a repetition does no harm and a restart publishes everything again; what a driver has lost
+is shown, and the application is not ready without it.  It must not know where an application runs, nor why.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from nms.datastore.transaction import Transaction
 from nms.drivers import api
 from nms.errors import RpcError
+from nms.mec.driven import Names, Rules, Steered, record, traffic_rule
+from nms.mec.in_force import InForce
 from nms.mec.occurrence import plain
 from nms.mec.publisher import Publisher, timestamp
 from nms.mec.scope import Duty, Intent, IntentProvider
@@ -32,7 +34,6 @@ PLATFORMS = "/mec-platform:platforms/platform"
 CHANGED = "mec-platform:application-changed"
 RULE_CHANGED = "mec-platform:rule-changed"
 SERVICE_CHANGED = "mec-platform:service-availability-changed"
-RECORD_TYPE: Mapping[str, api.RecordType] = {"ipv4": "A", "ipv6": "AAAA"}
 
 
 #: What an application says of itself -> leaf of its state that shows it.
@@ -42,42 +43,37 @@ _SAID: Mapping[str, str] = {
 }
 
 
-@dataclass(slots=True)
-class _InForce:
-    """What of an application is in force, by rule; `may_end`: it has said that it need not be waited for."""
-
-    records: dict[str, api.DnsRecord] = field(default_factory=dict)
-    rules: dict[str, tuple[api.TrafficRule, api.DataPlane]] = field(default_factory=dict)
-    may_end: asyncio.Event = field(default_factory=asyncio.Event)
-
-
 class Mep:
     """The block for one entry of the list platform.
 
     Args:
-        data_plane: the domain's own.
+        names, rules: of the open drivers.
         session: on the block's own entry.
-        plane_of: gives the data plane that carries an application's traffic; None: the domain's own always does.
+        plane_of: gives the data plane that carries an application's traffic.
+
+    Attributes:
+        dns, traffic: what is in force.
     """
 
     def __init__(
         self,
         publisher: Publisher,
-        dns: api.Dns,
-        data_plane: api.DataPlane,
+        names: Names,
+        rules: Rules,
         id: str,
         session: ManagementSession,
-        plane_of: Callable[[str], api.DataPlane] | None = None,
+        plane_of: Callable[[str], api.DataPlane],
     ) -> None:
         self._publisher = publisher
-        self._dns = dns
-        self._data_plane = data_plane
-        self._plane_of = plane_of or (lambda application: data_plane)
+        self.dns = InForce(names, self._again, partial(self._lost, "dns-rule"))
+        self.traffic = InForce(rules, self._again, partial(self._lost, "traffic-rule"))
+        self._plane_of = plane_of
         self.id = id
         self._session = session
         self.scope = publisher.scope(f"{PLATFORMS}[id='{id}']")
         self._loop = asyncio.get_running_loop()
-        self._in_force: dict[str, _InForce] = {}
+        #: By application: it has said that it need not be waited for.
+        self._may_end: dict[str, asyncio.Event] = {}
         self._work: dict[str, asyncio.Task[None]] = {}
         self._changed: set[str] = set()
         #: What an application says comes in any thread, and is read and written together with what is shown of it.
@@ -89,13 +85,7 @@ class Mep:
         self.provider = IntentProvider(publisher.schema, publisher.store, duties, lambda scope: scope == self.scope)
 
     async def start(self) -> None:
-        """Open the drivers and put in force what is configured."""
-        await self._dns.open()
-        try:
-            await self._data_plane.open()
-        except BaseException:
-            await self._dns.close()
-            raise
+        """Put in force what is configured."""
         self._publisher.state(f"{self.scope.base}/time-of-day", {"source-status": "nontraceable"}, durable=False)
         for service in self._publisher.entries(f"{self.scope.base}/service"):
             self._offer(service["id"], service, "added")
@@ -103,13 +93,11 @@ class Mep:
             await self._bring_about(application["id"])
 
     async def close(self) -> None:
-        """Let go of the drivers; an embedded DNS answers no longer."""
+        """Do no more; what is in force stays so."""
         work = tuple(self._work.values())
         for task in work:
             task.cancel()
         await asyncio.gather(*work, return_exceptions=True)
-        await self._data_plane.close()
-        await self._dns.close()
 
     # -- what a commit may ask
 
@@ -140,6 +128,7 @@ class Mep:
             if _context(intent.old) != _context(intent.new):
                 kept.pop("context-transferred-at", None)
             self._publisher.state(path, {"ready": False, **kept})
+            self._changed.add(intent.id)
         if intent.new is not None and _found_at(intent.old) != _found_at(intent.new):
             self._loop.call_soon_threadsafe(self._reoffer, intent.id)
         if (intent.old or {}).get("desired-state") != (intent.new or {}).get("desired-state"):
@@ -175,8 +164,8 @@ class Mep:
 
     def _hurry(self, application: str) -> None:
         """Whoever waits for the end of an application need not any longer."""
-        if (in_force := self._in_force.get(application)) is not None:
-            in_force.may_end.set()
+        if (may_end := self._may_end.get(application)) is not None:
+            may_end.set()
 
     async def _wait_for_end(self, path: str, id: str, seconds: int) -> None:
         """Give an application that can say so the time to end; it is seen that it has to."""
@@ -184,11 +173,13 @@ class Mep:
         if not seconds or "confirmed-ready-at" not in state:
             return
         until = timestamp(self._publisher.store.clock() + timedelta(seconds=seconds))
-        may_end = self._in_force[id].may_end
-        may_end.clear()
+        may_end = self._may_end[id] = asyncio.Event()
         self._tell(id, path, {**state, "ends-at": until})
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(may_end.wait(), seconds)
+        try:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(may_end.wait(), seconds)
+        finally:
+            del self._may_end[id]
 
     def _act_service(self, intent: Intent) -> None:
         change = "removed" if intent.new is None else "added" if intent.old is None else "attributes-changed"
@@ -229,25 +220,34 @@ class Mep:
         finally:
             del self._work[application]
 
+    async def _again(self, application: str) -> None:
+        """Put in force once more what is configured; returns when that is done, or cannot be."""
+        self._wake(application)
+        await asyncio.wait([self._work[application]])
+
     async def _bring_about(self, id: str) -> None:
         """Put in force what is configured of an application now."""
         path = f"{self.scope.base}/application[id='{id}']"
         wanted = self._publisher.read(path, config=True)
-        in_force = self._in_force.setdefault(id, _InForce())
         serving = wanted is not None and wanted.get("desired-state", "started") == "started"
-        if wanted is not None and not serving and (in_force.records or in_force.rules):
+        if wanted is not None and not serving and (self.dns.held(id) or self.traffic.held(id)):
             # No new users; those that are there are served until it ends.
-            await self._align(path, id, "dns-rule", {}, in_force)
+            for each in await self._align(path, id, {}, self.traffic.held(id)):
+                each()
             await self._wait_for_end(path, id, wanted.get("graceful-timeout", 0))
         rules = wanted if wanted is not None and serving else {}
-        failures = [
-            *await self._align(path, id, "dns-rule", rules, in_force),
-            *await self._align(path, id, "traffic-rule", rules, in_force),
-        ]
+        told = await self._align(path, id, self._records(rules), self._steered(id, rules))
         if wanted is None:
-            del self._in_force[id]
             await self._unregister(id)
-            return
+        else:
+            self._show(id, serving)
+        for each in told:
+            each()
+
+    def _show(self, id: str, serving: bool) -> None:
+        """What has become of an application."""
+        path = f"{self.scope.base}/application[id='{id}']"
+        failures = [*self.dns.errors(id), *self.traffic.errors(id)]
         state: Members = {
             "operational-state": f"mec-types:{'started' if serving else 'stopped'}",
             "ready": serving and not failures,
@@ -259,11 +259,10 @@ class Mep:
                 "error-tag": failures[0].tag,
                 "detail": "; ".join(each.message for each in failures),
             }
-        # Changed again meanwhile: that change has its own outcome.
         with self._saying:
             held = self._publisher.read(f"{path}/state") or {}
             said = {name: held[name] for name in _SAID.values() if serving and name in held}
-            if id not in self._changed:
+            if id not in self._changed:  # else that change has its own outcome
                 self._publisher.state(f"{path}/state", {**state, **said})
 
     async def _unregister(self, application: str) -> None:
@@ -273,47 +272,40 @@ class Mep:
         if gone:
             await self._session.edit([DataEdit(f"/service[id='{each}']", "remove") for each in gone])
 
-    async def _align(self, path: str, id: str, kind: str, wanted: Members, in_force: _InForce) -> list[RpcError]:
-        """Withdraw what is in force and not wanted, and put the rest in force; gives what went wrong."""
-        rules = {rule["id"]: rule for rule in wanted.get(kind, ()) if rule.get("desired-state", "active") == "active"}
-        held: Mapping[str, Any] = in_force.records if kind == "dns-rule" else in_force.rules
-        failures: list[RpcError] = []
-        for name in [*(each for each in held if each not in rules), *rules]:
-            try:
-                if kind == "dns-rule":
-                    await self._align_record(name, rules.get(name), wanted, in_force.records)
-                else:
-                    await self._align_rule(id, name, rules.get(name), in_force.rules)
-            except RpcError as error:
-                failures.append(error)
-                self._rule_changed(path, id, kind, name, "inactive", error)
-            else:
-                self._rule_changed(path, id, kind, name, "active" if name in rules else "inactive")
-        # Rules that are configured but neither were nor shall be in force have a state all the same.
-        for rule in (self._publisher.read(path) or {}).get(kind, ()):
-            if rule["id"] not in rules and "state" not in rule:
-                self._rule_changed(path, id, kind, rule["id"], "inactive")
-        return failures
+    async def _align(
+        self, path: str, id: str, records: Mapping[str, api.DnsRecord], rules: Mapping[str, Steered]
+    ) -> list[Callable[[], None]]:
+        """Have that in force and nothing else; gives what is to be told of it."""
+        told = []
+        outcomes = {"dns-rule": await self.dns.align(id, records), "traffic-rule": await self.traffic.align(id, rules)}
+        for (kind, outcome), wanted in zip(outcomes.items(), (records, rules), strict=True):
+            # Rules that are configured but neither were nor shall be in force have a state all the same.
+            listed = (self._publisher.read(path) or {}).get(kind, ())
+            asleep = [each["id"] for each in listed if each["id"] not in outcome and "state" not in each]
+            for name in (*outcome, *asleep):
+                error = outcome.get(name)
+                state = "active" if name in wanted and error is None else "inactive"
+                told.append(self._rule_changed(id, kind, name, state, error))
+        return told
 
-    async def _align_record(
-        self, name: str, rule: Members | None, application: Members, held: dict[str, api.DnsRecord]
-    ) -> None:
-        wanted = None if rule is None else self._record(rule, application)
-        before = held.get(name)
-        if before is not None and before != wanted:
-            await self._dns.withdraw(before.name, before.type, before.address)
-            del held[name]
-        if wanted is not None and name not in held:
-            await self._dns.publish(wanted.name, wanted.type, wanted.address, wanted.ttl)
-            held[name] = wanted
+    def _records(self, application: Members) -> dict[str, api.DnsRecord]:
+        return {
+            rule["id"]: record(self.absolute(rule["domain-name"]), rule, application)
+            for rule in _active(application, "dns-rule")
+        }
 
-    def _record(self, rule: Members, application: Members) -> api.DnsRecord:
-        return api.DnsRecord(
-            self.absolute(rule["domain-name"]) + ".",
-            RECORD_TYPE[rule.get("ip-address-type", "ipv4")],
-            rule.get("ip-address") or application["address"],
-            rule.get("ttl", 30),
-        )
+    def _steered(self, id: str, application: Members) -> dict[str, Steered]:
+        """Each in the data plane where it is already."""
+        held, found = self.traffic.held(id), {}
+        for rule in _active(application, "traffic-rule"):
+            plane = held[rule["id"]][1] if rule["id"] in held else self._plane_of(id)
+            found[rule["id"]] = traffic_rule(id, rule), plane
+        return found
+
+    def _lost(self, kind: str, application: str, rule: str, error: RpcError | None) -> None:
+        """A driver has not got any more what was put there, or has it again."""
+        self._show(application, serving=True)
+        self._rule_changed(application, kind, rule, "inactive" if error else "active", error)()
 
     def absolute(self, name: str) -> str:
         """A name of a single label lies in the platform's zone."""
@@ -322,29 +314,15 @@ class Mep:
         zone = configuration.get("dns-zone", "").rstrip(".")
         return f"{name}.{zone}" if "." not in name and zone else name
 
-    async def _align_rule(
-        self, id: str, name: str, rule: Members | None, held: dict[str, tuple[api.TrafficRule, api.DataPlane]]
-    ) -> None:
-        before = held.get(name)
-        if rule is None:
-            if before is not None:
-                await before[1].deactivate(id, name)
-                del held[name]
-            return
-        wanted = traffic_rule(id, rule)
-        if before is None or before[0] != wanted:
-            plane = self._plane_of(id) if before is None else before[1]
-            await plane.activate(wanted)
-            held[name] = wanted, plane
-
     def _rule_changed(
-        self, path: str, application: str, kind: str, rule: str, state: str, error: RpcError | None = None
-    ) -> None:
-        where = f"{path}/{kind}[id='{rule}']/state"
+        self, application: str, kind: str, rule: str, state: str, error: RpcError | None
+    ) -> Callable[[], None]:
+        """Show what has become of a rule; gives what tells it, once all is shown."""
+        where = f"{self.scope.base}/application[id='{application}']/{kind}[id='{rule}']/state"
         held = self._publisher.read(where) or {}
         failure = {"error-tag": error.tag, "detail": error.message} if error is not None else {}
         if plain(held.get("state", "")) == state and held.get("error", {}) == failure:
-            return
+            return lambda: None
         members: Members = {"state": f"mec-types:{state}", "changed-at": self._publisher.now()}
         if failure:
             members["error"] = failure
@@ -352,7 +330,13 @@ class Mep:
         self._publisher.state(where, members)
         told = {"platform": self.id, "application": application, "rule-type": kind, "rule": rule}
         told["state"] = f"mec-types:{state}"
-        self._publisher.notify(self.scope, RULE_CHANGED, {**told, **({"error": failure} if failure else {})})
+        return partial(
+            self._publisher.notify, self.scope, RULE_CHANGED, {**told, **({"error": failure} if failure else {})}
+        )
+
+
+def _active(application: Members, kind: str) -> list[Members]:
+    return [rule for rule in application.get(kind, ()) if rule.get("desired-state", "active") == "active"]
 
 
 def _context(application: Members | None) -> Members:
@@ -363,17 +347,3 @@ def _context(application: Members | None) -> Members:
 def _found_at(application: Members | None) -> tuple[Any, Any]:
     """By which address, and which names, an application is found."""
     return (application or {}).get("address"), (application or {}).get("dns-rule")
-
-
-def traffic_rule(instance: str, rule: Mapping[str, Any]) -> api.TrafficRule:
-    """The driver's form of an entry of the list traffic-rule, with the model's defaults."""
-    return api.TrafficRule(
-        instance_id=instance,
-        rule_id=rule["id"],
-        priority=rule.get("priority", 100),
-        action=plain(rule["action"]),
-        filter_type=rule.get("filter-type", "per-flow"),
-        filter=rule.get("filter", {}),
-        destination_interface=rule.get("destination-interface", ""),
-        destination_address=rule.get("destination-address", ""),
-    )

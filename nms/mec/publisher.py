@@ -118,7 +118,7 @@ class Publisher:
             return self._sequences.get((partner, agreement), 0)
 
     def alarm(self, scope: Scope, resource: str, type: str, severity: str, text: str, *, cleared: bool = False) -> None:
-        """Raise, change or clear an alarm; clearing one that was never raised is nothing.
+        """Raise, change or clear an alarm; clearing one that was never raised, or saying the same again, is nothing.
 
         Args:
             type: identity of mec-types derived from mec-alarm, without the module.
@@ -127,6 +127,8 @@ class Publisher:
         key = f"[resource='{resource}'][alarm-type-id='mec-types:{type}'][alarm-type-qualifier='']"
         held = self.read(f"{scope.base}/alarm{key}")
         if cleared and (held is None or held["is-cleared"]):
+            return
+        if held is not None and _said(held) == (severity, cleared, text):
             return
         now = self.now()
         alarm = {
@@ -158,3 +160,7 @@ class Publisher:
             return lambda user: user not in own
         addressee = users.get(scope.partner)
         return lambda user: user == addressee
+
+
+def _said(alarm: Members) -> tuple[str, bool, str]:
+    return alarm["perceived-severity"], alarm["is-cleared"], alarm["alarm-text"]

@@ -22,6 +22,7 @@ block is in this process or in another operator's domain.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -295,9 +296,10 @@ class Mm5(ReferencePoint):
             return
         wish = {"desired-state": "terminated", "graceful-timeout": grace}
         await self._edit([DataEdit(f"/application[id='{id}']", "merge", wish)])
-        await self._settle(
-            f"/application[id='{id}']", lambda state: plain(state.get("operational-state", "")) == "stopped"
-        )
+        with contextlib.suppress(RpcError):  # what cannot be withdrawn now the platform remembers, and withdraws later
+            await self._settle(
+                f"/application[id='{id}']", lambda state: plain(state.get("operational-state", "")) == "stopped"
+            )
         await self._edit([DataEdit(f"/application[id='{id}']", "remove")])
 
 
@@ -311,6 +313,10 @@ class Mp2(ReferencePoint):
         path = f"/data-plane-rule[instance='{application}'][id='{rule['id']}']"
         await self._edit([DataEdit(path, "replace", dict(rule))])
         await self._settle(path, lambda state: plain(state.get("state", "")) == "active")
+
+    async def rules(self) -> Sequence[Members]:
+        """All rules, with their state."""
+        return await self._entries("data-plane-rule")
 
     async def deactivate(self, application: str, rule: str) -> None:
         """Take a rule out of force; an unknown one is no error."""

@@ -14,24 +14,36 @@ from nms.datastore.transaction import Transaction
 from nms.drivers import api
 from nms.errors import RpcError
 from nms.mec import agreed
+from nms.mec.driven import Rules, Steered, traffic_rule
 from nms.mec.entry import RULE
-from nms.mec.mep import traffic_rule
+from nms.mec.in_force import InForce
+from nms.mec.occurrence import plain
 from nms.mec.partners import Partners
 from nms.mec.publisher import Publisher
 from nms.mec.reference_points import Mp2
-from nms.mec.scope import Duty, Intent, IntentProvider, Scope
+from nms.mec.scope import Duty, Intent, IntentProvider, scope_of
 from nms.mec.session import Members
+from nms.mec.vim import CHANGED
 from nms.mec.windows import RESOURCES
+from nms.model.path import parse_path
 
 _RULE = RULE.rpartition("/")[2]
 
 
 class Steering:
-    """Carries out the data-plane rules that stand under agreements."""
+    """Carries out the data-plane rules that stand under agreements.
 
-    def __init__(self, publisher: Publisher, data_plane: api.DataPlane) -> None:
+    Args:
+        rules: of the open driver.
+
+    Attributes:
+        in_force: by the rule's instance-identifier.
+    """
+
+    def __init__(self, publisher: Publisher, rules: Rules) -> None:
         self._publisher = publisher
-        self._data_plane = data_plane
+        self._plane = rules.own
+        self.in_force: InForce[Steered] = InForce(rules, self._bring_about, self._lost)
         self._loop = asyncio.get_running_loop()
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -42,7 +54,7 @@ class Steering:
         """Put in force what is configured."""
         for scope in self._publisher.scopes(RESOURCES.path):
             for rule in self._publisher.entries(f"{scope.base}/{_RULE}"):
-                await self._bring_about(scope, rule["instance"], rule["id"])
+                await self._bring_about(f"{scope.base}/{_RULE}[instance='{rule['instance']}'][id='{rule['id']}']")
 
     async def close(self) -> None:
         """Stop; rules stay in force."""
@@ -58,30 +70,44 @@ class Steering:
     def _act(self, intent: Intent) -> None:
         if intent.new is not None:
             self._publisher.state(f"{intent.scope.base}{intent.path}/state", {"state": "mec-types:inactive"})
-        instance, _, rule = intent.id.partition("/")
-        self._loop.call_soon_threadsafe(self._wake, intent.scope, instance, rule)
+        self._loop.call_soon_threadsafe(self._wake, intent.scope.base + intent.path)
 
-    def _wake(self, scope: Scope, instance: str, rule: str) -> None:
-        task = self._loop.create_task(self._bring_about(scope, instance, rule))
+    def _wake(self, path: str) -> None:
+        task = self._loop.create_task(self._bring_about(path))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _bring_about(self, scope: Scope, instance: str, rule: str) -> None:
+    async def _bring_about(self, path: str) -> None:
         """Put in force, or out of it, what is configured now."""
-        path = f"{scope.base}/{_RULE}[instance='{instance}'][id='{rule}']"
-        inner = scope.inner("application", instance)
         async with self._turn:
             wanted = self._publisher.read(path, config=True)
-            state: Members = {"state": "mec-types:active"}
-            try:
-                if wanted is None:
-                    await self._data_plane.deactivate(inner, rule)
-                    return
-                await self._data_plane.activate(traffic_rule(inner, wanted))
-            except RpcError as error:
-                detail = "the data plane does not accept the rule"
-                state = {"state": "mec-types:inactive", "error": {"error-tag": error.tag, "detail": detail}}
-            self._publisher.state(f"{path}/state", state)
+            rule = {} if wanted is None else {wanted["id"]: (self._rule(path, wanted), self._plane)}
+            was_wrong = bool(self.in_force.errors(path))
+            (error,) = (await self.in_force.align(path, rule)).values() or (None,)
+            if wanted is not None:
+                self._show(path, error, told=was_wrong and error is None)
+
+    def _rule(self, path: str, wanted: Members) -> api.TrafficRule:
+        """As the driver is told of it: partners' names for instances must not meet."""
+        scope = scope_of(parse_path(self._publisher.schema, path)[:-1])
+        return traffic_rule(scope.inner("application", wanted["instance"]), wanted)
+
+    def _lost(self, path: str, rule: str, error: RpcError | None) -> None:
+        self._show(path, error, told=True)
+
+    def _show(self, path: str, error: RpcError | None, *, told: bool) -> None:
+        """What has become of a rule; `told`: it was known to be otherwise, and whose it is shall know."""
+        state: Members = {"state": "mec-types:active"}
+        if error is not None:
+            lost = error.tag == "data-missing"
+            detail = "the data plane has lost the rule" if lost else "the data plane does not accept the rule"
+            state = {"state": "mec-types:inactive", "error": {"error-tag": error.tag, "detail": detail}}
+        self._publisher.state(f"{path}/state", state)
+        if told:
+            where = parse_path(self._publisher.schema, path)
+            subject = "/".join(map(str, where[-1][0].key_values(where[-1][1])))
+            about = {"resource-type": _RULE, "resource": subject, **state, "state": plain(state["state"])}
+            self._publisher.notify(scope_of(where[:-1]), CHANGED, about)
 
 
 class RemotePlane:

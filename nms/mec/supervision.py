@@ -123,8 +123,9 @@ class Supervision:
         with contextlib.suppress(RpcError):  # no answer: nothing is known, and nothing said
             served = await self._places.of(entry.get("zone", "")).mm5.application(name)
             wished = served is not None and served.get("desired-state", "started") == "started"
+            found = wished and "error" not in (served or {}).get("state", {})
             if self._running(name) is not None:  # still
-                self._observe(compute_id(name), "started", {}, served=wished)
+                self._observe(compute_id(name), "started", {}, served=found)
 
     def _running(self, name: str) -> Members | None:
         """An application instance that runs, and to which nothing happens now."""

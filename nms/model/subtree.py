@@ -2,13 +2,14 @@
 
 Compiling looks at each element of the filter once, whatever the number of instances; where content matches fix all keys
 of a list, its entry is looked up.  What is wholly selected is shared with the original, so that remembered encodings
-stay valid.
+stay valid.  A filter that comes again with other values is compiled once, with parameters in their places.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, NamedTuple, TypeAlias
 
 from lxml import etree
 
@@ -19,6 +20,10 @@ from nms.model.values import Key, Value
 from nms.model.work import Work
 
 _NOTHING: Final = object()  # equals no value
+
+#: Elements of a filter whose values are given later, and the places of these among all that are given.
+Parameters: TypeAlias = Mapping[etree._Element, int]
+_NO_PARAMETERS: Final[Parameters] = MappingProxyType({})
 
 
 class Selection(NamedTuple):
@@ -55,6 +60,22 @@ class Selection(NamedTuple):
         """`root` without the entries that the filter cannot reach by its keys: all that it can look at stays."""
         return _narrowed(self, root)
 
+    def filled(self, texts: Sequence[str]) -> Selection:
+        """This selection with values for its parameters: what the filter with these `texts` is compiled to.
+
+        Args:
+            texts: none of them is empty or only whitespace.
+        """
+        node, matches, key, parts, whole, levels = self
+        if matches:
+            matches = [(leaf, _given(leaf, wanted, texts)) for leaf, wanted in matches]
+            key = _key(node, matches)
+        parts = [
+            _Part(child, wanted and _given(child, wanted, texts), inside and inside.filled(texts))
+            for child, wanted, inside in parts
+        ]
+        return Selection(node, matches, key, parts, whole, levels)
+
 
 class _Part(NamedTuple):
     """What one filter element asks of the instances of one schema node under one parent.
@@ -69,22 +90,37 @@ class _Part(NamedTuple):
     inside: Selection | None
 
 
+class _Parameter(NamedTuple):
+    """Stands for a value that is given later."""
+
+    element: etree._Element
+    place: int
+
+
+class _Terms(NamedTuple):
+    """What holds for all of a filter: see `compile`."""
+
+    levels: int | None
+    parameters: Parameters
+
+
 def compile(  # noqa: A001 - the word of the field
-    root: Node, element: etree._Element, levels: int | None = None
+    root: Node, element: etree._Element, levels: int | None = None, parameters: Parameters = _NO_PARAMETERS
 ) -> Selection:
     """The filter whose top-level elements are the children of `element`.
 
     Args:
         levels: of what is selected as a whole, where each instance is level 1; None: all of it.
+        parameters: elements with a text, but without children.  With any, the selection is good for `filled` only.
     """
-    return _selection(root, _elements(element), levels, matching=False)
+    return _selection(root, _elements(element), _Terms(levels, parameters), matching=False)
 
 
 def _elements(element: etree._Element) -> list[etree._Element]:
     return [child for child in element if isinstance(child.tag, str)] if len(element) else []
 
 
-def _selection(node: Node, elements: list[etree._Element], levels: int | None, *, matching: bool = True) -> Selection:
+def _selection(node: Node, elements: list[etree._Element], terms: _Terms, *, matching: bool = True) -> Selection:
     """What sibling elements ask; only inside an instance there is `matching` (section 6.2.5)."""
     matches: list[tuple[Node, Value]] = []
     parts: list[_Part] = []
@@ -95,11 +131,11 @@ def _selection(node: Node, elements: list[etree._Element], levels: int | None, *
         named = _named(node, str(element.tag))
         leaf = next((child for child in named if child.type is not None), None) if matching and text else None
         if leaf is not None:
-            matches.append((leaf, _wanted(leaf, element, text)))
+            matches.append((leaf, _wanted(leaf, element, text, terms.parameters)))
         else:
             whole = False
-            parts += [_part(child, element, inner, text, levels) for child in named]
-    return Selection(node, matches, _key(node, matches), parts, whole, levels)
+            parts += [_part(child, element, inner, text, terms) for child in named]
+    return Selection(node, matches, _key(node, matches), parts, whole, terms.levels)
 
 
 def _named(node: Node, tag: str) -> Sequence[Node]:
@@ -110,13 +146,20 @@ def _named(node: Node, tag: str) -> Sequence[Node]:
     return () if found is None else (found,)
 
 
-def _part(node: Node, element: etree._Element, inner: list[etree._Element], text: str, levels: int | None) -> _Part:
+def _part(node: Node, element: etree._Element, inner: list[etree._Element], text: str, terms: _Terms) -> _Part:
     if node.kind in ("container", "list"):
-        return _Part(node, None, _selection(node, inner, levels) if inner else None)
-    return _Part(node, _wanted(node, element, text) if text and node.type is not None else None, None)
+        return _Part(node, None, _selection(node, inner, terms) if inner else None)
+    return _Part(node, _wanted(node, element, text, terms.parameters) if text and node.type else None, None)
 
 
-def _wanted(node: Node, element: etree._Element, text: str) -> Value:
+def _given(node: Node, wanted: Value, texts: Sequence[str]) -> Value:
+    return _wanted(node, wanted.element, texts[wanted.place].strip()) if type(wanted) is _Parameter else wanted
+
+
+def _wanted(node: Node, element: etree._Element, text: str, parameters: Parameters = _NO_PARAMETERS) -> Value:
+    place = parameters.get(element)
+    if place is not None:
+        return _Parameter(element, place)
     assert node.type is not None
 
     def resolve(prefix: str) -> str | None:

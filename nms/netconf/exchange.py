@@ -19,6 +19,7 @@ from nms.netconf.messages import NO_ENVELOPE, Envelope, envelope, new_parser, op
 from nms.netconf.operation_table import Context, Sink
 from nms.netconf.replies import error_reply, reply
 from nms.netconf.requests import translate
+from nms.netconf.shapes import Shapes, split
 from nms.operations.request import Principal, Reply, Request, Session
 from nms.operations.writer import Writer
 
@@ -67,6 +68,7 @@ class Exchange:
         self._session = session
         self._context = Context(core.schema, sink, waiting)
         self._parser = new_parser()
+        self._shapes = Shapes(core.schema)
 
     def read(self, message: bytes) -> Call:
         """The call that `message` is; never raises."""
@@ -74,6 +76,10 @@ class Exchange:
             call = self._read_large(message)
             if call is not None:
                 return call
+        parts = split(message)
+        known = None if parts is None else self._shapes.recall(parts)
+        if known is not None:
+            return Call(*known)
         outside, operation = NO_ENVELOPE, ""
         request: Request | Exception
         try:
@@ -82,6 +88,8 @@ class Exchange:
             element = operation_of(rpc)
             operation = str(element.tag)
             request = translate(self._context, element)
+            if parts is not None:
+                self._shapes.learn(parts, rpc, outside, operation, request)
         except Exception as error:  # noqa: BLE001 - `execute` sorts them: refusal or our own fault
             request = error
         return Call(outside, operation, request)

@@ -30,7 +30,7 @@ MAX_TAGS: Final = 2_500_000
 
 #: The name and the attributes of the root element's start tag in a message that is well-formed without a DTD.
 _START_TAG: Final = re.compile(
-    rb"""(?:\xef\xbb\xbf)?(?:\s|<\?.*?\?>|<!--.*?-->)*+<([^\s:/>]+:)?[^\s:/>]+((?:[^"'/>]++|"[^"]*"|'[^']*')*+)""",
+    rb"""\s*(?:\xef\xbb\xbf)?(?:\s|<\?.*?\?>|<!--.*?-->)*+<([^\s:/>]+:)?[^\s:/>]+((?:[^"'/>]++|"[^"]*"|'[^']*')*+)""",
     re.DOTALL,
 )
 

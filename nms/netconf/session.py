@@ -22,6 +22,7 @@ from typing import Any, Final, Protocol
 
 from nms import memory
 from nms.limits import Limits
+from nms.model.subtree import Selection
 from nms.netconf.connection import Connection, Hello, Message, ProtocolFailure
 from nms.netconf.exchange import Call, Core, Exchange
 from nms.netconf.framing import Buffer, Outgoing
@@ -241,7 +242,8 @@ class NetconfSession:
         """Is a request answered at once?  Only reads of a part are: others wait for the writer, the disk or others."""
         if isinstance(request, Get):
             wanted = request.filter
-            part = isinstance(wanted, SubtreeFilter) or (isinstance(wanted, XPathFilter) and wanted.path is not None)
+            by_path = isinstance(wanted, XPathFilter) and wanted.path is not None
+            part = by_path or isinstance(wanted, SubtreeFilter | Selection)
             return part and size <= SMALL_FILTER and not self._slow
         return isinstance(request, GetSchema | Exception)
 
@@ -249,8 +251,10 @@ class NetconfSession:
         request = call.request
         if not isinstance(request, Get):
             return self._exchange.execute(call)
-        # To read configuration is to compute, whatever else the machine does; state may have to be waited for.
-        clock = self._loop.time if request.datastore == "operational" else time.thread_time
+        # To read configuration is to compute, whatever else the machine does; state may have to be waited for.  To ask
+        # what a thread has computed is a system call: who seems slow in the loop is judged by it in a thread.
+        computed = self._slow and request.datastore != "operational"
+        clock = time.thread_time if computed else self._loop.time
         started = clock()
         reply = self._exchange.execute(call)
         self._slow = clock() - started > SPARE

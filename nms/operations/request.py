@@ -17,6 +17,7 @@ from nms.model.annotated import Basis
 from nms.model.edit import Edit
 from nms.model.path import InstancePath
 from nms.model.schema import Node
+from nms.model.subtree import Selection
 from nms.model.values import Value
 from nms.notify.streams import Subscription
 
@@ -91,7 +92,8 @@ class PathFilter:
     fields: str = ""
 
 
-Filter: TypeAlias = SubtreeFilter | XPathFilter | PathFilter
+#: A `Selection` is a subtree filter that is compiled already, to the depth of the request.
+Filter: TypeAlias = SubtreeFilter | Selection | XPathFilter | PathFilter
 
 
 @dataclass(frozen=True, slots=True)

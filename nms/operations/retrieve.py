@@ -18,9 +18,10 @@ from nms.model.schema import Node
 from nms.model.values import Value
 from nms.model.work import Work
 from nms.operations.context import Context
-from nms.operations.request import Filter, Get, Page, PathFilter, Reply, Session, SubtreeFilter, XPathFilter
+from nms.operations.request import Get, Page, PathFilter, Reply, Session, SubtreeFilter, XPathFilter
 
 _Shape: TypeAlias = Callable[[Value], Value]
+_Filter: TypeAlias = subtree.Selection | XPathFilter | PathFilter
 
 
 def get(context: Context, session: Session, request: Get) -> Reply:
@@ -36,6 +37,8 @@ def get(context: Context, session: Session, request: Get) -> Reply:
     """
     schema, guard = context.schema, context.guard
     wanted, mode = request.filter, request.with_defaults
+    if isinstance(wanted, SubtreeFilter):
+        wanted = subtree.compile(schema.root, wanted.element, request.depth)
     path = wanted.path if isinstance(wanted, PathFilter) else ()
     if request.with_origin and request.datastore != "operational":
         raise RpcError("invalid-value", "with-origin is for operational only", type="protocol")
@@ -92,7 +95,7 @@ def _version(context: Context, request: Get, path: InstancePath) -> tuple[str, d
     return *version, not node.holds_state or request.content == "config"
 
 
-def _selection(context: Context, wanted: Filter | None, levels: int | None) -> tuple[_Shape, _Shape]:
+def _selection(context: Context, wanted: _Filter | None, levels: int | None) -> tuple[_Shape, _Shape]:
     """How a filter narrows the root of a datastore before pruning, and what it selects of it after.
 
     Args:
@@ -101,8 +104,7 @@ def _selection(context: Context, wanted: Filter | None, levels: int | None) -> t
     """
     schema = context.schema
     match wanted:
-        case SubtreeFilter(element):
-            selection = subtree.compile(schema.root, element, levels)
+        case subtree.Selection() as selection:
             return selection.narrow, lambda root: selection.of(root, Work(context.limits.filter_work))
         case XPathFilter(path=way) if way is not None:
             return lambda root: select.path(schema, root, way), lambda root: select.path(schema, root, way, levels)
@@ -180,12 +182,12 @@ def _paged(root_node: Node, root: Value, path: InstancePath, page: Page) -> Valu
     return tree.put(root_node, root, path, entries.from_values(shown, ordered=True) if shown else None)
 
 
-def _reach(wanted: Filter | None) -> Callable[[Sequence[Node]], bool] | None:
+def _reach(wanted: _Filter | None) -> Callable[[Sequence[Node]], bool] | None:
     """Which computed state a filter can reach, by the first nodes of its route; None = all."""
     match wanted:
-        case SubtreeFilter(element):
-            tags = {child.tag for child in element}
-            return lambda route: route[0].tag in tags or route[0].name in tags
+        case subtree.Selection(parts=parts):
+            tops = {part.node for part in parts}
+            return lambda route: route[0] in tops
         case PathFilter(path=path) | XPathFilter(path=path) if path:
             nodes = [node for node, _ in path]
             return lambda route: all(a is b for a, b in zip(nodes, route, strict=False))

@@ -23,7 +23,7 @@ from nms.operations.request import Principal
 from nms.transport import listener
 from nms.transport.door import Door, Leave
 from nms.transport.listener import Listener
-from nms.transport.ssh_connection import CIPHERS, ServerConnection
+from nms.transport.ssh_connection import CIPHERS, ServerConnection, without_packet_log
 
 log = logging.getLogger(__name__)
 
@@ -281,6 +281,7 @@ class _Channel(asyncssh.SSHServerSession[bytes]):
 
     def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
         self._channel = chan
+        without_packet_log(chan)
         self._server.channels += 1
         self._server.used()
         chan.set_write_buffer_limits(high=WRITE_LIMIT)

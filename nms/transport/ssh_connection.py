@@ -14,6 +14,7 @@ import asyncssh
 from asyncssh.constants import MSG_CHANNEL_DATA, MSG_IGNORE
 
 from nms.transport.outbox import Outbox
+from nms.transport.ssh_gcm import keyed
 
 #: The library's defaults, written down because `send_packet` rests on it: no cipher chains blocks (CBC).
 CIPHERS: Final = (
@@ -61,6 +62,12 @@ class ServerConnection(asyncssh.SSHServerConnection):
                 self._login.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
         super().data_received(data, datatype)
 
+    def send_newkeys(self, k: bytes, h: bytes) -> None:
+        """The keys are exchanged: those of AES-GCM are set up once."""
+        super().send_newkeys(k, h)
+        self._send_encryption = keyed(self._send_encryption)
+        self._next_recv_encryption = keyed(self._next_recv_encryption)
+
     def send_packet(self, pkttype: int, *args: bytes, handler: Any = None) -> None:
         """Send a packet, without an empty SSH_MSG_IGNORE before it.
 
@@ -85,3 +92,12 @@ class ServerConnection(asyncssh.SSHServerConnection):
         if now - self._kept > SLACK:
             self._kept = now
             super()._reset_keepalive_timer()
+
+
+def without_packet_log(channel: asyncssh.SSHServerChannel[bytes]) -> None:
+    """Keep the library from writing a line for each packet: it does so before it asks whether anybody wants one."""
+    channel.log_received_packet = channel.log_sent_packet = _unlogged  # type: ignore[assignment]
+
+
+def _unlogged(*_: object) -> None:
+    pass

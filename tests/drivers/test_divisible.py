@@ -10,7 +10,7 @@ import pytest
 
 from nms.drivers.api import Capacity, Divisible, Host, Resources, RpcError, Vim
 from nms.drivers.netns import NetnsVim
-from nms.mec.domain import Drivers
+from nms.mec.chosen import Drivers
 from nms.mec.session import LocalSession, Subtree
 from tests.drivers.netns_site import Site as Isolated
 from tests.drivers.netns_site import inside

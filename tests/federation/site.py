@@ -21,7 +21,7 @@ from nms.datastore.journal_sqlite import SqliteJournal
 from nms.drivers.dataplane_embedded import EmbeddedDataplane
 from nms.drivers.dns_embedded import EmbeddedDns
 from nms.drivers.vim_process import ProcessVim
-from nms.mec import domain, package
+from nms.mec import chosen, domain, package
 from nms.mec.partners import Partners
 from nms.mec.session import SYSTEM, DataEdit, LocalSession, Members
 from nms.mec.transfer import PackageSource
@@ -70,12 +70,12 @@ class Site:
         """The core, with what its journal has kept."""
         self.core = Core.create(schema(), SqliteJournal(self.folder / "store.db"))
 
-    def drivers(self) -> domain.Drivers:
+    def drivers(self) -> chosen.Drivers:
         self.data_plane = EmbeddedDataplane({}, self.folder)
         self.dns = EmbeddedDns({"listen": "127.0.0.1:0", "zones": [DNS_ZONE]}, self.folder)
         options = {"addresses": self.block, "start-timeout": 8, "hosts": self.hosts}
         self.vim = ProcessVim(options, self.folder / "vim")
-        return domain.Drivers(self.vim, self.dns, self.data_plane)
+        return chosen.Drivers(self.vim, self.dns, self.data_plane)
 
     def config(self) -> configuration.Config:
         file = self.folder / "nms.toml"
@@ -107,12 +107,16 @@ class Site:
         try:
             yield self
         finally:
-            lent = self.domain.managers.running().values() if self.domain.managers is not None else ()
-            for driver in (self.vim, *(each.driver for each in lent)):
-                for instance in await driver.list():
-                    await driver.delete(instance.id, 0.0)
-            await self.domain.close()
-            self.core.close()
+            await self.end()
+
+    async def end(self) -> None:
+        """End the domain, and what runs in it."""
+        lent = self.domain.managers.running().values() if self.domain.managers is not None else ()
+        for driver in (self.vim, *(each.driver for each in lent)):
+            for instance in await driver.list():
+                await driver.delete(instance.id, 0.0)
+        await self.domain.close()
+        self.core.close()
 
     # -- as an operator or a customer does it: over the datastore
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from nms.errors import RpcError, RpcErrors
-from nms.mec.domain import Drivers
+from nms.mec.chosen import Drivers
 from nms.mec.reference_points import Mm4, Mm6
 from nms.mec.session import DataEdit, LocalSession, Members, Subtree
 from tests.federation.site import Site
@@ -475,13 +475,13 @@ def test_a_manager_that_cannot_be_taken_up_keeps_nobody_else_from_working(tmp_pa
         assert (await running(site, other4, other6))["operational-state"] == "mec-types:started"
         await other6.release("c")
         await mm4.session.edit([DataEdit("/reservation[id='r']", "remove")])
-        await site.domain.close()
-        site.core.close()
-        record.write_text(content)
 
-        site.open()
-        async with site.running(source=FromFolder(tmp_path)):
-            assert shown(site)["slice"][0]["state"]["state"] == "mec-types:active"
-            assert [each["is-cleared"] for each in managers(site)[0]["alarm"]] == [True]
+        record.write_text(content)
+        assert site.domain.reconciliation is not None
+        site.domain.reconciliation.now()
+        active = {"state": "mec-types:active"}.items()
+        await site.until("/mec-resource:infrastructure", lambda _: active <= shown(site)["slice"][0]["state"].items())
+        assert [each["is-cleared"] for each in managers(site)[0]["alarm"]] == [True]
+        await site.end()
 
     asyncio.run(story())

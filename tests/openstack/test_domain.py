@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nms.drivers.openstack import OpenstackVim
-from nms.mec import domain
+from nms.mec import chosen
 from tests.federation import site as federation
 from tests.federation.site import DNS_ZONE, Site
 from tests.openstack.control_plane import ControlPlane
@@ -23,10 +23,10 @@ class CloudSite(Site):
         self.make = make
         super().__init__(folder)
 
-    def drivers(self) -> domain.Drivers:
+    def drivers(self) -> chosen.Drivers:
         others = super().drivers()
         self.vim = self.make()  # type: ignore[assignment]
-        return domain.Drivers(self.vim, others.dns, others.data_plane)
+        return chosen.Drivers(self.vim, others.dns, others.data_plane)
 
 
 def test_an_order_is_delivered_used_and_withdrawn(

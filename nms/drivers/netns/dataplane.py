@@ -11,7 +11,7 @@ from nms.drivers.api import ConfigError, TrafficRule, setting, strict
 from nms.drivers.netns import system
 from nms.drivers.netns.fabric import Fabric
 from nms.drivers.netns.layout import Layout
-from nms.drivers.netns.rules import CLEARED, ruleset
+from nms.drivers.netns.rules import CLEARED, in_force, ruleset
 
 ME = "dataplane netns"
 
@@ -36,6 +36,7 @@ class NetnsDataplane:
         if not inside:
             raise ConfigError(f"driver {ME}: 'gateway' is not on the access network, where {self._layout.gateway} is")
         self._rules: dict[tuple[str, str], TrafficRule] = {}
+        self._made = ""
         self._turn = asyncio.Lock()
         self._lock: IO[bytes] | None = None
 
@@ -76,12 +77,18 @@ class NetnsDataplane:
                 await self._replace({each: rule for each, rule in self._rules.items() if each != key})
 
     async def rules(self) -> Sequence[TrafficRule]:
-        """The rules in force by precedence (lowest priority number first), then by instance and rule id."""
-        return _ordered(self._rules)
+        """The rules that the kernel has, by precedence (lowest priority number first), then by instance and rule id.
+
+        Raises `RpcError`: operation-failed.
+        """
+        async with self._turn:
+            there = await system.nft("list ruleset ip", self._layout.fabric) if self._rules else ""
+            return in_force(_ordered(self._rules), self._made, there)
 
     async def _replace(self, rules: dict[tuple[str, str], TrafficRule]) -> None:
         await system.nft(ruleset(_ordered(rules)), self._layout.fabric)
         self._rules = rules
+        self._made = await system.nft("list table ip steering", self._layout.fabric)
 
 
 def _ordered(rules: Mapping[tuple[str, str], TrafficRule]) -> list[TrafficRule]:

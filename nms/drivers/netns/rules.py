@@ -72,8 +72,8 @@ def ruleset(rules: Sequence[TrafficRule]) -> str:
         verdict = "drop" if rule.action == "drop" else "accept"
         if address:
             verdict = f"meta mark set {_MARK + number:#x} accept"
-            steer.append(f"    meta mark {_MARK + number:#x} dnat to {address}")
-        choose.append(f"    {matches(rule.filter)} {verdict}".replace("     ", "    "))
+            steer.append(f"    meta mark {_MARK + number:#x} dnat to {address}{_of(number)}")
+        choose.append(f"    {matches(rule.filter)} {verdict}{_of(number)}".replace("     ", "    "))
     lines = [
         "table ip steering {",
         "  chain choose {",
@@ -88,6 +88,25 @@ def ruleset(rules: Sequence[TrafficRule]) -> str:
         "}",
     ]
     return CLEARED + "\n".join(lines) + "\n"
+
+
+def in_force(rules: Sequence[TrafficRule], made: str, there: str) -> list[TrafficRule]:
+    """Those that a listing still shows.
+
+    Args:
+        rules: as given to `ruleset`.
+        made: how nft(8) listed that ruleset when it was put in place.
+        there: what it lists now.
+    """
+    shown = {line.strip() for line in there.splitlines()}
+    gone = [line for line in made.splitlines() if line.strip() not in shown]
+    if any(" comment " not in line for line in gone):  # a chain, without which no rule is followed
+        return []
+    return [rule for number, rule in enumerate(rules, 1) if not any(line.endswith(_of(number)) for line in gone)]
+
+
+def _of(number: int) -> str:
+    return f' comment "rule {number}"'
 
 
 def _prefix(text: object) -> str:

@@ -77,9 +77,9 @@ async def ip(*commands: str, inside: str = "") -> None:
     await run("ip", *where, "-batch", "-", text="\n".join(commands) + "\n")
 
 
-async def nft(rules: str, inside: str) -> None:
-    """A ruleset of nft(8), all of it or nothing, in the named namespace.  Raises as `run`."""
-    await run("nsenter", f"--net={NAMESPACES / inside}", "nft", "-f", "-", text=rules)
+async def nft(rules: str, inside: str) -> str:
+    """A ruleset of nft(8), all of it or nothing, in the named namespace; what it lists.  Raises as `run`."""
+    return await run("nsenter", f"--net={NAMESPACES / inside}", "nft", "-f", "-", text=rules)
 
 
 def has_namespace(name: str) -> bool:

@@ -49,3 +49,20 @@ def test_selected(text: str, expected: dict[str, Any]) -> None:
     found = selection.of(root)
     assert plain(found) == plain(tree(expected) if expected else schema().root.blank)
     assert plain(selection.of(selection.narrow(root))) == plain(found)
+
+
+@pytest.mark.parametrize(("text", "expected"), CASES)
+def test_values_may_come_later(text: str, expected: dict[str, Any]) -> None:
+    root = tree(SHOP)
+    inner = f"<shop>{text}</shop>" if text else ""
+    element = etree.fromstring(f'<filter xmlns="urn:example:shop">{inner}</filter>')
+    leafs = [found for found in element.iter("*") if not len(found) and (found.text or "").strip()]
+    texts = [str(leaf.text) for leaf in leafs]
+    for leaf in leafs:
+        leaf.text = "before"
+    template = subtree.compile(schema().root, element, parameters={leaf: i for i, leaf in enumerate(leafs)})
+    template.filled(["other"] * len(texts))  # which leaves the template as it is
+    selection = template.filled(texts)
+    found = selection.of(root)
+    assert plain(found) == plain(tree(expected) if expected else schema().root.blank)
+    assert plain(selection.of(selection.narrow(root))) == plain(found)

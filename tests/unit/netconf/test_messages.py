@@ -72,6 +72,7 @@ def test_no_hello(message: bytes) -> None:
     "rpc",
     [
         f'<rpc xmlns="{NETCONF}" message-id="1"><get/></rpc>',
+        f' \ufeff<!-- x --><?p?><rpc xmlns="{NETCONF}" message-id="1"><get/></rpc>',
         f'<n:rpc xmlns:n="{NETCONF}" message-id="&lt;&quot;&amp;" user="ü"><n:get/></n:rpc>',
         f'<n:rpc xmlns:n="{NETCONF}" xmlns="urn:x" xmlns:e="urn:e" message-id="1" e:a="2" xml:lang="en"><n:a/></n:rpc>',
     ],

@@ -18,6 +18,7 @@ from nms.operations.request import Get, Principal, Reply
 from nms.transport import ssh
 from nms.transport.door import Door
 from nms.transport.listener import Listener
+from nms.transport.ssh_connection import CIPHERS
 from tests.unit.netconf.recording_core import RecordingCore
 
 HELLO = hello(["urn:ietf:params:netconf:base:1.0"]) + b"]]>]]>"
@@ -227,6 +228,21 @@ def test_a_reply_is_one_packet(schema: Schema, monkeypatch: pytest.MonkeyPatch) 
             await stdout.readuntil(b"]]>]]>")
         assert received
         assert MSG_IGNORE not in received
+
+    run(schema, scenario)
+
+
+@pytest.mark.parametrize("cipher", CIPHERS)
+def test_each_cipher_outlives_a_change_of_keys(schema: Schema, cipher: str) -> None:
+    async def scenario(core: RecordingCore, listener: Listener) -> None:
+        async with connected(listener, encryption_algs=[cipher], rekey_bytes=500) as connection:
+            stdin, stdout, _ = await connection.open_session(subsystem="netconf", encoding=None)
+            stdin.write(HELLO)
+            await stdout.readuntil(b"]]>]]>")
+            for _ in range(20):
+                stdin.write(GET)
+                assert b'message-id="1"><data' in await stdout.readuntil(b"]]>]]>")
+            assert connection.get_extra_info("recv_cipher") == cipher
 
     run(schema, scenario)
 

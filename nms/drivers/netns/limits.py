@@ -101,7 +101,7 @@ class Limits:
         """Before its processes are killed: no new ones, and no waiting for CPU time; `create` sets the limits again."""
         for controller, group in self._groups(name).items():
             for file, content in _END[self.version].get(controller, {}).items():
-                with suppress(FileNotFoundError):
+                with suppress(OSError):  # it is gone, or the end takes longer
                     (group / file).write_text(content)
 
     def remove(self, name: str, timeout: float = 5.0) -> None:

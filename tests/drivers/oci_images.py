@@ -126,6 +126,8 @@ def python() -> bytes:
     modules = [each for each in _said(program, "-I", "-S", "-c", ask) if each.startswith("/")]
     binary = [program, *(each for each in modules if ".so" in each)]
     libraries = {each for each in _said("ldd", *binary) if each.startswith("/") and not each.endswith(":")}
+    # The C library loads it when a thread is cut short, as at the interpreter's end, and aborts without.
+    libraries |= set(map(str, Path("/lib").glob("*-linux-gnu/libgcc_s.so.1")))
     contents = {each.lstrip("/"): Path(each).read_bytes() for each in {*binary, *modules, *libraries}}
     link = member("usr/local/bin/python3", b"", tarfile.SYMTYPE, linkname=program)
     return layer(*(member(name, content) for name, content in sorted(contents.items())), link)

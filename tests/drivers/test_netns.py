@@ -128,6 +128,11 @@ def limits() -> Limits:
     return found
 
 
+def throttled(group: Path) -> int:
+    """How often a cgroup has had no CPU time left."""
+    return int(dict(map(str.split, (group / "cpu.stat").read_text().splitlines()))["nr_throttled"])
+
+
 def test_memory_beyond_the_limit_ends_the_instance(isolated: Site) -> None:
     limits()
 
@@ -162,18 +167,36 @@ for each in children:
         kind, count = (await inside(a, bomb)).split()
         assert kind == "BlockingIOError"
         assert int(count) < 20
-        throttled = Path(stat, f"mec-{a.address}", "cpu.stat")
-
-        def times() -> int:
-            counts = dict(map(str.split, throttled.read_text().splitlines()))
-            return int(counts["nr_throttled"])
-
+        group = Path(stat, f"mec-{a.address}")
         burn = asyncio.create_task(inside(a, "end = time.process_time() + 0.3\nwhile time.process_time() < end: pass"))
-        await until(lambda: times() > 0)
+        await until(lambda: throttled(group) > 0)
         await burn
         assert (await vim.kpis("a")).cpu_seconds >= 0.3
 
     isolated.run(story, processes=20)
+
+
+def test_a_crowd_that_waits_for_cpu_time_is_ended(isolated: Site) -> None:
+    """Of hundreds that share a hundredth of a CPU none may be waited for, as long as it has no more than that."""
+    version = limits().version
+    cpu, pids = ("", "") if version == 2 else ("cpu", "pids")
+    file, little = ("cpu.max", "1000 100000") if version == 2 else ("cpu.cfs_quota_us", "1000")
+
+    async def story(vim: NetnsVim) -> None:
+        a = await vim.start(isolated.spec("a", resources=Resources(1000, 256, 16)))
+        name, root = f"mec-{a.address}", Path("/sys/fs/cgroup")
+        bomb = "b() { b & b & while :; do :; done; }; b"
+        await inside(a, f"subprocess.Popen(['sh', '-c', {bomb!r}], stderr=subprocess.DEVNULL)")
+        crowd = root / pids / "mec-nms" / name / "pids.current"
+        await until(lambda: int(crowd.read_text()) > 450, 30)
+        group = root / cpu / "mec-nms" / name
+        (group / file).write_text(little)
+        before = throttled(group)
+        await until(lambda: throttled(group) > before + 10)
+        await vim.delete("a", grace=0)
+        assert not crowd.exists()
+
+    isolated.run(story, processes=500)
 
 
 def test_bandwidth_is_limited_in_both_directions(isolated: Site) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from typing import Any
@@ -64,7 +66,6 @@ def test_limits_say_what_was_asked() -> None:
 
 def test_limits_of_version_2_are_written_below_one_group(tmp_path: Path) -> None:
     (tmp_path / "cgroup.controllers").write_text("cpuset cpu io memory pids\n")
-    (tmp_path / "mec-nms").mkdir()
     found = Limits(tmp_path)
     assert (found.version, found.missing) == (2, "")
     assert (tmp_path / "cgroup.subtree_control").read_text() == "+cpu +memory +pids"
@@ -74,12 +75,57 @@ def test_limits_of_version_2_are_written_below_one_group(tmp_path: Path) -> None
         "cpu.max": "50000 100000", "memory.max": str(64 << 20), "pids.max": "9"
     }  # fmt: skip
     assert found.entrances("a") == [str(group / "cgroup.procs")]
+    # Swap is kept from an instance where the kernel counts it.
+    (tmp_path / "mec-nms/b").mkdir()
+    (tmp_path / "mec-nms/b/memory.swap.max").write_text("max")
+    found.create("b", Resources(500, 64), 9)
+    assert (tmp_path / "mec-nms/b/memory.swap.max").read_text() == "0"
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_what_is_to_end_makes_no_processes_and_has_its_time(tmp_path: Path, version: int) -> None:
+    if version == 2:
+        (tmp_path / "cgroup.controllers").write_text("cpu memory pids")
+    else:
+        for name in ("cpu", "memory", "pids"):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "cgroup.procs").touch()
+    found = Limits(tmp_path)
+    assert found.version == version
+    found.hasten("gone")
+    found.create("a", Resources(20, 64), 9)
+    found.hasten("a")
+    cpu, pids = ("mec-nms/a/cpu.max",) * 2 if version == 2 else ("cpu/mec-nms/a/cpu.cfs_quota_us", "pids/mec-nms/a/_")
+    assert (tmp_path / cpu).read_text() == {1: "-1", 2: "max"}[version]
+    assert (tmp_path / pids).with_name("pids.max").read_text() == "0"
+    # Another start means what it says.
+    found.create("a", Resources(20, 64), 9)
+    assert (tmp_path / cpu).read_text().split()[0] == "2000"
+    assert (tmp_path / pids).with_name("pids.max").read_text() == "9"
 
 
 def test_without_cgroups_it_is_said_why(tmp_path: Path) -> None:
     found = Limits(tmp_path)
     assert (found.version, found.entrances("a")) == (0, [])
     assert found.missing.startswith("there is no cgroup controller for cpu, memory, pids")
+    (tmp_path / "cgroup.controllers").write_text("cpu pids\n")
+    assert Limits(tmp_path).missing == f"there is no cgroup controller for memory below {tmp_path}"
+
+
+def test_of_a_group_that_has_processes_itself_it_is_said_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cgroup.controllers").write_text("cpu memory pids")
+
+    def refused(*_: object) -> int:
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+
+    monkeypatch.setattr(Path, "write_text", refused)
+    found = Limits(tmp_path)
+    assert (found.version, found.path("a")) == (0, "")
+    assert found.missing.startswith(f"cgroups cannot be made below {tmp_path}: Device or resource busy (")
+    assert "move them to one below it" in found.missing
+    assert not (tmp_path / "mec-nms").exists()
 
 
 def test_addresses_and_slices_run_out() -> None:

@@ -198,11 +198,19 @@ class NetnsGround:
         assert self._limits is not None
         return _inside(system.NAMESPACES / name) | self._limits.members(name)
 
+    async def kill(self, record: Record) -> None:
+        """End every process in the namespace or the cgroup, whatever it calls itself."""
+        name = self._layout.namespace(record.address)
+        assert self._limits is not None
+        await asyncio.to_thread(_kill, system.NAMESPACES / name, name, self._limits)
+
     async def clear(self, record: Record) -> None:
-        """End every process in the namespace or the cgroup, whatever it calls itself, and remove both."""
+        """Remove namespace and cgroup."""
         layout, name = self._layout, self._layout.namespace(record.address)
         assert self._limits is not None
-        await asyncio.to_thread(_end, system.NAMESPACES / name, name, self._limits)
+        await self.kill(record)
+        await asyncio.to_thread(containers.forget, name)
+        await asyncio.to_thread(self._limits.remove, name)
         port = layout.port(record.address)
         # The kernel takes its time over a namespace; the port must be gone at once, or its name is not free.
         if await system.has_link(port, layout.fabric):
@@ -217,8 +225,9 @@ def _give(work: Path, user: int) -> None:
             os.lchown(each, user, user)
 
 
-def _end(namespace: Path, name: str, limits: Limits, timeout: float = 5.0) -> None:
+def _kill(namespace: Path, name: str, limits: Limits, timeout: float = 5.0) -> None:
     """Raises `RpcError`: operation-failed, when something cannot be killed."""
+    limits.hasten(name)
     deadline = time.monotonic() + timeout
     while left := _inside(namespace) | limits.members(name):
         if time.monotonic() > deadline:
@@ -227,8 +236,6 @@ def _end(namespace: Path, name: str, limits: Limits, timeout: float = 5.0) -> No
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.002)
-    containers.forget(name)
-    limits.remove(name)
 
 
 def _inside(namespace: Path) -> set[int]:

@@ -12,9 +12,17 @@ from nms.drivers.api import Resources, RpcError
 ROOT = Path("/sys/fs/cgroup")
 OURS = "mec-nms"
 CONTROLLERS = ("cpu", "memory", "pids")
+_MEMBERS = "cgroup.procs"
 PERIOD = 100_000
 #: The kernel refuses less CPU time (microseconds) in a period.
 LEAST_QUOTA = 1_000
+#: Of swap there is none, or the limit of memory were none; missing where the kernel does not count it.
+NO_SWAP = {2: "memory.swap.max", 1: "memory.swappiness"}
+#: How an instance's end is hastened: nothing begins there any more, and what is there has all the time it needs to end.
+_END = {
+    2: {"pids": {"pids.max": "0"}, "cpu": {"cpu.max": "max"}},
+    1: {"pids": {"pids.max": "0"}, "cpu": {"cpu.cfs_quota_us": "-1"}},
+}
 
 
 def settings(version: int, resources: Resources, processes: int) -> dict[str, dict[str, str]]:
@@ -23,10 +31,10 @@ def settings(version: int, resources: Resources, processes: int) -> dict[str, di
     memory = resources.memory << 20
     if version == 2:
         cpu = {"cpu.max": f"{quota} {PERIOD}"}
-        space = {"memory.max": str(memory)}
+        space = {"memory.max": str(memory), NO_SWAP[2]: "0"}
     else:
         cpu = {"cpu.cfs_period_us": str(PERIOD), "cpu.cfs_quota_us": str(quota)}
-        space = {"memory.limit_in_bytes": str(memory)}
+        space = {"memory.limit_in_bytes": str(memory), NO_SWAP[1]: "0"}
     return {"cpu": cpu if quota else {}, "memory": space if memory else {}, "pids": {"pids.max": str(processes)}}
 
 
@@ -41,20 +49,24 @@ class Limits:
     def __init__(self, root: Path = ROOT) -> None:
         self._root = root
         self.version, self.missing = 0, ""
+        unified = (root / "cgroup.controllers").exists()
+        offered = _read(root / "cgroup.controllers").split() if unified else _separate(root)
+        if absent := [name for name in CONTROLLERS if name not in offered]:
+            self.missing = f"there is no cgroup controller for {', '.join(absent)} below {root}"
+            return
         try:
-            if set(CONTROLLERS) <= set(_read(root / "cgroup.controllers").split()):
-                (root / OURS).mkdir(exist_ok=True)
+            if unified:
                 for each in (root, root / OURS):
+                    each.mkdir(exist_ok=True)
                     (each / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in CONTROLLERS))
-                self.version = 2
-            elif absent := [name for name in CONTROLLERS if not (root / name / "cgroup.procs").exists()]:
-                self.missing = f"there is no cgroup controller for {', '.join(absent)} below {root}"
             else:
                 for name in CONTROLLERS:
                     (root / name / OURS).mkdir(exist_ok=True)
-                self.version = 1
+            self.version = 2 if unified else 1
         except OSError as error:
-            self.missing = f"cgroups cannot be made: {error}"
+            self.missing = f"cgroups cannot be made below {root}: {error.strerror}"
+            if error.errno == errno.EBUSY:
+                self.missing += " (as in a container: processes are in it itself, move them to one below it)"
 
     def _groups(self, name: str) -> dict[str, Path]:
         if self.version == 2:
@@ -68,7 +80,8 @@ class Limits:
             for controller, group in self._groups(name).items():
                 group.mkdir(exist_ok=True)
                 for file, content in wanted[controller].items():
-                    (group / file).write_text(content)
+                    if file != NO_SWAP[self.version] or (group / file).exists():
+                        (group / file).write_text(content)
         except OSError as error:
             raise RpcError("operation-failed", f"the limits of {name} cannot be set: {error}") from error
 
@@ -78,17 +91,29 @@ class Limits:
 
     def entrances(self, name: str) -> list[str]:
         """The files into which a process writes its number to be limited, it and its children."""
-        return [str(group / "cgroup.procs") for group in dict.fromkeys(self._groups(name).values())]
+        return [str(group / _MEMBERS) for group in dict.fromkeys(self._groups(name).values())]
 
     def members(self, name: str) -> set[int]:
         """The processes in the cgroup."""
         return {int(pid) for file in self.entrances(name) for pid in _read(Path(file)).split()}
+
+    def hasten(self, name: str) -> None:
+        """Before its processes are killed: no new ones, and no waiting for CPU time; `create` sets the limits again."""
+        for controller, group in self._groups(name).items():
+            for file, content in _END[self.version].get(controller, {}).items():
+                with suppress(OSError):  # it is gone, or the end takes longer
+                    (group / file).write_text(content)
 
     def remove(self, name: str, timeout: float = 5.0) -> None:
         """Remove the cgroup, whose processes have been killed.  Raises `RpcError`: operation-failed."""
         deadline = time.monotonic() + timeout
         for group in dict.fromkeys(self._groups(name).values()):
             _remove(group, deadline)
+
+
+def _separate(root: Path) -> list[str]:
+    """The controllers that have a hierarchy of their own."""
+    return [name for name in CONTROLLERS if (root / name / _MEMBERS).exists()]
 
 
 def _read(file: Path) -> str:

@@ -62,5 +62,11 @@ class Ground(Protocol):
     def environment(self, record: Record, folder: Path) -> dict[str, str]:
         """HOME, the unpacked image as the instance sees it, and PATH, where it finds programs."""
 
+    async def kill(self, record: Record) -> None:
+        """End every process that this ground by itself tells to be the instance's; there may be none.
+
+        Raises `RpcError`: operation-failed.
+        """
+
     async def clear(self, record: Record) -> None:
         """End what is left of the instance and remove what `prepare` made; where nothing is left this is no error."""

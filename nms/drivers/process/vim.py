@@ -118,6 +118,7 @@ class ProcessDriver:
             self._put(name, state="started", reason="")
             self._watch(name, record.pid)
             return False
+        await self._ground.kill(record)
         await _in_thread(proc.sweep, MARK, str(self._folder(name)))
         await self._ground.clear(record)
         reasons = {
@@ -363,6 +364,8 @@ class ProcessDriver:
         async with self._turn(name):
             record = self._records.get(name)
             if record is not None and record.state == "failed":
+                with suppress(RpcError):
+                    await self._ground.kill(record)
                 await _in_thread(proc.sweep, MARK, str(self._folder(name)))
                 with suppress(RpcError):
                     await self._ground.clear(record)
@@ -378,7 +381,10 @@ class ProcessDriver:
                         await watch.exit.wait()
             if not watch.exit.is_set():
                 watch.signal(signal.SIGKILL)
-                await watch.exit.wait()
+        # Before their marks are read, which takes minutes where hundreds of processes share a little CPU time.
+        await self._ground.kill(self._record(name))
+        if watch is not None:
+            await watch.exit.wait()
         if left := await _in_thread(proc.sweep, MARK, str(self._folder(name))):
             raise RpcError("operation-failed", f"processes {left} of instance {name} cannot be killed")
         await self._ground.clear(self._record(name))

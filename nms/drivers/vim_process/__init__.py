@@ -84,5 +84,8 @@ class _Loopback:
         """Those of its session."""
         return proc.session(record.pid)
 
+    async def kill(self, record: Record) -> None:
+        """Nothing tells them but their mark."""
+
     async def clear(self, record: Record) -> None:
         """Nothing was made."""

@@ -17,7 +17,7 @@ from nms.mec.attention import Attention
 from nms.mec.mep import RULE_CHANGED
 from nms.mec.occurrence import plain, terminated
 from nms.mec.places import Place, Places
-from nms.mec.publisher import KPIS, Publisher
+from nms.mec.publisher import Publisher
 from nms.mec.scope import Scope
 from nms.mec.session import RESYNC, Members
 from nms.mec.vim import CHANGED as RESOURCE_CHANGED

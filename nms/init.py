@@ -40,7 +40,7 @@ class Ports:
 PORTS = Ports()
 
 #: Driver of the infrastructure -> blocks for the addresses of its instances.
-INSTANCES: Final[Mapping[str, str]] = {"embedded": "127.{}.0.0/16", "netns": "10.{}.0.0/16"}
+INSTANCES: Final[Mapping[str, str]] = {"embedded": "127.{}.0.0/16", "netns": "10.{}.0.0/16", "auto": "10.{}.0.0/16"}
 
 
 def init(
@@ -90,7 +90,7 @@ def init(
     if country:
         about["country"] = _checked("country", config.COUNTRY, country)
 
-    instances = address_block or INSTANCES[driver].format(81)
+    instances, plane = _addresses(driver, address_block or INSTANCES[driver].format(81))
     host_key, admin_key = ssh_key_pair(domain_id), ssh_key_pair(f"{ADMIN}@{domain_id}")
     federation_key = ssh_key_pair(f"federation@{domain_id}")
     authority = Authority(f"{domain_id} authority", now)
@@ -116,11 +116,11 @@ def init(
             "state": "drivers",
             "vim": {
                 "name": driver,
-                "addresses": instances,
+                **instances,
                 "hosts": [{"name": "host-1", "zone": "zone-1", "cpu": 8, "memory": 16384, "storage": 102400}],
             },
             "dns": {"name": "embedded", "listen": listen["dns"], "zones": [f"mec.{domain_id}"]},
-            "dataplane": {"name": driver, **({"addresses": instances} if driver == "netns" else {})},
+            "dataplane": {"name": driver, **plane},
         },
         "packages": {"path": "packages"},
         "federation": {"key": "federation_key", "cert": "federation.pem", "cert-key": "federation-key.pem"},
@@ -145,6 +145,14 @@ def init(
             CONFIG_NAME: document(Config, values).encode(),
         },
     )
+
+
+def _addresses(driver: str, block: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What [drivers.vim] and [drivers.dataplane] say of the instances' addresses; without isolation they are local."""
+    said = {"addresses": block}
+    if driver == "auto":
+        return {"embedded": {"addresses": f"127.{block.partition('.')[2]}"}, "netns": said}, {"netns": said}
+    return said, said if driver == "netns" else {}
 
 
 def _checked(name: str, kind: Kind[T], value: str) -> T:

@@ -225,7 +225,9 @@ def _default(one: Field[Any]) -> object:
 
 
 def _toml(value: object) -> str:
-    """A value in TOML, nothing for None; its basic strings are those of JSON."""
+    """A value in TOML, nothing for None; its basic strings are those of JSON, its tables here inline ones."""
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{name} = {_toml(each)}' for name, each in value.items())} }}"
     return "" if value is None else json.dumps(value, ensure_ascii=False)
 
 

@@ -29,7 +29,8 @@ def add_driver(parser: argparse.ArgumentParser) -> None:
     """The option --driver."""
     parser.add_argument(
         "--driver", choices=sorted(init.INSTANCES), default="embedded",
-        help="what instances run on: embedded (processes, the default) or netns (network namespaces; needs root)",
+        help="what instances run on: embedded (processes, the default), netns (network namespaces; needs root), or "
+        "auto: netns where it works, else embedded",
     )  # fmt: skip
 
 

@@ -27,6 +27,14 @@ def page(outcomes: Sequence[Outcome], now: datetime) -> str:
     return environment.from_string(_TEMPLATE.read_text()).render(outcomes=outcomes, when=now.strftime("%Y-%m-%d %H:%M"))
 
 
+def check(file: Path) -> None:
+    """Whether the page can be written, before anything is played for it.  Raises `ConfigError`."""
+    try:
+        file.open("a").close()
+    except OSError as error:
+        raise ConfigError(f"--report {file}: {error.strerror}") from None
+
+
 def write(file: Path, outcomes: Sequence[Outcome]) -> None:
     """Write the page.  Raises `ConfigError`: it cannot be written."""
     try:

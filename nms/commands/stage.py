@@ -46,6 +46,8 @@ from nms.mec.chosen import load_drivers
 
 _SAMPLE = Path(packages.__file__).parent / "sample" / "hello-edge"
 _DEADLINE = 30.0
+#: Signals that ask to end.
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 AGREEMENT = "a-uses-b"
 T = TypeVar("T")
 
@@ -85,9 +87,48 @@ class Teller:
         output.say(f"   {time.monotonic() - self.began:6.2f} s  {text}")
 
 
-def interrupt(*_: object) -> None:
-    """A signal handler: end as Ctrl-C does."""
+@contextlib.contextmanager
+def played() -> Iterator[contextlib.ExitStack]:
+    """A stage with a stack of what there is to clear up when the play is over, or somebody asks to end it.
+
+    That is done to its end: whoever asks again would leave processes and networks behind.
+    """
+    with contextlib.ExitStack() as stack:
+        _heed()
+        try:
+            yield stack
+        finally:
+            _ignore()
+
+
+def stay() -> None:
+    """Until somebody asks to end."""
+    with contextlib.suppress(KeyboardInterrupt):
+        signal.pause()
+    _heed()
+
+
+def _heed() -> None:
+    for number in _ENDING:
+        signal.signal(number, _interrupt)
+
+
+def _ignore() -> None:
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _interrupt(*_: object) -> None:
+    _ignore()
     raise KeyboardInterrupt
+
+
+def complain(folder: Path, teller: Teller, error: Exception) -> None:
+    """Say which step has failed and why, with the last words of each daemon, whose logs are in `folder`."""
+    for log in sorted(folder.glob("*.log")):
+        if tail := log.read_text(errors="replace").splitlines()[-12:]:
+            output.complain(f"last lines of {log.name}:\n  " + "\n  ".join(tail))
+    output.complain(f"step {teller.number} failed: {error}")
 
 
 def until(what: str, check: Callable[[], T | None]) -> T:
@@ -175,7 +216,8 @@ class Ports:
         lock = Path(tempfile.gettempdir()) / f"mec-nms-stage-{os.getuid()}.lock"
         self._first = False
         with contextlib.suppress(OSError):  # somebody else holds it
-            file = stack.enter_context(lock.open("w"))
+            # Everybody writes in that folder: a link that somebody else has put there is not followed.
+            file = stack.enter_context(os.fdopen(os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "w"))
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._first = True
         # A loopback block can be shared, each address is tried before it is taken; a fabric is one domain's alone.
@@ -289,6 +331,7 @@ class Place:
     """Where a client finds the application."""
 
     name: str
+    address: str
     port: int
     server: tuple[str, int]
 
@@ -298,17 +341,20 @@ class Place:
         entry = app.read(a.client, order)
         end = next(e for item in entry["state"]["item"] for e in item.get("endpoint", ()))
         host, _, port = str(served_by.config.drivers.dns.options["listen"]).rpartition(":")
-        return cls(end["dns-name"], int(end["port"]), (host, int(port)))
+        return cls(end["dns-name"], end["address"], int(end["port"]), (host, int(port)))
 
     def use(self) -> tuple[str, dict[str, Any]]:
         """Ask for the name, then for the application's status over HTTP: the URL, and what was answered.
 
         Raises:
-            Failed: the name does not resolve.
+            Failed: the name does not resolve, or nothing answers there.
         """
         url = f"http://{until(f'{self.name} resolves', self.ask)}:{self.port}/status"
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            return url, orjson.loads(answer.read())
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                return url, orjson.loads(answer.read())
+        except (OSError, ValueError) as error:
+            raise Failed(f"{url} does not answer: {error}") from error
 
     def ask(self) -> str | None:
         """Its address by a DNS query, None when the name does not exist."""
@@ -345,22 +391,33 @@ def follow(a: Domain, name: str) -> Iterator[str]:
     raise Failed(f"the order was not completed within {_DEADLINE:.0f} s")
 
 
+def lose(domain: Domain) -> None:
+    """Have a domain's host lose every application that runs on it."""
+    mark = f"MEC_INSTANCE_DIR={domain.folder}/".encode()
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if mark in (process / "environ").read_bytes():
+                os.kill(int(process.name), signal.SIGKILL)
+
+
 def cancel(teller: Teller, a: Domain, order: str, where: Place) -> None:
     """The customer cancels the order; return when nothing is left of it.
 
     Raises:
         Failed: something stayed.
     """
-    address = where.ask()
-    entry = app.read(a.client, order)
-    deployments = [item["deployment"] for item in entry["state"]["item"] if "deployment" in item]
-    a.client.write("DELETE", f"mec-order:orders/order={order}")
+    state = a.client.read(f"mec-order:orders/order={order}/state")
+    deployments = [item["deployment"] for item in state.get("item", ()) if "deployment" in item]
+    if not state:
+        teller.note(f"order {order} is cancelled already")
+    else:
+        a.client.write("DELETE", f"mec-order:orders/order={order}")
     until("the deployment at A to end", lambda: _gone(a, deployments))
     teller.note(f"{a.id}: the deployment is gone")
     until("the name to be withdrawn", lambda: True if where.ask() is None else None)
     teller.note(f"{where.name} no longer resolves")
-    until("the instance to end", lambda: _refused(address, where.port))
-    teller.note(f"nothing answers at {address}:{where.port}")
+    until("the instance to end", lambda: _refused(where.address, where.port))
+    teller.note(f"nothing answers at {where.address}:{where.port}")
 
 
 def _gone(domain: Domain, deployments: list[str]) -> bool | None:
@@ -368,7 +425,7 @@ def _gone(domain: Domain, deployments: list[str]) -> bool | None:
     return None if left else True
 
 
-def _refused(address: str | None, port: int) -> bool | None:
+def _refused(address: str, port: int) -> bool | None:
     try:
         urllib.request.urlopen(f"http://{address}:{port}/", timeout=2).close()
     except (urllib.error.URLError, OSError):

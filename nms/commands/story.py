@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -37,10 +36,8 @@ def _run(args: argparse.Namespace) -> int:
     stay = not args.once and sys.stdin.isatty() and sys.stdout.isatty()
     folder = args.folder or Path(tempfile.mkdtemp(prefix="mec-nms-"))
     teller = Teller()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stage.interrupt)
     try:
-        with contextlib.ExitStack() as stack:
+        with stage.played() as stack:
             if args.folder is None:
                 stack.callback(shutil.rmtree, folder, ignore_errors=True)
             try:
@@ -52,14 +49,10 @@ def _run(args: argparse.Namespace) -> int:
                 _look(teller, a, b)
                 if stay:
                     _invite(a, b, where)
-                    with contextlib.suppress(KeyboardInterrupt):
-                        signal.pause()
+                    stage.stay()
                 _terminate(teller, a, b, where)
             except (Failed, RpcError) as error:
-                for log in sorted(folder.glob("*.log")):
-                    if tail := log.read_text(errors="replace").splitlines()[-12:]:
-                        output.complain(f"last lines of {log.name}:\n  " + "\n  ".join(tail))
-                output.complain(f"step {teller.number} failed: {error}")
+                stage.complain(folder, teller, error)
                 return 1
         output.say(f"\nThe story took {time.monotonic() - teller.began:.1f} s; nothing is left running.")
         return 0

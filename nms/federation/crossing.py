@@ -38,7 +38,14 @@ _SPEAKERS: Final[Mapping[str, tuple[str, ...]]] = {
     "package": ("mx3", "mm3"),
     "deployment": ("mx3",),
     "relocation": ("mx3",),
+    # Of what a platform manager, or the whole system, has; else an infrastructure manager tells its (paper, phase 2).
+    "alarm": ("mx3", "mm2", "mm6", "mm5"),
+    "kpi": ("mx3", "mm2", "mm6", "mm5"),
 }
+#: What else messages are about; whatever a partner says beside these is counted together, so that it cannot make us
+#: hold any number of names.
+_KNOWN: Final = frozenset({*_SPEAKERS, *_ABOUT.values()})
+_OTHER: Final = "other"
 
 
 class Traffic:
@@ -67,6 +74,7 @@ class Traffic:
             return  # of the federation itself: no reference point's
         # Of services a platform tells the other one over Mp3, and a manager over Mm5, whose they are.
         of_a_peer = members.get("is-local") is False
+        about = about if about in _KNOWN else _OTHER
         speakers = (INTERCONNECTION.name,) if of_a_peer else _SPEAKERS.get(about, tuple(self._points))
         point = next((each for each in speakers if each in self._points), None)
         if point is not None:

@@ -64,12 +64,17 @@ class RemotePoint:
 
 @dataclass(frozen=True, slots=True)
 class Phases:
-    """Table 4: what crosses the boundary in each phase of a deployment; empty where nothing does."""
+    """Table 4: what crosses the boundary in each phase of a deployment; empty where nothing does.
+
+    Attributes:
+        monitoring: whether faults and performance belong to the instantiation.
+    """
 
     onboarding: str
     instantiation: str
     discovery: str
     usage: str = ""
+    monitoring: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +148,10 @@ OPTIONS: Final[tuple[BoundaryOption, ...]] = (
         (_PLATFORM, _RESOURCE),
         ("platform", "compute", "network"),
         Phases(
-            "infrastructure configuration and images", "the consumer receives fault and performance data", _DNS_UPDATE
+            "infrastructure configuration and images",
+            "the consumer receives fault and performance data",
+            _DNS_UPDATE,
+            monitoring=True,
         ),
         {"consumer": frozenset({"meo", "mepm"}), "provider": frozenset({"mep", "vim"})},
     ),

@@ -104,6 +104,12 @@ class Step:
 Procedures: TypeAlias = Mapping[tuple[str, str], Sequence[Step]]
 
 
+def _after(steps: Sequence[Step], name: str) -> Sequence[Step]:
+    """The steps that follow the one of that name."""
+    names = [step.name for step in steps]
+    return steps[names.index(name) + 1 :] if name in names else steps
+
+
 def reverse(steps: Sequence[Step]) -> Sequence[Step]:
     """The operation that undoes `steps`."""
     return [Step(f"undone: {step.name}", step.undo) for step in reversed(steps) if step.undo is not None]
@@ -303,14 +309,19 @@ class LifeCycle:
             await self._give_up(run, begun, _failure("operation-failed", f"internal error: {error!r}"))
 
     async def _give_up(self, run: Run, begun: Sequence[Step], failure: dict[str, str]) -> None:
-        """Undo in reverse; what cannot be undone is said, and does not keep the rest from being undone."""
+        """Undo in reverse; what cannot be undone is said, and does not keep the rest from being undone.
+
+        What was to end its subject goes on instead: that is gone, and nobody would ever ask for the other steps.
+        """
         run.undoing = True
         left: list[str] = []
-        for step in reversed(begun):
-            if step.undo is None:
-                continue
+        if run.operation in ENDING:
+            ahead = [(step, step.do) for step in _after(self._steps(run), run.step)]
+        else:
+            ahead = [(step, step.undo) for step in reversed(begun) if step.undo is not None]
+        for step, act in ahead:
             try:
-                await step.undo(run)
+                await act(run)
             except RpcError as error:
                 left.append(f"{step.name}: {error.message}")
             except Exception as error:  # noqa: BLE001 - as above

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from nms.datastore.transaction import Transaction
 from nms.errors import RpcError
 from nms.mec import capacity
+from nms.mec.domain_names import domain_names, require_free
 from nms.mec.lifecycle import LifeCycle, Run, Step, reverse
 from nms.mec.occurrence import TEMPORARY, plain
 from nms.mec.onboarding import Onboarding, descriptor_of, usable
@@ -128,6 +130,8 @@ class Mepm:
     def _check_instances(self, wanted: Sequence[Intent], tx: Transaction) -> None:
         for intent in wanted:
             where = intent.scope.base + intent.path
+            if intent.new is not None and (intent.old is None or _ruled(intent.old) != _ruled(intent.new)):
+                self._names_free(intent.new, tx, where)
             if intent.new is not None and intent.old is None:
                 name = intent.new["package"]
                 usable(self._publisher.read(f"{self.scope.base}/package[id='{name}']"), name, where)
@@ -145,6 +149,28 @@ class Mepm:
                     f"of application instance {intent.id} only desired-state and rules can change",
                     path=where,
                 )
+
+    def _names_free(self, wanted: Members, tx: Transaction, where: str) -> None:
+        """Nobody takes over a name that another's instance is found by; whose each is, its slice tells."""
+        held = members_at(tx.new, parse_path(self._publisher.schema, self.scope.base)) or {}
+        others = [each for each in held.get(INSTANCE, ()) if each.get("slice") != wanted.get("slice")]
+        if others:
+            platform = self._platform(wanted)
+            path = f"/mec-platform:platforms/platform[id='{platform}']/configuration"
+            zone = (self._publisher.read(path) or {}).get("dns-zone", "")
+            there = (self._named(each, zone) for each in others if self._platform(each) == platform)
+            require_free(self._named(wanted, zone), there, where)
+
+    def _platform(self, entry: Members) -> str:
+        """Which one serves an instance; "" where its zone is gone."""
+        try:
+            return self._places.of(entry.get("zone", "")).platform
+        except RpcError:
+            return ""
+
+    def _named(self, entry: Members, zone: str) -> AbstractSet[str]:
+        path = f"{self.scope.base}/package[id='{entry['package']}']/state/descriptor"
+        return domain_names(_rules(self._publisher.read(path) or {}, entry, "dns-rule"), zone)
 
     # -- what follows from a commit
 

@@ -7,7 +7,8 @@ deployments in its own words.  It must not start or end anything.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from nms.errors import RpcError
@@ -15,7 +16,7 @@ from nms.mec.attention import Attention
 from nms.mec.carriers import Part
 from nms.mec.occurrence import plain, terminated
 from nms.mec.parts import SAID, Parts, said
-from nms.mec.publisher import ALARM, Publisher
+from nms.mec.publisher import ALARM, KPIS, Publisher
 from nms.mec.reference_points import Mm3, ReferencePoint
 from nms.mec.scope import Scope
 from nms.mec.session import RESYNC, Members
@@ -23,7 +24,6 @@ from nms.mec.zones import OWN, UNDER_AGREEMENT
 
 CHANGED = "mec-system:deployment-changed"
 INSTANCE_CHANGED = "mec-platform-manager:app-instance-changed"
-KPIS = "mec-federation:kpi-report"
 FAILED = "application-failed-alarm"
 
 
@@ -115,11 +115,14 @@ class Observation:
         with contextlib.suppress(RpcError):  # no answer: what was known stays, the next comparison tells
             await self.report(part.scope, part.deployment)
 
-    async def report(self, scope: Scope, deployment: str) -> None:
-        """Show a deployment as its parts are now.
+    async def report(self, scope: Scope, deployment: str, *, told: bool = True) -> None:
+        """Show a deployment as its parts are now; of one that runs at a partner who does not answer, what was known.
+
+        Args:
+            told: whether what is shown already was told of, too.
 
         Raises:
-            RpcError: a part cannot be asked.
+            RpcError: a part cannot be asked, and nothing is known of it.
         """
         path = f"{scope.base}/deployment[id='{deployment}']/state"
         held = self._state(scope, deployment)
@@ -133,8 +136,18 @@ class Observation:
         )
         for part in self._parts_of(scope, deployment):
             self._attend(part)
-            state = await self._parts.state(part)
             known = next(each for each in held["instance"] if each["id"] == part.id)
+            try:
+                state = await self._parts.state(part)
+            except RpcError:
+                if not part.partner or plain(known["operational-state"]) != "started":
+                    raise
+                instances.append(known)
+                left = True
+                if part.id in names:
+                    shown.append(names[part.id])
+                    failure = names[part.id].get("error", failure)
+                continue
             now = {"zone": part.zone, "operational-state": state.get("operational-state", "mec-types:stopped")}
             instance = {name: value for name, value in known.items() if name != "endpoint"} | now
             if (version := self._version(scope, known.get("package", ""))) is not None:
@@ -166,7 +179,7 @@ class Observation:
             state["part"] = shown
         if failure:
             state["error"] = failure
-        if {**held, "started-at": ""} != {**state, "started-at": ""}:
+        if not told or {**held, "started-at": ""} != {**state, "started-at": ""}:
             self._publisher.state(path, state)
             self._tell(scope, deployment, state)
         text = failure.get("detail", "it runs again")
@@ -213,17 +226,20 @@ class Observation:
         )
 
     def _report_kpis(self, key: tuple[str, str], rows: Any) -> None:
-        told: dict[Scope, list[Members]] = {}
+        told: dict[tuple[Scope, str, str], list[Members]] = {}
         for row in rows:
             part = self._part(key, row["subject"])
             if part is not None:
-                told.setdefault(part.scope, []).append({**row, "subject": part.deployment})
-        for scope, mine in told.items():
+                told.setdefault((part.scope, part.deployment, row["metric"]), []).append(row)
+        for scope in {scope for scope, _, _ in told}:
             if self._publisher.shares(scope, "share-kpis"):
-                for row in mine:
-                    where = f"[metric='{row['metric']}'][subject='{row['subject']}']"
-                    self._publisher.state(f"{scope.base}/kpi{where}", row, durable=False)
-                self._publisher.notify(scope, KPIS, {"kpi": mine})
+                mine = [
+                    {**_mean(found), "subject": deployment}
+                    for (whose, deployment, _), found in told.items()
+                    if whose == scope
+                ]
+                there = {each["id"] for each in self._publisher.entries(f"{scope.base}/deployment")}
+                self._publisher.measured(scope, mine, there)
 
     # -- who is who
 
@@ -240,3 +256,10 @@ class Observation:
         """The part that somebody below calls so."""
         found = (each for each in self._all() if each.reference == reference)
         return next((each for each in found if self._parts.teller(each)[0] == key), None)
+
+
+def _mean(rows: Sequence[Members]) -> Members:
+    """One indicator of a deployment out of those of its instances, which are all of one size."""
+    value = sum((Decimal(row["value"]) for row in rows), Decimal()) / len(rows)
+    samples = sum(int(row.get("samples", 1)) for row in rows)
+    return {**rows[0], "value": str(value.quantize(Decimal("0.000001"))), "samples": str(samples)}

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from nms.errors import RpcError
 from nms.mec.occurrence import TEMPORARY
+from nms.mec.platform_program import MAX_WAITING
 
 #: Most bytes of an answer.
 _LIMIT: Final = 1 << 22
@@ -46,7 +47,11 @@ class Channel:
         said = await self._request("POST", "turn", body, seconds + PATIENCE)
         asked = said.get("asked")
         # It runs on somebody else's machine.
-        if not isinstance(asked, list) or not all(isinstance(each, dict) and {*each} >= ASKED for each in asked):
+        if (
+            not isinstance(asked, list)
+            or len(asked) > MAX_WAITING
+            or not all(isinstance(each, dict) and {*each} >= ASKED for each in asked)
+        ):
             raise RpcError("operation-failed", f"the instance at {self.address} says what nobody understands")
         return asked
 

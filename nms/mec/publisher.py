@@ -7,7 +7,7 @@ seen.  What is told about a subtree goes to that subtree and to its partner only
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -24,6 +24,7 @@ from nms.model.values import Value
 from nms.notify.streams import Notification
 
 ALARM = "mec-federation:alarm-notification"
+KPIS = "mec-federation:kpi-report"
 
 
 class Store(Protocol):
@@ -144,6 +145,21 @@ class Publisher:
         if self.state(f"{scope.base}/alarm{key}", alarm) and self.shares(scope, "share-faults"):
             self.notify(scope, ALARM, alarm)
 
+    def measured(self, scope: Scope, rows: Sequence[Members], subjects: Collection[str]) -> None:
+        """Show the latest indicators, and tell of them; those of what does not exist any more go.
+
+        Args:
+            rows: entries of the list kpi, one for each metric and subject.
+            subjects: all that exist.
+        """
+        for old in self.entries(f"{scope.base}/kpi"):
+            if old["subject"] not in subjects:
+                self.state(f"{scope.base}/kpi{_indicator(old)}", None, durable=False)
+        for row in rows:
+            self.state(f"{scope.base}/kpi{_indicator(row)}", row, durable=False)
+        if rows:
+            self.notify(scope, KPIS, {"kpi": rows})
+
     def shares(self, scope: Scope, what: str) -> bool:
         """Whether an agreement passes faults ("share-faults") or indicators ("share-kpis") on; one's own are."""
         if scope.own:
@@ -160,6 +176,10 @@ class Publisher:
             return lambda user: user not in own
         addressee = users.get(scope.partner)
         return lambda user: user == addressee
+
+
+def _indicator(row: Members) -> str:
+    return f"[metric='{row['metric']}'][subject='{row['subject']}']"
 
 
 def _said(alarm: Members) -> tuple[str, bool, str]:

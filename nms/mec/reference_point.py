@@ -108,8 +108,11 @@ class ReferencePoint:
         await self._act(id, "retry", {})
 
     async def fail(self, id: str) -> None:
-        """Give up what has failed for the time being; what has been done is undone."""
-        await self._act(id, "fail", {})
+        """Give up what has failed for the time being; return when what can be undone, or ended, is so."""
+        async with self._events() as events:
+            await self._act(id, "fail", {})
+            while (current := await self.occurrence(id)) is not None and current.state == "failed-temp":
+                await events.next()
 
     async def alarms(self) -> Sequence[Members]:
         """Alarms (RFC 8632 names)."""

@@ -177,7 +177,7 @@ class Revision:
         parts = [each for each in state.pop("part", ()) if each["id"] not in gone]
         self._publisher.state(f"{path}/state", {**state, "instance": kept, **({"part": parts} if parts else {})})
         if kept:
-            await self._observation.report(scope, deployment)
+            await self._observation.report(scope, deployment, told=False)
         else:
             self._observation.gone(scope, deployment, run.error)
 

@@ -17,15 +17,15 @@ from nms.datastore.transaction import Transaction
 from nms.errors import RpcError, RpcErrors
 from nms.mec import agreed, capacity
 from nms.mec.blocks import Blocks
+from nms.mec.domain_names import domain_names, require_free
 from nms.mec.lifecycle import LifeCycle, Run, Step
 from nms.mec.occurrence import plain
 from nms.mec.parts import SAID, abstract, said
-from nms.mec.publisher import ALARM, Publisher
+from nms.mec.publisher import ALARM, KPIS, Publisher
 from nms.mec.scope import Duty, Intent, IntentProvider, Scope
 from nms.mec.session import RESYNC, Members
 from nms.mec.slices import SLICE, Slices
 from nms.mec.transfer import Transfers
-from nms.mec.vim import KPIS
 from nms.mec.windows import AGREEMENT, MANAGER, RESOURCES, Window, Writable
 from nms.model.schema import Node
 
@@ -157,13 +157,14 @@ class Tenancy:
 
     def _names_free(self, intent: Intent, where: str) -> None:
         """Nobody takes over a name that another's application is found by."""
-        wanted = {rule["domain-name"].rstrip(".").lower() for rule in (intent.new or {}).get("dns-rule", ())}
         base = self._blocks.serving(intent.scope).base
-        for other in self._publisher.entries(f"{base}/application") if wanted else ():
-            owner = self._tenants.get(("application", other["id"]))
-            taken = {rule["domain-name"].rstrip(".").lower() for rule in other.get("dns-rule", ())}
-            if (owner is None or owner[0] != intent.scope) and (names := sorted(wanted & taken)):
-                raise RpcError("data-exists", f"the name {names[0]} is taken", path=where)
+        zone = (self._publisher.read(f"{base}/configuration") or {}).get("dns-zone", "")
+        others = (
+            domain_names(each.get("dns-rule", ()), zone)
+            for each in self._publisher.entries(f"{base}/application")
+            if self._tenants.get(("application", each["id"]), (None, ""))[0] != intent.scope
+        )
+        require_free(domain_names((intent.new or {}).get("dns-rule", ()), zone), others, where)
 
     # -- what follows from a commit
 
@@ -351,11 +352,11 @@ class Tenancy:
             for scope, subject in self._owners(row["subject"]):
                 if self._publisher.shares(scope, "share-kpis"):
                     told.setdefault(scope, []).append({**row, "subject": subject})
-        for scope, mine in told.items():
-            for row in mine:
-                where = f"[metric='{row['metric']}'][subject='{row['subject']}']"
-                self._publisher.state(f"{scope.base}/kpi{where}", row, durable=False)
-            self._publisher.notify(scope, KPIS, {"kpi": mine})
+        for scope, _ in self.agreements():
+            there = {
+                each["id"] for name in self._window.lists for each in self._publisher.entries(f"{scope.base}/{name}")
+            }
+            self._publisher.measured(scope, told.get(scope, ()), there)
 
     # -- what there is
 

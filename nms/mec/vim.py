@@ -20,6 +20,7 @@ from nms.mec import capacity
 from nms.mec.identities import Identities
 from nms.mec.lifecycle import LifeCycle, Run, Step
 from nms.mec.occurrence import plain
+from nms.mec.publisher import KPIS as KPIS
 from nms.mec.publisher import Publisher, timestamp
 from nms.mec.scope import Duty, Intent, IntentProvider, Scope
 from nms.mec.session import DataEdit, ManagementSession, Members, members_at
@@ -28,7 +29,6 @@ from nms.model.path import parse_path
 
 VIMS = "/mec-resource:infrastructure/vim"
 CHANGED = "mec-resource:resource-changed"
-KPIS = "mec-federation:kpi-report"
 
 
 class Vim:
@@ -368,14 +368,13 @@ class Vim:
             began = self._publisher.now()
             await asyncio.sleep(self._kpi_interval)
             rows: list[Members] = []
-            for instance in await self._driver.list():
+            instances = await self._driver.list()
+            for instance in instances:
                 if instance.state == "started":
                     rows += await self._usage(instance, began)
-            for row in rows:
-                key = f"[metric='{row['metric']}'][subject='{row['subject']}']"
-                self._publisher.state(f"{self.scope.base}/kpi{key}", row, durable=False)
-            if rows:
-                self._publisher.notify(self.scope, KPIS, {"kpi": rows})
+            there = {instance.id for instance in instances}
+            self._measured = {name: known for name, known in self._measured.items() if name in there}
+            self._publisher.measured(self.scope, rows, there)
 
     async def _usage(self, instance: api.Instance, began: str) -> list[Members]:
         try:

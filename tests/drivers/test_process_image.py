@@ -1,15 +1,22 @@
 """Images are unpacked whole or not at all, and nowhere else than they may."""
 
+import bz2
+import gzip
 import io
+import lzma
 import os
 import tarfile
+import tracemalloc
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from nms.drivers.api import RpcError
 from nms.drivers.process import image
+
+HUGE_DICTIONARY = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 1 << 30}]
 
 
 def tar_with(member: tarfile.TarInfo) -> bytes:
@@ -35,6 +42,13 @@ def zip_member(name: str, mode: int = 0o100644, content: bytes = b"x") -> bytes:
     return buffer.getvalue()
 
 
+def long_name(size: int) -> bytes:
+    """A tar whose only header announces a name of so many bytes, and has it."""
+    member = tarfile.TarInfo("././@LongLink")
+    member.type, member.size = tarfile.GNUTYPE_LONGNAME, size
+    return member.tobuf(tarfile.GNU_FORMAT) + b"a" * size + tar_member("x")
+
+
 @pytest.mark.parametrize(
     ("content", "tag"),
     [
@@ -44,9 +58,17 @@ def zip_member(name: str, mode: int = 0o100644, content: bytes = b"x") -> bytes:
         (tar_member("/tmp/evil"), "invalid-value"),
         (tar_member("link", tarfile.SYMTYPE), "invalid-value"),
         (tar_member("link", tarfile.LNKTYPE), "invalid-value"),
+        (tar_member("\x01\x1b[31m", tarfile.SYMTYPE), "invalid-value"),
         (tar_member("device", tarfile.CHRTYPE), "invalid-value"),
         (tar_member("big", size=2000), "too-big"),
         (tar_member("cut", size=900)[:700], "invalid-value"),
+        (gzip.compress(tar_member("cut", size=900))[:-20], "invalid-value"),
+        (lzma.compress(tar_member("cut", size=900))[:-20], "invalid-value"),
+        (lzma.compress(tar_member("cut", size=900), filters=HUGE_DICTIONARY), "invalid-value"),
+        (tar_member("a/" * 2000 + "deep"), "invalid-value"),
+        (tar_member("same/", tarfile.DIRTYPE)[:512] + tar_member("same"), "invalid-value"),
+        (long_name(1 << 20), "invalid-value"),
+        (bz2.compress(bytes(64 << 20)), "too-big"),
         (zip_member("../evil"), "invalid-value"),
         (zip_member("/tmp/evil"), "invalid-value"),
         (zip_member("link", 0o120777), "invalid-value"),
@@ -60,6 +82,8 @@ def test_hostile_images_write_nothing(tmp_path: Path, content: bytes, tag: str) 
     with pytest.raises(RpcError) as refused:
         image.unpack(tmp_path / "image", tmp_path / "work", 1000)
     assert refused.value.tag == tag
+    assert refused.value.message.isprintable()
+    assert str(tmp_path) not in refused.value.message
     assert os.listdir(tmp_path) == ["image"]
 
 
@@ -67,3 +91,20 @@ def test_a_zip_image_keeps_its_executables(tmp_path: Path) -> None:
     (tmp_path / "image").write_bytes(zip_member("bin/run", 0o104777))
     image.unpack(tmp_path / "image", tmp_path / "work", 1000)
     assert (tmp_path / "work/bin/run").stat().st_mode & 0o7777 == 0o755
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress, bz2.compress, lzma.compress])
+def test_a_tar_image_may_be_compressed(tmp_path: Path, compress: Callable[[bytes], bytes]) -> None:
+    (tmp_path / "image").write_bytes(compress(tar_member("bin/run", size=900)))
+    image.unpack(tmp_path / "image", tmp_path / "work", 1000)
+    assert (tmp_path / "work/bin/run").read_bytes() == b"x" * 900
+
+
+def test_a_header_does_not_make_us_hold_much(tmp_path: Path) -> None:
+    (tmp_path / "image").write_bytes(gzip.compress(long_name(32 << 20)))
+    tracemalloc.start()
+    with pytest.raises(RpcError):
+        image.unpack(tmp_path / "image", tmp_path / "work", 1 << 20)
+    held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert held < 8 << 20

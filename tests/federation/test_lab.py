@@ -27,7 +27,14 @@ def test_an_option_is_played_and_reported(tmp_path: Path) -> None:
     rows = re.findall(r"<tr><td>(.*?)</td>.*?</tr>", report.read_text(), re.DOTALL)
     assert rows == ["3, platform-provider-infrastructure", "on-boarding", "instantiation", "the client finds it", "use"]
     page = report.read_text()
-    assert "<code>domain-b mm6 edit image</code>" in page
+    assert "<code>domain-b Mm6 edit image</code>" in page
+    # What Table 4 says of this option only: faults and performance.
+    for about in ("alarm", "kpi"):
+        assert f"<code>domain-b Mm6 notification {about}</code>" in page
+    assert "Mm5 (served by domain-b), Mm6 (served by domain-b)" in page
+    took = [float(each) for each in re.findall(r"<td class=\"time\">([\d.]+) s</td>", page)]
+    assert len(took) == 4
+    assert min(took) > 0
     hosts = re.search(r"<td>compute, network</td>|<td>platform, compute, network</td>(.*?)</tr>", page, re.DOTALL)
     assert hosts is not None
     assert re.findall(r"<td>(domain-.)</td>", hosts[1]) == ["domain-a", "domain-b", "domain-b"]
@@ -44,8 +51,14 @@ def test_a_broker_stands_between_two_others(tmp_path: Path) -> None:
     assert re.findall(r"<td>(domain-.)</td>", row[1]) == ["domain-c"] * 3
     for server in ("domain-b", "domain-c"):
         for about in ("package", "deployment"):
-            assert f"<code>{server} mx3 edit {about}</code>" in page
-    assert not re.search(r"<code>domain-. (?!mx3)", page)
+            assert f"<code>{server} Mx3 edit {about}</code>" in page
+    assert not re.search(r"<code>domain-. (?!Mx3)", page)
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_anything_is_played(tmp_path: Path) -> None:
+    refused = lab("1", "--once", "--report", str(tmp_path / "missing" / "x.html"))
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "No such file or directory" in refused.stderr
 
 
 @pytest.mark.parametrize("arguments", [(), ("1", "--all"), ("6",)])

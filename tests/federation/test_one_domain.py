@@ -272,6 +272,24 @@ def test_relocation_makes_before_it_breaks(tmp_path: Path) -> None:
     run(story())
 
 
+def test_a_customer_sees_where_an_application_is_that_was_relocated(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with Site(tmp_path).running() as site:
+            await site.onboard()
+            await site.order("o1", {"web": {**ITEM, "acceptable-zone": ["z1"]}})
+            await mm1(site).relocate("move", "o1.web", "z2", "maintenance")
+            (runs,) = await site.vim.list()
+
+            def moved(order: Any) -> bool:
+                (item,) = order["state"]["item"]
+                at = [(each["zone"], each["endpoint"][0]["address"]) for each in item["instance"]]
+                return at == [("z2", runs.address)] and item["endpoint"][0]["address"] == runs.address
+
+            await site.until(ORDER, moved)
+
+    run(story())
+
+
 def test_an_application_that_dies_raises_an_alarm_up_to_the_order(tmp_path: Path) -> None:
     async def story() -> None:
         async with Site(tmp_path).running() as site:

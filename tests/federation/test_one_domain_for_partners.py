@@ -124,6 +124,29 @@ def test_what_is_told_about_one_agreement_is_for_its_partner_only(tmp_path: Path
     run(story())
 
 
+def test_indicators_of_several_instances_are_one_of_the_deployment_and_go_with_it(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with Site(tmp_path).running(source=FromFolder(tmp_path)) as site:
+            mx3 = await agree(site)
+            events = listen(site, "user-a")
+            manager = "/mec-platform-manager:platform-managers/platform-manager[id='mepm-1']"
+            await site.edit(f"{manager}/configuration", "merge", {"kpi-interval": 1})
+            await mx3.onboard("app", await offer(site))
+            await mx3.instantiate("shop", {"package": "app", "requirement": {"scale": 2}})
+            await site.until(SYSTEM_OF_A, lambda system: "kpi" in system)
+            subjects = [each["subject"] for each in await mx3.kpis() if each["metric"].endswith("memory-utilisation")]
+            assert subjects == ["shop"]
+            assert "kpi-report" in {name for name, _ in events}
+            await mx3.terminate("shop")
+            await mx3.instantiate("other", {"package": "app"})
+            await site.until(SYSTEM_OF_A, lambda system: {each["subject"] for each in system["kpi"]} == {"other"})
+            infrastructure = "/mec-resource:infrastructure/vim[id='vim-1']"
+            (runs,) = await site.vim.list()
+            await site.until(infrastructure, lambda vim: {each["subject"] for each in vim["kpi"]} == {runs.id})
+
+    run(story())
+
+
 def test_indicators_are_told_about_the_partners_own_deployments(tmp_path: Path) -> None:
     async def story() -> None:
         async with Site(tmp_path).running(source=FromFolder(tmp_path)) as site:

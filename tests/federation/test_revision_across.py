@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from nms.errors import RpcError
+from nms.federation.options import OPTIONS
 from nms.mec.reference_points import Mm1
 from nms.mec.session import Members
 from tests.federation.site import build
@@ -131,6 +132,81 @@ def test_there_and_back(play: Play, number: int) -> None:
             await mm1(a).terminate("web")
             await mm1(a).offboard("v1.0")
             await until("nothing is left under the agreement", lambda: not left(a, b))
+
+    play(story)
+
+
+@pytest.mark.parametrize("number", SERVED)
+def test_away_from_a_partner_that_does_not_answer(play: Play, number: int) -> None:
+    """What is left there is in the ledger, and given back when it answers again."""
+    identity, _ = SERVED[number]
+
+    async def story(a: Domain, b: Domain) -> None:
+        await federate(a, b, **{"boundary-option": f"mec-types:{identity}"})
+        await onboard(a, "1.0")
+        await until("a sees b's zone", lambda: a.publisher.read("/mec-system:system/zone[id='b.zone-1']"))
+        async with asyncio.timeout(60):
+            await mm1(a).instantiate("web", {"package": "v1.0", "zone": "b.zone-1"})
+            await b.deaf()
+            await until("a shows that b is gone", lambda: a.read("/partner[id='b']")["state"]["reachable"] is False)
+            await mm1(a).relocate("home", "web", "zone-1")
+            (home,) = await instances(a)
+            assert home["zone"] == "zone-1"
+            assert await served(a, [home])
+            assert a.read("").get("orphan")
+            await b.listen()
+            await until("the ledger is empty", lambda: "orphan" not in a.read(""))
+            async with asyncio.timeout(20):
+                while await running(a, b) != 1:  # noqa: ASYNC110 - the driver tells nobody
+                    await asyncio.sleep(0.02)
+
+    play(story)
+
+
+@pytest.mark.parametrize("identity", ["option-service", "option-system"])
+def test_a_name_that_another_partners_application_has_is_not_shared(play: Play, identity: str) -> None:
+    """Else half of the one's clients would be sent to the other."""
+
+    async def story(a: Domain, b: Domain, c: Domain) -> None:
+        for partner in (a, c):
+            await federate(partner, b, **{"boundary-option": f"mec-types:{identity}"})
+            await onboard(partner, "1.0")
+            await until(
+                "b's zone is seen", lambda who=partner: who.publisher.read("/mec-system:system/zone[id='b.zone-1']")
+            )
+        wish = {"package": "v1.0", "zone": "b.zone-1"}
+        async with asyncio.timeout(60):
+            await mm1(a).instantiate("web", {**wish, "dns-name": "shop"})
+            with pytest.raises(RpcError):
+                await mm1(c).instantiate("web", {**wish, "dns-name": "SHOP.mec.b"})
+            assert await served(b, await instances(a))
+            assert await running(b) == 1
+            await mm1(a).scale("web", 2)  # one's own instances share it
+            assert await served(b, await instances(a))
+
+    play(story, names=("a", "b", "c"))
+
+
+@pytest.mark.parametrize("number", SERVED)
+def test_the_end_while_the_partner_does_not_answer(play: Play, number: int) -> None:
+    """What is our own ends at once; the ledger lists what the partner has, and nothing else."""
+    identity, _ = SERVED[number]
+
+    async def story(a: Domain, b: Domain) -> None:
+        await federate(a, b, **{"boundary-option": f"mec-types:{identity}"})
+        await onboard(a, "1.0")
+        await until("a sees b's zone", lambda: a.publisher.read("/mec-system:system/zone[id='b.zone-1']"))
+        async with asyncio.timeout(60):
+            await mm1(a).instantiate("web", {"package": "v1.0", "zone": "b.zone-1"})
+            await b.deaf()
+            await until("a shows that b is gone", lambda: a.read("/partner[id='b']")["state"]["reachable"] is False)
+            await mm1(a).terminate("web")
+            assert await running(a) == 0
+            assert not a.publisher.entries("/mec-resource:infrastructure/vim[id='vim-1']/reservation")
+            points = {point.model for point in OPTIONS[number - 1].points if "provider" in point.servers}
+            assert {each["path"].split(":")[0].strip("/") for each in a.read("")["orphan"]} <= points
+            await b.listen()
+            await until("the ledger is empty", lambda: "orphan" not in a.read(""))
 
     play(story)
 

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 
 def test_the_story_is_told_to_its_end(tmp_path: Path) -> None:
     folder = tmp_path / "domains"
@@ -35,7 +37,8 @@ def test_the_story_is_told_to_its_end(tmp_path: Path) -> None:
     assert _running_below(folder) == []
 
 
-def test_nothing_is_left_behind_by_a_story_that_is_interrupted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("impatient", [False, True])
+def test_nothing_is_left_behind_by_a_story_that_is_interrupted(tmp_path: Path, impatient: bool) -> None:
     folder = tmp_path / "domains"
     story = subprocess.Popen(
         [sys.executable, "-m", "nms.cli", "run", "--once", "--folder", str(folder)],
@@ -51,6 +54,10 @@ def test_nothing_is_left_behind_by_a_story_that_is_interrupted(tmp_path: Path) -
         if "order order-1: completed" in line:
             story.send_signal(signal.SIGTERM)
             break
+    while impatient and story.poll() is None:
+        story.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            story.wait(0.1)
     told.append(story.stdout.read())
     assert story.wait(60) == 130, told
     story.stdout.close()

@@ -154,13 +154,16 @@ def test_two_partners_and_the_last_of_something(tmp_path: Path) -> None:
     run(tmp_path, story, cpu=0.5)
 
 
-def test_a_name_that_is_taken_stays_where_it_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("held", "wanted"), [("shop.edge.test", "SHOP.edge.test."), ("shop", "shop.edge.test"), ("shop.Edge.test", "shop")]
+)
+def test_a_name_that_is_taken_stays_where_it_is(tmp_path: Path, held: str, wanted: str) -> None:
     async def story(site: Site) -> None:
         first, second = [Mm5(Subtree(await tenant(site, 3, name), "/mec-platform:platform")) for name in ("a", "c")]
-        rule = {"id": "dns", "domain-name": "shop.edge.test"}
+        rule = {"id": "dns", "domain-name": held}
         state = (await first.serve("app", {"address": "127.1.1.1", "dns-rule": [rule]}))["state"]
         assert state["ready"] is True
-        taken = {"address": "127.2.2.2", "dns-rule": [{**rule, "domain-name": "SHOP.edge.test."}]}
+        taken = {"address": "127.2.2.2", "dns-rule": [{**rule, "domain-name": wanted}]}
         await refused(second.serve("mine", taken), "data-exists", "is taken")
         assert [record.address for record in await site.dns.records()] == ["127.1.1.1"]
         assert await first.dns_zone() == "edge.test"

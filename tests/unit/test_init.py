@@ -65,6 +65,14 @@ def test_the_ports_and_the_address_are_those_asked_for(tmp_path: Path) -> None:
     assert config.drivers.dns.options["listen"] == "[::1]:4"
 
 
+def test_the_isolating_driver_where_it_works(tmp_path: Path) -> None:
+    init(tmp_path / "b", now=NOW, driver="auto", address_block="10.90.0.0/16")
+    drivers = load(tmp_path / "b" / "nms.toml").drivers
+    assert (drivers.vim.name, drivers.dataplane.name) == ("auto", "auto")
+    assert drivers.vim.options["embedded"] == {"addresses": "127.90.0.0/16"}
+    assert drivers.vim.options["netns"] == drivers.dataplane.options["netns"] == {"addresses": "10.90.0.0/16"}
+
+
 def test_openssh_reads_the_keys(domain: Path, need: Callable[[str, str], str]) -> None:
     keygen = need("ssh-keygen", "openssh-client")
     for name in ("host_key", "admin_key"):

@@ -20,8 +20,9 @@ from typing import Any
 import pytest
 
 from nms.errors import RpcError
-from nms.mec.platform_channel import Channel
+from nms.mec.platform_channel import ASKED, Channel
 from nms.mec.platform_image import PlatformImage, image
+from nms.mec.platform_program import MAX_WAITING
 
 NOW = datetime.now(UTC)
 WEB = {"id": "web", "name": "web", "identity": {"user-name": "app.web", "password-digest": ""}}
@@ -153,6 +154,27 @@ def test_only_its_own_domain_is_believed_and_only_it_is(tmp_path: Path) -> None:
         assert (await ask(channel, "GET", f"{AT}/service"))[0] == 200
 
     run(tmp_path, story)
+
+
+@pytest.mark.parametrize("asked", ["nothing", [1], [{"number": 1}], [dict.fromkeys(ASKED, 1)] * (MAX_WAITING + 1)])
+def test_one_that_was_taken_over_is_not_listened_to(tmp_path: Path, asked: Any) -> None:
+    made = image(tmp_path / "kept", "b", NOW)
+
+    async def impostor(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n" + json.dumps({"asked": asked}).encode())
+        await writer.drain()
+        writer.close()
+
+    async def story() -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tmp_path / "kept" / "server.pem", tmp_path / "kept" / "server-key.pem")
+        async with await asyncio.start_server(impostor, "127.0.0.1", 0, ssl=context) as server:
+            port = server.sockets[0].getsockname()[1]
+            with pytest.raises(RpcError, match="what nobody understands"):
+                await Channel("127.0.0.1", port, made.context).turn([], 0)
+
+    asyncio.run(story())
 
 
 def test_the_image_is_the_same_until_its_certificates_age(tmp_path: Path) -> None:

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from typing import Any
 
 from nms.datastore.transaction import Transaction
 from nms.errors import RpcError
 from nms.mec import capacity
-from nms.mec.domain_names import domain_names, require_free
 from nms.mec.lifecycle import LifeCycle, Run, Step, reverse
 from nms.mec.occurrence import TEMPORARY, plain
 from nms.mec.onboarding import Onboarding, descriptor_of, usable
@@ -23,6 +21,7 @@ from nms.mec.places import Place, Places
 from nms.mec.publisher import Publisher
 from nms.mec.reference_points import Mm5
 from nms.mec.scope import Duty, Intent, IntentProvider, Scope
+from nms.mec.served_names import ServedNames, rules
 from nms.mec.session import Members, members_at
 from nms.mec.supervision import INSTANCE, Supervision, compute_id
 from nms.model.path import parse_path
@@ -54,6 +53,7 @@ class Mepm:
         self._onboarding = onboarding
         self._places = places
         self.scope = publisher.scope(f"{MANAGERS}[id='{id}']")
+        self._names = ServedNames(publisher, self.scope, places)
         runs = Step("instance runs", self._allocate, self._release)
         served = Step("rules and records are active", self._serve, self._withdraw)
         reported = Step("endpoints are reported", self._report)
@@ -131,7 +131,7 @@ class Mepm:
         for intent in wanted:
             where = intent.scope.base + intent.path
             if intent.new is not None and (intent.old is None or _ruled(intent.old) != _ruled(intent.new)):
-                self._names_free(intent.new, tx, where)
+                self._names.require_free(intent.new, tx, where)
             if intent.new is not None and intent.old is None:
                 name = intent.new["package"]
                 usable(self._publisher.read(f"{self.scope.base}/package[id='{name}']"), name, where)
@@ -149,28 +149,6 @@ class Mepm:
                     f"of application instance {intent.id} only desired-state and rules can change",
                     path=where,
                 )
-
-    def _names_free(self, wanted: Members, tx: Transaction, where: str) -> None:
-        """Nobody takes over a name that another's instance is found by; whose each is, its slice tells."""
-        held = members_at(tx.new, parse_path(self._publisher.schema, self.scope.base)) or {}
-        others = [each for each in held.get(INSTANCE, ()) if each.get("slice") != wanted.get("slice")]
-        if others:
-            platform = self._platform(wanted)
-            path = f"/mec-platform:platforms/platform[id='{platform}']/configuration"
-            zone = (self._publisher.read(path) or {}).get("dns-zone", "")
-            there = (self._named(each, zone) for each in others if self._platform(each) == platform)
-            require_free(self._named(wanted, zone), there, where)
-
-    def _platform(self, entry: Members) -> str:
-        """Which one serves an instance; "" where its zone is gone."""
-        try:
-            return self._places.of(entry.get("zone", "")).platform
-        except RpcError:
-            return ""
-
-    def _named(self, entry: Members, zone: str) -> AbstractSet[str]:
-        path = f"{self.scope.base}/package[id='{entry['package']}']/state/descriptor"
-        return domain_names(_rules(self._publisher.read(path) or {}, entry, "dns-rule"), zone)
 
     # -- what follows from a commit
 
@@ -273,8 +251,8 @@ class Mepm:
             "address": address,
             "identity": instance["state"].get("identity"),
             "required-service": [each["name"] for each in descriptor.get("service-required", ())],
-            "traffic-rule": _rules(descriptor, run.wanted, "traffic-rule"),
-            "dns-rule": _rules(descriptor, run.wanted, "dns-rule"),
+            "traffic-rule": rules(descriptor, run.wanted, "traffic-rule"),
+            "dns-rule": rules(descriptor, run.wanted, "dns-rule"),
         }
         await place.mm5.serve(run.subject, {name: value for name, value in application.items() if value})
 
@@ -327,7 +305,7 @@ class Mepm:
         zone = await platform.dns_zone()
         names = [
             each["domain-name"].rstrip(".").lower()
-            for each in _rules(descriptor, run.wanted, "dns-rule")
+            for each in rules(descriptor, run.wanted, "dns-rule")
             if each["desired-state"] == "active"
         ]
         name = next((each if "." in each or not zone else f"{each}.{zone.rstrip('.')}" for each in names), None)
@@ -403,15 +381,3 @@ def _fixed(entry: Members) -> Members:
 def _ruled(entry: Members) -> Members:
     """What of an instance's entry the platform has to hear of."""
     return {name: value for name, value in entry.items() if name in ("traffic-rule", "dns-rule")}
-
-
-def _rules(descriptor: Members, wanted: Members, kind: str) -> list[Members]:
-    """The descriptor's rules as the instance's entry wants them."""
-    wishes = {each["id"]: each for each in wanted.get(kind, ())}
-    rules = []
-    for rule in descriptor.get(kind, ()):
-        wish = wishes.get(rule["id"], {})
-        named = {"domain-name": wish["domain-name"]} if "domain-name" in wish else {}
-        active = "active" if wish.get("active", True) else "inactive"
-        rules.append({**rule, **named, "desired-state": active})
-    return rules

@@ -163,12 +163,20 @@ def test_away_from_a_partner_that_does_not_answer(play: Play, number: int) -> No
     play(story)
 
 
-@pytest.mark.parametrize("identity", ["option-service", "option-system"])
-def test_a_name_that_another_partners_application_has_is_not_shared(play: Play, identity: str) -> None:
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("option-service", "option-service"),
+        ("option-system", "option-system"),
+        ("option-platform-provider-infrastructure", "option-service"),
+        ("option-platform-provider-infrastructure", "option-system"),
+    ],
+)
+def test_a_name_that_another_partners_application_has_is_not_shared(play: Play, first: str, second: str) -> None:
     """Else half of the one's clients would be sent to the other."""
 
     async def story(a: Domain, b: Domain, c: Domain) -> None:
-        for partner in (a, c):
+        for partner, identity in ((a, first), (c, second)):
             await federate(partner, b, **{"boundary-option": f"mec-types:{identity}"})
             await onboard(partner, "1.0")
             await until(

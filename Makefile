@@ -17,8 +17,13 @@ MAKEFLAGS   += --no-print-directory
 .DELETE_ON_ERROR:
 .PHONY: run lab test test-openstack check fuzz bench coverage-yang bindings lock clean
 
+# Byte code is kept, whatever the environment says: the tests start hundreds of processes.
+export PYTHONDONTWRITEBYTECODE :=
+
 PYTHON ?= python3
 ARGS   ?=
+# Half of what tests take is waiting, for partners and for processes: more of them run than there are cores.
+TESTERS ?= $(shell echo $$(( ($$(nproc) * 3 + 1) / 2 )))
 BIN    := .venv/bin
 READY  := .venv/.ready
 CLOUD  := .venv/.openstack
@@ -33,7 +38,7 @@ lab: bindings
 
 test: bindings
 	$(SAY) 'tests'
-	@$(BIN)/python -m pytest -n auto --dist=worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n $(TESTERS) --dist=worksteal $(ARGS)
 
 test-openstack: bindings $(CLOUD)
 	$(SAY) 'tests against an OpenStack control plane'
@@ -62,7 +67,7 @@ bench: bindings
 
 coverage-yang: bindings
 	$(SAY) 'tests, and what of the models they touch'
-	@$(BIN)/python -m pytest -q -n auto --dist=worksteal -p tools.coverage.plugin --yang-coverage .yang-coverage.json $(ARGS)
+	@$(BIN)/python -m pytest -q -n $(TESTERS) --dist=worksteal -p tools.coverage.plugin --yang-coverage .yang-coverage.json $(ARGS)
 	@$(BIN)/python -m tools.coverage.report .yang-coverage.json
 
 # The compiler compares the models' digest with the one stamped into bindings/gen, and does nothing when they agree.

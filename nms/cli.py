@@ -1,4 +1,6 @@
-"""The command line: one table of topics, one place where errors become one line and an exit code.
+"""The command line: one table of commands, one place where errors become one line and an exit code.
+
+Only the topic of the command that is given is imported: `nms get` needs no daemon.
 
 Exit codes: 0 done, 1 the domain refused or failed, 2 the command or the configuration is wrong, 130 interrupted.
 """
@@ -8,28 +10,44 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Final
 
-from nms.commands import app, data, init, lab, model, output, package, partner, reconcile, serve, story
+from nms.commands import output
 from nms.errors import ConfigError, RpcError, RpcErrors
 
-_TOPICS = (serve, init, story, lab, package, partner, app, reconcile, data, model)
+#: Topics, the modules of `nms.commands`, in the order of the help, and what commands each adds.
+TOPICS: Final[Mapping[str, Sequence[str]]] = {
+    "serve": ["serve"],
+    "init": ["init"],
+    "story": ["run"],
+    "lab": ["lab"],
+    "package": ["package"],
+    "partner": ["partner"],
+    "app": ["app"],
+    "reconcile": ["reconcile"],
+    "data": ["get", "edit", "watch"],
+    "model": ["model"],
+}
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line."""
+def parser(command: str = "") -> argparse.ArgumentParser:
+    """The parser of the whole command line, or only of the topic that `command` is of."""
     whole = argparse.ArgumentParser(
         prog="nms", description="Federate MEC domains by NETCONF and RESTCONF over common YANG models."
     )
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
-    for topic in _TOPICS:
-        topic.add(commands)
+    wanted = [topic for topic, names in TOPICS.items() if command in names] or TOPICS
+    for topic in wanted:
+        import_module(f"nms.commands.{topic}").add(commands)
     return whole
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the process's exit code."""
-    args = parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    args = parser(*given[:1]).parse_args(given)
     try:
         code: int = args.run(args)
     except ConfigError as error:

@@ -75,6 +75,7 @@ async def run(config: Config, file: Path, pid_file: Path | None = None, *, verbo
         stream=sys.stderr,
     )
     logging.getLogger("asyncssh").setLevel(logging.WARNING)
+    gc.set_threshold(*_COLLECT)
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -104,7 +105,6 @@ async def run(config: Config, file: Path, pid_file: Path | None = None, *, verbo
         gc.collect()
         gc.freeze()
         memory.give_back()
-        gc.set_threshold(*_COLLECT)
         sys.setswitchinterval(_TURN)
         sys.stdout.write(f"{config.domain.id} listens: {', '.join(listening)}\n")
         sys.stdout.flush()

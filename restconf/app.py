@@ -7,6 +7,7 @@ anything else, and the error handlers that hand every failure to `restconf.error
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Final
 
 import orjson
@@ -15,6 +16,7 @@ from flask.globals import request_ctx
 from flask.sessions import SessionInterface
 from lxml import etree
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import Rule
 
 from nms.errors import RpcError, RpcErrors
 from restconf import data, errors, files, media, operations, schemas, sse, subscriptions
@@ -46,7 +48,19 @@ class _NoSession(SessionInterface):
         return {}
 
 
+class _Route(Rule):
+    """A rule that is only matched: nobody asks for the URL of a view, so what would build it is not compiled."""
+
+    def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
+        def refuse(*_: object, **__: object) -> tuple[str, str]:
+            raise NotImplementedError(f"{self.rule}: URLs are not built from views")
+
+        return refuse
+
+
 class _Restconf(Flask):
+    url_rule_class = _Route
+
     def make_default_options_response(self) -> Response:
         """What the resources that do not answer OPTIONS themselves allow (RFC 8040 section 4.1)."""
         allowed = request_ctx.url_adapter.allowed_methods() if request_ctx.url_adapter is not None else ()

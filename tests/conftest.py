@@ -15,6 +15,17 @@ settings.register_profile("long", parent=settings.get_profile("short"), max_exam
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "short"))
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Who asks for more time than all others begins first: no worker is left alone with it in the end."""
+    items.sort(key=_asked, reverse=True)
+
+
+def _asked(item: pytest.Item) -> float:
+    mark = item.get_closest_marker("timeout")
+    return 0.0 if mark is None else float(mark.args[0])
+
+
 def pytest_collection_finish() -> None:
     """What is loaded by now stays: the garbage collector need not look at it again, and seldom at the models."""
     gc.collect()

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, overload, runtime_checkable
 
@@ -287,6 +288,12 @@ class DataPlane(Protocol):
 VimFactory = Callable[[Mapping[str, object], Path], Vim]
 DnsFactory = Callable[[Mapping[str, object], Path], Dns]
 DataPlaneFactory = Callable[[Mapping[str, object], Path], DataPlane]
+
+
+@cache
+def entry_points(group: str) -> metadata.EntryPoints:
+    """What is installed; it stays so while a process runs, and is looked for once."""
+    return metadata.entry_points(group=group)
 
 
 @overload

@@ -177,7 +177,8 @@ class Mep:
         self._tell(id, path, {**state, "ends-at": until})
         try:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(may_end.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await may_end.wait()
         finally:
             del self._may_end[id]
 

@@ -178,7 +178,9 @@ class _Instance:
                 except Exception:  # what one partner's infrastructure says must not end the upkeep of what is there
                     log.exception("platform's instance at %s", self._scope.partner)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self.wake.wait(), pause)
+                    # `wait_for` forgets a cancellation that comes together with what is waited for (Python 3.11)
+                    async with asyncio.timeout(pause):
+                        await self.wake.wait()
         finally:
             self._listen(None)
 

@@ -21,7 +21,6 @@ from nms.mec.publisher import Publisher
 from nms.mec.scope import Scope
 from nms.mec.session import RESYNC, Members
 from nms.mec.vim import CHANGED as RESOURCE_CHANGED
-from nms.mec.vim import KPIS
 
 CHANGED = "mec-platform-manager:app-instance-changed"
 INSTANCE = "app-instance"
@@ -194,14 +193,15 @@ class Supervision:
         while True:
             await self._pause("kpi-interval", 60)
             await self._show_vims()
-            rows: list[Members] = []
+            # One infrastructure is at several places where partners' platforms serve its instances (option 2).
+            rows: dict[tuple[str, str], Members] = {}
+            there = {each["id"] for each in self._publisher.entries(f"{self.scope.base}/{INSTANCE}")}
             for place in self._places.all():
                 with contextlib.suppress(RpcError):
-                    rows += [{**row, "subject": instance_id(row["subject"])} for row in await place.mm6.kpis()]
-            for row in rows:
-                key = f"[metric='{row['metric']}'][subject='{row['subject']}']"
-                self._publisher.state(f"{self.scope.base}/kpi{key}", row, durable=False)
-            self._publisher.notify(self.scope, KPIS, {"kpi": rows})
+                    for row in await place.mm6.kpis():
+                        if (name := instance_id(row["subject"])) in there:
+                            rows[row["metric"], name] = {**row, "subject": name}
+            self._publisher.measured(self.scope, list(rows.values()), there)
 
     async def _show_vims(self) -> None:
         """Show each infrastructure manager that can be told to run something, with what it has left."""

@@ -20,7 +20,6 @@ from nms.mec import capacity
 from nms.mec.identities import Identities
 from nms.mec.lifecycle import LifeCycle, Run, Step
 from nms.mec.occurrence import plain
-from nms.mec.publisher import KPIS as KPIS
 from nms.mec.publisher import Publisher, timestamp
 from nms.mec.scope import Duty, Intent, IntentProvider, Scope
 from nms.mec.session import DataEdit, ManagementSession, Members, members_at

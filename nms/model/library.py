@@ -16,9 +16,10 @@ from typing import Any
 
 import pyang
 from yangson import exceptions as yangson_errors
-from yangson.statement import ModuleParser, Statement
+from yangson.statement import Statement
 
 from nms.errors import ConfigError
+from nms.model import module_parser
 
 
 def standard_path() -> tuple[Path, ...]:
@@ -97,7 +98,10 @@ class Library:
         if not candidates:
             where = ", ".join(map(str, self.path))
             raise ConfigError(f"YANG module {name!r}{f' (wanted by {wanted_by})' * bool(wanted_by)} is not in {where}")
-        return Source(name, candidates[0], _parse(candidates[0]))
+        statement = _parse(candidates[0])
+        if statement.argument != name:
+            raise ConfigError(f"{candidates[0]} is the module {statement.argument}, not {name}")
+        return Source(name, candidates[0], statement)
 
     def _statements(self, source: Source) -> Iterator[Statement]:
         yield source.statement
@@ -134,6 +138,11 @@ class Library:
         typedefs = (t for s in self._statements(self.sources[name]) for t in s.find_all("typedef"))
         return any(t.find1("type").find1("path") is not None for t in typedefs)
 
+    def statements(self) -> dict[str, Statement]:
+        """Modules and submodules by their names."""
+        every = (*self.sources.values(), *(sub for subs in self.submodules.values() for sub in subs))
+        return {source.name: source.statement for source in every}
+
     def as_yangson(self) -> dict[str, Any]:
         """The library in the form of RFC 7895, which yangson reads."""
         modules = []
@@ -168,8 +177,6 @@ def _expressions(statement: Statement) -> Iterator[str]:
 @cache
 def _parse(file: Path) -> Statement:
     try:
-        parser = ModuleParser(file.read_text(encoding="utf-8"))
-        parser.opt_separator()
-        return parser.statement()
+        return module_parser.parse(file.read_text(encoding="utf-8"))
     except (yangson_errors.YangsonException, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} is not a YANG module: {error or type(error).__name__}") from None

@@ -8,7 +8,6 @@ business.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -48,10 +47,8 @@ def load(path: Sequence[Path], modules: Sequence[str]) -> Schema:
     for asked in modules:
         name, _, features = asked.partition(":")
         library.add(name, [f for f in features.split(",") if f], implement=True)
-    yang_library = library.as_yangson()
     try:
-        data_model = Model(json.dumps(yang_library), [str(folder) for folder in folders])
-        return _Compiler(library, data_model).schema(tuple(map(str, folders)))
+        return _Compiler(library, Model(library)).schema(tuple(map(str, folders)))
     except RecursionError:
         raise ConfigError(
             "the YANG modules do not fit together: a definition is part of itself; `nms model check` tells where"

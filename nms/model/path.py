@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 from urllib.parse import quote as percent_encoded
 
 from nms.errors import RpcError
@@ -82,12 +82,28 @@ _PREDICATE = re.compile(
 _POSITION = re.compile(r"\[\s*([1-9]\d{0,18})\s*\]")
 
 
+#: Instance-identifiers that are remembered when they have been parsed: so many, of so many characters at most.
+_REMEMBERED: Final = 4096
+_LONG: Final = 400
+
+
 def parse_path(schema: Schema, text: str) -> InstancePath:
     """The path an instance-identifier names.
 
     Raises:
         RpcError: invalid-value; it is malformed, or names nodes or keys the schema does not have.
     """
+    found = schema.parsed_paths.get(text)
+    if found is None:
+        found = _parse(schema, text)
+        if len(text) <= _LONG:
+            if len(schema.parsed_paths) >= _REMEMBERED:
+                schema.parsed_paths.clear()
+            schema.parsed_paths[text] = found
+    return found
+
+
+def _parse(schema: Schema, text: str) -> InstancePath:
     steps: list[Step] = []
     parent = schema.root
     module = ""

@@ -6,20 +6,33 @@ here and there.  What comes out is turned into our nodes by `nms.model.load`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import copy
+from functools import lru_cache
 from typing import Any
 
-from yangson import DataModel, datatype
+from yangson import DataModel, constraint, datatype
 from yangson import schemanode as yn
-from yangson.schemadata import SchemaContext
+from yangson.enumerations import ContentType
+from yangson.schemadata import SchemaContext, SchemaData
+from yangson.statement import Statement
 
 from nms.errors import ConfigError
-from nms.model.library import PREFIX
+from nms.model.library import PREFIX, Library
+
+# Translating \p{...} takes milliseconds, and few patterns stand in a thousand types: each is translated once.
+constraint.translate_pattern = lru_cache(1000)(constraint.translate_pattern)
 
 
 class Model(DataModel):  # type: ignore[misc] # yangson is not typed
     """yangson's data model, where the order of statements does not matter (RFC 7950 sections 7.17 and 9.9)."""
+
+    def __init__(self, library: Library) -> None:
+        self.yang_library = library.as_yangson()
+        self.schema_data = _Parsed(self.yang_library, library.statements())
+        self.schema = yn.SchemaTreeNode(self.schema_data)
+        self.schema._ctype = ContentType.all
+        self._build_schema()
 
     def _build_schema(self) -> None:
         data = self.schema_data
@@ -68,6 +81,17 @@ class Model(DataModel):  # type: ignore[misc] # yangson is not typed
             if isinstance(target, yn.LeafListNode) and target._default is not None:
                 texts = {default.argument for default in deviate.find_all("default")}
                 target._default = [text for text in target._default if text not in texts] or None
+
+
+class _Parsed(SchemaData):  # type: ignore[misc]
+    """yangson's repository, of modules that are read already."""
+
+    def __init__(self, yang_library: Mapping[str, Any], statements: Mapping[str, Statement]) -> None:
+        self._statements = statements
+        super().__init__(yang_library, ())
+
+    def _load_module(self, name: str, revision: str, module: Any) -> Statement:
+        return self._statements[name]
 
 
 def _local(paths: Any) -> list[str]:

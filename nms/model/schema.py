@@ -201,6 +201,7 @@ class Schema:
         identity_bases: qualified identity -> all identities it is derived from.
         files: (module or submodule name, revision) -> its source file, for get-schema.
         content_id: digest over the set (RFC 8525 content-id).
+        parsed_paths: what `nms.model.path.parse_path` has given lately.
     """
 
     root: Node
@@ -213,6 +214,7 @@ class Schema:
     content_id: str
     search_path: tuple[str, ...]
     _state_tags: tuple[str, ...] | None = field(default=None, init=False)
+    parsed_paths: dict[str, Any] = field(default_factory=dict, init=False)
     data: Any = None  # yangson's SchemaData: prefixes and identities for the XPath parser
 
     @property
@@ -234,11 +236,12 @@ class Schema:
         for step in path.strip("/").split("/"):
             prefix, _, name = step.rpartition(":")
             module = prefix or module
-            pool = [*node.children, *node.actions, *node.notifications]
-            if node is self.root:
-                pool += [*self.rpcs.values(), *self.notifications.values()]
-            found = [child for child in pool if child.name == name and child.module == module]
-            if not found:
+            found = node.child(name, module)
+            if found is None:
+                top = (*self.rpcs.values(), *self.notifications.values()) if node is self.root else ()
+                pool = (*node.actions, *node.notifications, *top)
+                found = next((each for each in pool if (each.name, each.module) == (name, module)), None)
+            if found is None:
                 raise KeyError(path)
-            node = found[0]
+            node = found
         return node

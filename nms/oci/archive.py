@@ -154,6 +154,15 @@ class OciArchive:
                 for _ in self.blob(name.removeprefix(_BLOBS), member.size):
                     pass
 
+    def prove(self, image: Image) -> None:
+        """Whether all that `image` consists of is here, and is what its digests say.
+
+        Raises `RpcError`: data-missing, invalid-value.
+        """
+        for layer in image.layers:
+            for _ in self.blob(layer.digest, layer.size):
+                pass
+
     def blob(self, digest: str, size: int) -> Iterator[bytes]:
         """A content by its digest, in pieces; only with the end of it is it known to be right.
 

@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import signal
+import tarfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -229,6 +230,23 @@ def test_an_image_is_unpacked_once_and_kept_while_it_is_used(site: Site) -> None
         await vim.start(third)
         (only,) = kept.iterdir()
         assert only != first
+
+    site.run(story)
+
+
+def test_who_knows_the_name_of_an_image_does_not_have_it(site: Site) -> None:
+    """What another tenant runs is unpacked already; an archive with nothing but its manifest is not that image."""
+    shell = site.folder / "shell.tar"
+    with tarfile.open(site.image) as whole, tarfile.open(shell, "w") as bare:
+        for member in whole:
+            if member.size < 1 << 16:  # the layer is what is large
+                bare.addfile(member, whole.extractfile(member))
+
+    async def story(vim: NetnsVim) -> None:
+        await vim.start(spec(site, "a"))
+        with pytest.raises(RpcError) as refused:
+            await vim.start(replace(spec(site, "b"), image=shell))
+        assert (refused.value.tag, "lacks" in refused.value.message) == ("data-missing", True)
 
     site.run(story)
 

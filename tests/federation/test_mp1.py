@@ -170,6 +170,12 @@ def _state(a: Domain, rule: str) -> str:
     return str(((a.publisher.read(rule) or {}).get("state", {})).get("state", ""))
 
 
+async def _told(application: dict[str, str], me: str) -> bool:
+    """Whether the application sees that it has to end."""
+    _, found = await ask(application, "GET", me)
+    return "ends-at" in found["mec-platform:application"][0]["state"]
+
+
 def test_an_application_that_is_ready_is_given_time_to_end(play: Play) -> None:
     async def story(a: Domain) -> None:
         web, _, name, _ = await two(a)
@@ -181,12 +187,7 @@ def test_an_application_that_is_ready_is_given_time_to_end(play: Play) -> None:
         shown = a.publisher.read(f"{PLATFORM}/application[id='{name}']/state") or {}
         assert shown["confirmed-ready-at"]
         ending = asyncio.create_task(mm1(a).terminate("web", grace=3600))
-
-        async def told() -> bool:
-            _, found = await ask(web, "GET", me)
-            return "ends-at" in found["mec-platform:application"][0]["state"]
-
-        await until("it is told", told)
+        await until("it is told", lambda: _told(web, me))
         entry = a.publisher.read(f"{PLATFORM}/application[id='{name}']") or {}
         assert entry["dns-rule"][0]["state"]["state"] == "mec-types:inactive"  # no new users
         assert entry["traffic-rule"][0]["state"]["state"] == "mec-types:active"  # those that are there are served
@@ -231,7 +232,12 @@ def test_an_application_is_let_in_by_its_platform_wherever_it_runs(play: Play, o
         for domain in (a, b):
             held = json.dumps([domain.publisher.read(path) for path in ("/mec-platform:platforms", f"{ROOT}/partner")])
             assert web["MEC_MP1_PASSWORD"] not in held + "".join(domain.received)
-        await mm1(a).terminate("web")
+        ending = asyncio.create_task(mm1(a).terminate("web", grace=3600))
+        await until("it is told that it has to end", lambda: _told(web, me))
+        assert not ending.done()
+        status, said = await ask(web, "POST", f"{me}/mec-platform:confirm-termination")
+        assert status == 204, said
+        await ending
         await until("it is let in no more", lambda: not _known(serves, web))
         await until("its service is gone", lambda: not serves.publisher.entries(f"{PLATFORM}/service"))
 

@@ -15,7 +15,7 @@ import pytest
 
 from nms.federation.options import OPTIONS, BoundaryOption
 from nms.mec.scope import Scope
-from nms.mec.session import Members
+from nms.mec.session import DataEdit, LocalSession, Members
 from nms.mec.zones import OWN
 from tests.federation.test_across_the_boundary import deploy, http, onboard, resolve
 from tests.federation.two_domains import AGREEMENT, OVER_BOTH, Domain, federate, until
@@ -224,3 +224,28 @@ def told(a: Domain, what: str) -> Any:
     if not any(kind == "notification" and about == what for _, kind, about in link.traffic.counts):
         return None
     return next(iter(link.subtree("mec-resource:resources").get(what, ())), None)
+
+
+@pytest.mark.parametrize("number", HOSTED)
+def test_the_platform_manager_goes_on_telling_of_performance(play: Play, number: int) -> None:
+    """Also where several places share one infrastructure, as under option 2."""
+    identity, where = HOSTED[number]
+
+    async def story(a: Domain, b: Domain) -> None:
+        await federate(a, b, **{"boundary-option": f"mec-types:{identity}"})
+        manager = a if where["managed"] == "a" else b
+        path = MANAGED.rpartition("/")[0]
+        session = LocalSession(manager.core, path)
+        await session.edit([DataEdit("/configuration", "merge", {"kpi-interval": 1})])
+        session.close()
+        await onboard(a)
+        await deploy(a)
+
+        def measured() -> str:
+            rows = manager.publisher.entries(f"{path}/kpi")
+            return next((each["window-end"] for each in rows if each["metric"].endswith("memory-utilisation")), "")
+
+        first = await until("performance is told", measured)
+        await until("it is told again", lambda: measured() > first)
+
+    play(story, measure_interval=0.3)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import random
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -138,7 +141,7 @@ class Domain:
             "zone": [{"id": zone, **accepted} for zone in zones],
             **terms,
         }
-        entry = {**card.partner_entry(partner, self.protocol), "agreement": [agreement]}
+        entry = {**partner_entry(partner, self.protocol), "agreement": [agreement]}
         await self.session().edit([DataEdit(f"/partner[id='{partner['id']}']", "create", entry)])
 
     async def change(self, path: str, operation: Any, data: Any = None) -> None:
@@ -284,15 +287,46 @@ async def _domain(folder: Path, config: Config, loaded: Any, running: Sequence[s
     return domain
 
 
+#: What stands in a fresh domain's configuration for its port of RESTCONF and for its addresses.
+_PORT, _BLOCK = 64999, "127.250.250.0/24"
+
+
 def _configured(folder: Path, name: str, isolated: str) -> Config:
     """A fresh domain's configuration; its packages' port is known before it listens, because sources name it."""
-    port = free_port()
     block = f"127.{random.SystemRandom().randrange(82, 255)}.{random.SystemRandom().randrange(256)}.0/24"
-    driver = "netns" if isolated else "embedded"
-    ports = init.Ports(ssh=0, tls=0, restconf=port, dns=0)
-    given = {"ports": ports, "driver": driver, "address_block": isolated or block}
-    init.init(folder, now=datetime.now(UTC), domain_id=name, **given)
-    return configuration.load(folder / init.CONFIG_NAME)
+    folder.mkdir(parents=True)
+    for file, content in _fresh(name, "netns" if isolated else "embedded").items():
+        (folder / file).write_bytes(content)
+        (folder / file).chmod(0o600)
+    file = folder / init.CONFIG_NAME
+    written = file.read_text().replace(f":{_PORT}", f":{free_port()}").replace(_BLOCK, isolated or block)
+    file.write_text(written)
+    return configuration.load(file)
+
+
+@cache
+def _fresh(name: str, driver: str) -> Mapping[str, bytes]:
+    """The files of a fresh domain; all domains of that name in this process have its keys and certificates."""
+    with tempfile.TemporaryDirectory() as made:
+        ports = init.Ports(ssh=0, tls=0, restconf=_PORT, dns=0)
+        given = {"ports": ports, "driver": driver, "address_block": _BLOCK}
+        files = init.init(Path(made) / name, now=datetime.now(UTC), domain_id=name, **given)
+        return {file.name: file.read_bytes() for file in files}
+
+
+def partner_entry(partner: Members, protocol: str) -> Members:
+    """`card.partner_entry`, which is asked once of cards that differ in nothing but ports."""
+    ports = [endpoint["port"] for endpoint in partner["endpoint"]]
+    numbered = [{**endpoint, "port": number} for number, endpoint in enumerate(partner["endpoint"], 1)]
+    entry: Members = json.loads(_partner_entry(json.dumps({**partner, "endpoint": numbered}), protocol))
+    for endpoint, port in zip(entry["endpoint"], ports, strict=True):
+        endpoint["port"] = port
+    return entry
+
+
+@cache
+def _partner_entry(partner: str, protocol: str) -> str:
+    return json.dumps(card.partner_entry(json.loads(partner), protocol))
 
 
 async def federate(a: Domain, b: Domain, **terms: Any) -> None:

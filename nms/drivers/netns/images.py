@@ -52,7 +52,9 @@ class Images:
         """Where the image is unpacked."""
         image = opened.image()
         kept = self._folder / image.digest
-        if not (kept / ABOUT).is_file():
+        if (kept / ABOUT).is_file():
+            opened.prove(image)  # to know the name of what somebody else runs is not to have it
+        else:
             self._tidy()
             self._keep(opened, image, kept, limit)
         if int((kept / "size").read_text()) > limit:

@@ -318,7 +318,8 @@ class ProcessDriver:
                             writer.close()
                             return
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(watch.exit.wait(), 0.02)
+                        async with asyncio.timeout(0.02):
+                            await watch.exit.wait()
         except TimeoutError:
             if not port:
                 return
@@ -376,7 +377,8 @@ class ProcessDriver:
             if grace > 0:
                 watch.signal(self._ground.farewell(self._record(name), self._folder(name)))
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(watch.exit.wait(), grace)
+                    async with asyncio.timeout(grace):
+                        await watch.exit.wait()
             if not watch.exit.is_set():
                 watch.signal(signal.SIGKILL)
         # Before their marks are read, which takes minutes where hundreds of processes share a little CPU time.

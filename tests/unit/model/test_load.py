@@ -31,6 +31,7 @@ def test_a_standard_module_loads_with_all_its_features(name: str) -> None:
     [
         (None, "m", "'m' is not in"),
         ("module m {", "m", "is not a YANG module"),
+        ("module n { namespace 'urn:n'; prefix n; }", "m", "is the module n, not m"),
         (HEAD + "feature f; }", "m:g", "no feature 'g' (features: f)"),
         (HEAD + "import nowhere { prefix n; } }", "m", "'nowhere' (wanted by m) is not in"),
         (HEAD + "leaf a { type leafref { path '/m:b'; } } }", "m", "leafref /m:a: its path /m:b leads to nothing"),

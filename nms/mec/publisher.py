@@ -25,6 +25,8 @@ from nms.notify.streams import Notification
 
 ALARM = "mec-federation:alarm-notification"
 KPIS = "mec-federation:kpi-report"
+#: In one list.
+MOST_ALARMS = 1000
 
 
 class Store(Protocol):
@@ -125,25 +127,32 @@ class Publisher:
             type: identity of mec-types derived from mec-alarm, without the module.
             severity: of RFC 8632 section 4.4: indeterminate, warning, minor, major or critical.
         """
-        key = f"[resource='{resource}'][alarm-type-id='mec-types:{type}'][alarm-type-qualifier='']"
-        held = self.read(f"{scope.base}/alarm{key}")
+        about = {"resource": resource, "alarm-type-id": f"mec-types:{type}", "alarm-type-qualifier": ""}
+        where = f"{scope.base}/alarm{_alarm_key(about)}"
+        held = self.read(where)
         if cleared and (held is None or held["is-cleared"]):
             return
         if held is not None and _said(held) == (severity, cleared, text):
             return
+        if held is None:
+            self._make_room(scope)
         now = self.now()
-        alarm = {
-            "resource": resource,
-            "alarm-type-id": f"mec-types:{type}",
-            "alarm-type-qualifier": "",
+        alarm = about | {
             "perceived-severity": severity,
             "is-cleared": cleared,
             "time-created": now if held is None else held["time-created"],
             "last-changed": now,
             "alarm-text": text,
         }
-        if self.state(f"{scope.base}/alarm{key}", alarm) and self.shares(scope, "share-faults"):
+        if self.state(where, alarm) and self.shares(scope, "share-faults"):
             self.notify(scope, ALARM, alarm)
+
+    def _make_room(self, scope: Scope) -> None:
+        """For one more alarm: of too many the first to go are those that are over, and have been so for longest."""
+        listed = self.entries(f"{scope.base}/alarm")
+        if len(listed) >= MOST_ALARMS:
+            oldest = min(listed, key=lambda each: (not each["is-cleared"], each["last-changed"]))
+            self.state(f"{scope.base}/alarm{_alarm_key(oldest)}", None)
 
     def measured(self, scope: Scope, rows: Sequence[Members], subjects: Collection[str]) -> None:
         """Show the latest indicators, and tell of them; those of what does not exist any more go.
@@ -176,6 +185,11 @@ class Publisher:
             return lambda user: user not in own
         addressee = users.get(scope.partner)
         return lambda user: user == addressee
+
+
+def _alarm_key(alarm: Members) -> str:
+    names = ("resource", "alarm-type-id", "alarm-type-qualifier")
+    return "".join(f"[{name}='{alarm[name]}']" for name in names)
 
 
 def _indicator(row: Members) -> str:

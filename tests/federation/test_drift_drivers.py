@@ -129,19 +129,18 @@ def test_a_name_that_could_not_be_withdrawn(play: Play, monkeypatch: pytest.Monk
         async def refuse(*_: Any) -> None:
             raise RpcError("operation-failed", "the server is on strike")
 
-        with monkeypatch.context() as patch:
-            patch.setattr(dns, "withdraw", refuse)
-            await a.session("/mec-order:orders").edit([DataEdit("/order[id='o1']", "remove")])
-            await until("it has ended", lambda: not b.publisher.entries(APPLICATION))
-            async with operating(b, "netconf") as seat:
-                assert (await finding(seat, DNS))["subject"].startswith(record.name)
-                await alarmed(seat, "dns", cleared=False)
         async with operating(b, "netconf") as seat:
 
             async def nothing() -> bool:
                 await seat.call("mec-federation", "reconcile")
                 return not await dns.records()
 
+            with monkeypatch.context() as patch:
+                patch.setattr(dns, "withdraw", refuse)
+                await a.session("/mec-order:orders").edit([DataEdit("/order[id='o1']", "remove")])
+                await until("it has ended", lambda: not b.publisher.entries(APPLICATION))
+                assert (await finding(seat, DNS))["subject"].startswith(record.name)
+                await alarmed(seat, "dns", cleared=False)
             await until("it is withdrawn", nothing)
             await alarmed(seat, "dns", cleared=True)
 
@@ -156,12 +155,13 @@ def test_rules_of_ones_own_in_the_data_plane(play: Play, outside: str, change: s
         plane = drivers(b).data_plane
         (rule,) = await plane.rules()
         other = replace(rule, instance_id="x", rule_id="y", action="drop")
-        await {
+        changes = {
             "removed": lambda: plane.deactivate(rule.instance_id, rule.rule_id),
             "changed": lambda: plane.activate(replace(rule, action="drop")),
             "extra": lambda: plane.activate(other),
-        }[change]()
+        }
         async with operating(b, outside) as seat:
+            await changes[change]()
             found = await finding(seat, DATA_PLANE)
             subject = "x/y" if change == "extra" else f"{rule.instance_id}/{rule.rule_id}"
             assert (found["kind"], found["subject"]) == ("traffic-rule", subject)

@@ -240,8 +240,8 @@ def test_what_we_have_forgotten_is_ours_again(play: Play, number: int) -> None:
         await a.session("/mec-order:orders").edit([DataEdit("/order[id='o1']", "remove")])
         await until("nothing is left", lambda: nothing_left(a, b))
         again = [DataEdit(path_of(entry), "create", members) for entry, members in had.items()]
-        await b.session(AT_B).edit(again)
         async with operating(a, "netconf" if number % 2 else "restconf") as seat:
+            await b.session(AT_B).edit(again)
             finding = await found(seat, AT_A, "b", SAYS[number])
             assert (finding["intended"], finding["shown"]) == (False, True)
             await alarmed(seat, NAME, cleared=False)

@@ -354,6 +354,9 @@ class Elsewhere:
     def peers(self) -> dict[tuple[str, str], bool]:
         return {}
 
+    def steered(self) -> Sequence[tuple[str, str]]:
+        return []
+
     def held(self, partner: str, agreement: str) -> Sequence[tuple[str, str]]:
         return []
 

@@ -10,6 +10,7 @@ import pytest
 from nms.drivers.dns_update import UpdateDns
 from nms.drivers.netns import NetnsDataplane, NetnsVim
 from nms.mec import chosen
+from nms.mec.session import Members
 from tests.drivers import name_servers
 from tests.drivers.netns_site import Site as Isolated
 from tests.drivers.netns_site import output
@@ -35,6 +36,13 @@ class RealSite(Site):
         self.vim = NetnsVim({**place, "hosts": self.hosts}, self.folder / "vim")
         return chosen.Drivers(self.vim, self.dns, self.data_plane)
 
+    async def delivered(self) -> Members:
+        """An order is; where the application is found."""
+        await self.onboard()
+        state = await self.order("o1", {"web": {"package": "hello", "acceptable-zone": ["z1", "z2"]}})
+        assert state["state"] == "mec-types:completed", state
+        return state["item"][0]["endpoint"][0]  # type: ignore[no-any-return]
+
 
 @pytest.mark.parametrize("kind", ["bind", "knot"])
 def test_an_order_is_delivered_used_and_withdrawn(
@@ -42,10 +50,7 @@ def test_an_order_is_delivered_used_and_withdrawn(
 ) -> None:
     async def story(server: name_servers.NameServer) -> None:
         async with RealSite(isolated, server).running() as site:
-            await site.onboard()
-            state = await site.order("o1", {"web": {"package": "hello", "acceptable-zone": ["z1", "z2"]}})
-            assert state["state"] == "mec-types:completed", state
-            endpoint = state["item"][0]["endpoint"][0]
+            endpoint = await site.delivered()
             assert endpoint["address"].startswith(isolated.prefix.rpartition(".")[0])
             # As a client does it: ask the name server, and go to the address that it gives.
             (found,) = await site.resolve(f"hello-edge.{DNS_ZONE}") or ()
@@ -79,9 +84,7 @@ def test_what_somebody_has_changed_below_is_found_and_repaired(
 
     async def story(server: name_servers.NameServer) -> None:
         async with RealSite(isolated, server).running() as site:
-            await site.onboard()
-            state = await site.order("o1", {"web": {"package": "hello", "acceptable-zone": ["z1", "z2"]}})
-            assert state["state"] == "mec-types:completed", state
+            endpoint = await site.delivered()
             (address,) = await site.resolve(f"hello-edge.{DNS_ZONE}") or ()
             made = steering(isolated)
             (site.folder / "colleague").mkdir()
@@ -104,7 +107,7 @@ def test_what_somebody_has_changed_below_is_found_and_repaired(
                 assert alarms[what] is True
                 assert server.ask("hello-edge") == [(address, 30)]
                 assert steering(isolated) == made
-            assert b'"application": "hello-edge"' in await site.http(address, state["item"][0]["endpoint"][0]["port"])
+            assert b'"application": "hello-edge"' in await site.http(address, endpoint["port"])
 
     with name_servers.running(kind, isolated.folder / "server", need) as server:
         asyncio.run(story(server))

@@ -124,16 +124,21 @@ def test_what_is_told_about_one_agreement_is_for_its_partner_only(tmp_path: Path
     run(story())
 
 
+async def measured(site: Site, mx3: Mx3, **wishes: Any) -> None:
+    """A's shop runs, and its indicators are there."""
+    manager = "/mec-platform-manager:platform-managers/platform-manager[id='mepm-1']"
+    await site.edit(f"{manager}/configuration", "merge", {"kpi-interval": 1})
+    await mx3.onboard("app", await offer(site))
+    await mx3.instantiate("shop", {"package": "app", **wishes})
+    await site.until(SYSTEM_OF_A, lambda system: "kpi" in system)
+
+
 def test_indicators_of_several_instances_are_one_of_the_deployment_and_go_with_it(tmp_path: Path) -> None:
     async def story() -> None:
         async with Site(tmp_path).running(source=FromFolder(tmp_path)) as site:
             mx3 = await agree(site)
             events = listen(site, "user-a")
-            manager = "/mec-platform-manager:platform-managers/platform-manager[id='mepm-1']"
-            await site.edit(f"{manager}/configuration", "merge", {"kpi-interval": 1})
-            await mx3.onboard("app", await offer(site))
-            await mx3.instantiate("shop", {"package": "app", "requirement": {"scale": 2}})
-            await site.until(SYSTEM_OF_A, lambda system: "kpi" in system)
+            await measured(site, mx3, requirement={"scale": 2})
             subjects = [each["subject"] for each in await mx3.kpis() if each["metric"].endswith("memory-utilisation")]
             assert subjects == ["shop"]
             assert "kpi-report" in {name for name, _ in events}
@@ -152,11 +157,7 @@ def test_indicators_are_told_about_the_partners_own_deployments(tmp_path: Path) 
         async with Site(tmp_path).running(source=FromFolder(tmp_path)) as site:
             mx3 = await agree(site)
             events = listen(site, "user-a")
-            manager = "/mec-platform-manager:platform-managers/platform-manager[id='mepm-1']"
-            await site.edit(f"{manager}/configuration", "merge", {"kpi-interval": 1})
-            await mx3.onboard("app", await offer(site))
-            await mx3.instantiate("shop", {"package": "app"})
-            await site.until(SYSTEM_OF_A, lambda system: "kpi" in system)
+            await measured(site, mx3)
             rows = await mx3.kpis()
             assert {row["subject"] for row in rows} == {"shop"}
             memory = next(row for row in rows if row["metric"] == "mec-types:memory-utilisation")

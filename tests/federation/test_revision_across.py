@@ -136,19 +136,24 @@ def test_there_and_back(play: Play, number: int) -> None:
     play(story)
 
 
+async def cut_off(a: Domain, b: Domain, identity: str) -> None:
+    """A has an application at B, which answers no more."""
+    await federate(a, b, **{"boundary-option": f"mec-types:{identity}"})
+    await onboard(a, "1.0")
+    await until("a sees b's zone", lambda: a.publisher.read("/mec-system:system/zone[id='b.zone-1']"))
+    await mm1(a).instantiate("web", {"package": "v1.0", "zone": "b.zone-1"})
+    await b.deaf()
+    await until("a shows that b is gone", lambda: a.read("/partner[id='b']")["state"]["reachable"] is False)
+
+
 @pytest.mark.parametrize("number", SERVED)
 def test_away_from_a_partner_that_does_not_answer(play: Play, number: int) -> None:
     """What is left there is in the ledger, and given back when it answers again."""
     identity, _ = SERVED[number]
 
     async def story(a: Domain, b: Domain) -> None:
-        await federate(a, b, **{"boundary-option": f"mec-types:{identity}"})
-        await onboard(a, "1.0")
-        await until("a sees b's zone", lambda: a.publisher.read("/mec-system:system/zone[id='b.zone-1']"))
         async with asyncio.timeout(60):
-            await mm1(a).instantiate("web", {"package": "v1.0", "zone": "b.zone-1"})
-            await b.deaf()
-            await until("a shows that b is gone", lambda: a.read("/partner[id='b']")["state"]["reachable"] is False)
+            await cut_off(a, b, identity)
             await mm1(a).relocate("home", "web", "zone-1")
             (home,) = await instances(a)
             assert home["zone"] == "zone-1"
@@ -201,13 +206,8 @@ def test_the_end_while_the_partner_does_not_answer(play: Play, number: int) -> N
     identity, _ = SERVED[number]
 
     async def story(a: Domain, b: Domain) -> None:
-        await federate(a, b, **{"boundary-option": f"mec-types:{identity}"})
-        await onboard(a, "1.0")
-        await until("a sees b's zone", lambda: a.publisher.read("/mec-system:system/zone[id='b.zone-1']"))
         async with asyncio.timeout(60):
-            await mm1(a).instantiate("web", {"package": "v1.0", "zone": "b.zone-1"})
-            await b.deaf()
-            await until("a shows that b is gone", lambda: a.read("/partner[id='b']")["state"]["reachable"] is False)
+            await cut_off(a, b, identity)
             await mm1(a).terminate("web")
             assert await running(a) == 0
             assert not a.publisher.entries("/mec-resource:infrastructure/vim[id='vim-1']/reservation")

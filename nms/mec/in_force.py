@@ -79,7 +79,7 @@ class InForce(Generic[T]):
 
     def held(self, who: str) -> Mapping[str, T]:
         """What somebody has in force, by name."""
-        return self._held.get(who, {})
+        return dict(self._held.get(who, {}))
 
     def errors(self, who: str) -> Sequence[RpcError]:
         """What is wrong with what somebody asks for."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, partial
+from itertools import groupby
 from typing import Any, Final
 
 import orjson
@@ -54,14 +55,18 @@ def _reorder(held: Value | None, wanted: Value) -> Value | None:
 
 def to_json(changes: Iterable[Change]) -> list[Any]:
     """`changes` ready for `orjson.dumps`."""
-    return [_change(run[0]) if len(run) == 1 else _run(run) for run in runs(changes)]
+    items: list[Any] = []
+    for above, some in groupby(runs(changes), lambda run: run[0].path[:-1]):
+        steps = list(map(_step_to_json, above))
+        items += [_change(steps, run[0]) if len(run) == 1 else _run(steps, run) for run in some]
+    return items
 
 
-def _run(run: Sequence[Change]) -> list[Any]:
-    *above, (node, _) = run[0].path
+def _run(above: Sequence[Any], run: Sequence[Change]) -> list[Any]:
+    node = run[0].node
     gone = [_key(node, change.path[-1][1]) for change in run if change.new is None]
     come = [change.new for change in run if change.new is not None]
-    return [_steps((*above, (node, None))), {"gone": gone, "come": _stored_entries(node, come)}]
+    return [[*above, _step_to_json((node, None))], {"gone": gone, "come": _stored_entries(node, come)}]
 
 
 def _stored_entries(node: Node, held: Sequence[Value]) -> Any:
@@ -82,13 +87,14 @@ def _raw_entries(content: Any) -> Iterator[Any]:
         yield from content
 
 
-def _steps(path: InstancePath) -> list[Any]:
-    return [[f"{node.module}:{node.name}", _key(node, key)] for node, key in path]
+def _step_to_json(step: Step) -> list[Any]:
+    node, key = step
+    return [f"{node.module}:{node.name}", _key(node, key)]
 
 
-def _change(change: Change) -> list[Any]:
-    steps = _steps(change.path)
+def _change(above: Sequence[Any], change: Change) -> list[Any]:
     node, key = change.path[-1]
+    steps = [*above, _step_to_json((node, key))]
     if change.new is None:
         return [steps]
     if node.kind == "list" and key is None and not node.keys:

@@ -201,7 +201,7 @@ def _changes(record: Record) -> int:
 
 def _text(record: Record) -> bytes:
     changes = {part: changeset.to_json(changes) for part, changes in record.changes.items()}
-    return orjson.dumps({"txid": record.txid, "time": record.time.isoformat(), "changes": changes})
+    return orjson.dumps({"txid": record.txid, "time": record.time, "changes": changes})
 
 
 def _dump(schema: Schema, image: Image) -> bytes:
@@ -209,7 +209,7 @@ def _dump(schema: Schema, image: Image) -> bytes:
         {
             "content-id": schema.content_id,
             "txid": image.txid,
-            "time": image.time.isoformat(),
+            "time": image.time,
             "running": changeset.stored(schema.root, image.running),
             "startup": changeset.stored(schema.root, image.startup),
             "state": changeset.stored(schema.root, image.state),

@@ -8,14 +8,17 @@ the restart: a client fetches once more, it never misses a change.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeAlias
 
-from nms.model.diff import Change, runs
+from nms.model.diff import Change, by_parent
 from nms.model.path import InstancePath
 from nms.model.values import Key
+
+#: A child by its place in its parent's schema node, and the key of a list's entry.
+_Step: TypeAlias = tuple[int, Key]
 
 #: Entries of one list that have marks of their own.
 _MOST: Final = 4096
@@ -35,7 +38,28 @@ class _Mark:
 
     latest: Revision
     whole: Revision | None = None
-    below: dict[tuple[int, Key], _Mark] = field(default_factory=dict)
+    below: dict[_Step, _Mark] = field(default_factory=dict)
+
+    def touched(self, step: _Step, revision: Revision) -> _Mark:
+        """The mark one step below, where or below which `revision` changed something."""
+        found = self.below.get(step)
+        if found is None:
+            if len(self.below) >= _MOST:
+                self.whole, self.below = revision, {}
+            found = self.below[step] = _Mark(revision)
+        else:
+            found.latest = revision
+        return found
+
+    def write(self, steps: Sequence[_Step], revision: Revision, *, gone: bool) -> None:
+        """`revision` wrote the instance below."""
+        above = mark = self
+        for step in steps:
+            above, mark = mark, mark.touched(step, revision)
+        mark.whole, mark.below = revision, {}
+        if gone:
+            # What is gone needs no mark: lists whose entries come and go would fill the memory.
+            del above.below[steps[-1]]
 
 
 class Revisions:
@@ -51,36 +75,16 @@ class Revisions:
 
     def touch(self, changes: Iterable[Change], revision: Revision) -> None:
         """Remember that `revision` made `changes`."""
-        for run in runs(changes):
-            if len(run) > _MOST:
-                self._list_written(run[0].path, revision)
-            else:
-                for change in run:
-                    self._touch(change, revision)
-
-    def _touch(self, change: Change, revision: Revision) -> None:
-        above = mark = self._root
-        mark.latest = revision
-        for step in _steps(change.path):
-            above = mark
-            found = mark.below.get(step)
-            if found is None:
-                if len(mark.below) >= _MOST:
-                    mark.whole, mark.below = revision, {}
-                found = mark.below[step] = _Mark(revision)
-            else:
-                found.latest = revision
-            mark = found
-        mark.whole = revision
-        mark.below = {}
-        if change.new is None:
-            # What is gone needs no mark: lists whose entries come and go would fill the memory.
-            del above.below[step]
-
-    def _list_written(self, path: InstancePath, revision: Revision) -> None:
-        """So many entries of the list of the entry at `path` came or went that it counts as written as a whole."""
-        node, _ = path[-1]
-        self._touch(Change((*path[:-1], (node, None)), (), ()), revision)
+        for above, group in by_parent(changes):
+            some = list(group)
+            if len(some) > _MOST:  # their lists count as written as a whole
+                some = [Change((*above, (node, None)), (), ()) for node in {change.node for change in some}]
+            self._root.latest = revision
+            parent = self._root
+            for step in _steps(above):
+                parent = parent.touched(step, revision)
+            for change in some:
+                parent.write(_steps(change.path[-1:]), revision, gone=change.new is None)
 
     def reset(self, revision: Revision) -> None:
         """The whole datastore was replaced."""
@@ -107,9 +111,9 @@ class Revisions:
         return mark.latest
 
 
-def _steps(path: InstancePath) -> list[tuple[int, Key]]:
+def _steps(path: InstancePath) -> list[_Step]:
     """A whole list is the parent of its entries: (list, None) stands above (list, key)."""
-    steps: list[tuple[int, Key]] = []
+    steps: list[_Step] = []
     for node, key in path:
         steps.append((node.index, None))
         if key is not None:

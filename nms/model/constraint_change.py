@@ -13,7 +13,7 @@ from nms.model import entries, tree
 from nms.model.constraint_check import Check
 from nms.model.constraint_dependents import Dependent, Dependents, Referral
 from nms.model.constraint_index import Indexes
-from nms.model.constraint_marks import SHALLOW, Mark, Slot, mark_below, mark_change
+from nms.model.constraint_marks import SHALLOW, Mark, Slot, mark_below, mark_changes
 from nms.model.constraint_plan import Plan, UniqueRule
 from nms.model.cursor import Cursor, selected
 from nms.model.diff import Change
@@ -52,8 +52,7 @@ class Marking:
     def marks(self, changes: Sequence[Change]) -> Mark:
         """The mark of the root."""
         known, old = self.known, self.indexes.root
-        for change in changes:
-            mark_change(self.top, change, old, self.new)
+        mark_changes(self.top, changes, old, self.new)
         for dependent, anchor in known.reached(changes, old, self.new):
             self._spread(dependent, anchor)
         for change in changes:
@@ -148,9 +147,12 @@ class ChangeCheck(Check):
 
     def _entries(self, plan: Plan, slot: Slot, parent: Cursor, held: entries.Entries) -> None:
         node, marks = plan.node, slot.marks
-        keys = [key for key in _in_order(held, marks) if entries.get(held, key) is not None]
-        for key in keys:
-            self.visit(plan, marks[key], Cursor(node, entries.get(held, key), parent, key))
+        keys = []
+        for key in _in_order(held, marks):
+            entry = entries.get(held, key)
+            if entry is not None:
+                keys.append(key)
+                self.visit(plan, marks[key], Cursor(node, entry, parent, key))
         for rule in plan.uniques:
             if rule in slot.rules:
                 self.unique(rule, node, parent, held)

@@ -6,12 +6,12 @@ says what to check and not how: `nms.model.constraint_change` evaluates it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
 
 from nms.model import entries
-from nms.model.diff import Change
-from nms.model.path import InstancePath
+from nms.model.diff import Change, by_parent
+from nms.model.path import InstancePath, Step
 from nms.model.schema import Node
 from nms.model.values import Key, Value
 
@@ -59,41 +59,62 @@ class Slot:
         return found
 
 
-def mark_change(top: Mark, change: Change, old: Value | None, new: Value | None) -> None:
+class _Place(NamedTuple):
+    """An instance: its mark, what it was and what it is."""
+
+    mark: Mark
+    old: Value
+    new: Value
+
+
+def mark_changes(top: Mark, changes: Iterable[Change], old: Value, new: Value) -> None:
     """Mark what was created or changed, and the numbers and presence of what is on the way there.
 
     Args:
         old, new: the roots before and after.
     """
-    mark = top
-    last = len(change.path) - 1
-    for depth, (node, key) in enumerate(change.path):
-        slot = mark.slot(node)
-        if slot.whole:
-            return
-        assert old is not None
-        assert new is not None
-        old, new = old[node.index], new[node.index]
-        if old is None:
-            slot.whole = True
-            return
-        if node.kind == "list":
-            slot.rules.add(SHALLOW)
-            if new is None or key is None:
-                slot.whole = slot.whole or not node.keys
-                return
-            old, new = entries.get(old, key), entries.get(new, key)
-            if new is None:
-                return
-        elif new is None or depth == last:
-            slot.rules.add(SHALLOW)
-            if new is None:
-                return
-        mark = slot.mark(key if node.kind == "list" else None)
-        if old is None or depth == last:
-            mark.whole = True
-        if mark.whole:
-            return
+    for above, some in by_parent(changes):
+        parent = _on_the_way(_Place(top, old, new), above)
+        if parent is not None:
+            for change in some:
+                _enter(parent, change.path[-1], changed=True)
+
+
+def _on_the_way(place: _Place, path: InstancePath) -> _Place | None:
+    """The place at `path` below one, marked as `_enter` does."""
+    here: _Place | None = place
+    for step in path:
+        if here is None:
+            return None
+        here = _enter(here, step)
+    return here
+
+
+def _enter(parent: _Place, step: Step, *, changed: bool = False) -> _Place | None:
+    """Mark the instance at `step`; None: all of it is marked, or it is not there any more."""
+    node, key = step
+    mark, old, new = parent
+    slot = mark.slot(node)
+    if slot.whole:
+        return None
+    old, new = old[node.index], new[node.index]
+    if old is None:
+        slot.whole = True
+        return None
+    if node.kind == "list":
+        slot.rules.add(SHALLOW)
+        if new is None or key is None:
+            slot.whole = slot.whole or not node.keys
+            return None
+        old, new = entries.get(old, key), entries.get(new, key)
+    elif new is None or changed:
+        slot.rules.add(SHALLOW)
+    if new is None:
+        return None
+    mark = slot.mark(key if node.kind == "list" else None)
+    if old is None or changed:
+        mark.whole = True
+    return None if mark.whole else _Place(mark, old, new)
 
 
 def mark_all(mark: Mark, value: Value, route: Sequence[Node], slot: Node | None, rule: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 from typing import Final, NamedTuple
 
 from nms.model import entries
@@ -93,6 +94,19 @@ def _list(node: Node, old: Value | None, new: Value | None, path: InstancePath, 
                 _children(node, was, entry, (*path, (node, key)), found)
     if isinstance(before, entries.Ordered) and isinstance(after, entries.Ordered) and _moved(before, after):
         found.append(Change((*path, (node, None)), before, after))
+
+
+def by_parent(changes: Iterable[Change]) -> Iterator[tuple[InstancePath, Iterator[Change]]]:
+    """`changes` in their order, those that stand together below one parent instance behind its path.
+
+    Most edits change leafs of one entry: what has to be found on the way to it is found once.  As in
+    `itertools.groupby`, a group is there until the next one is asked for.
+    """
+    return groupby(changes, _parent)
+
+
+def _parent(change: Change) -> InstancePath:
+    return change.path[:-1]
 
 
 def runs(changes: Iterable[Change]) -> Iterator[list[Change]]:

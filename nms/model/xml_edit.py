@@ -45,11 +45,30 @@ def decode_edit(
     Raises:
         RpcError: as `decode`, and bad-attribute, unknown-attribute for operations and inserts.
     """
-    marked = xml_attributes.marked(schema, element)
-    try:
-        return _decode_edits(schema.root, element, default_operation, _Document(schema, marked, placed))
-    except Fault as fault:
-        raise fault.error() from None
+    return Config(schema, element, default_operation, placed).edits()
+
+
+class Config:
+    """A `<config>` of which the attributes are known to be right: the texts in it may change, and `edits` follows them.
+
+    Args and errors: those of `decode_edit`, for attributes.
+    """
+
+    def __init__(self, schema: Schema, element: etree._Element, default: Op, placed: Placed = NOTHING_PLACED) -> None:
+        self._element = element
+        self._default = default
+        self._document = _Document(schema, xml_attributes.marked(schema, element), placed)
+
+    def edits(self) -> list[Edit]:
+        """The edits that the texts say now.
+
+        Raises:
+            RpcError: as `decode_edit`, but for attributes.
+        """
+        try:
+            return _decode_edits(self._document.schema.root, self._element, self._default, self._document)
+        except Fault as fault:
+            raise fault.error() from None
 
 
 def refuse_empty_state(schema: Schema, element: etree._Element, base: InstancePath = ()) -> None:

@@ -15,15 +15,17 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 from lxml import etree
 
-from nms.model import subtree
+from nms.errors import RpcError
+from nms.model import subtree, xml_edit
+from nms.model.edit import Op
 from nms.model.schema import Schema
 from nms.netconf.messages import Envelope
-from nms.operations.request import Get, Request, SubtreeFilter
+from nms.operations.request import Commit, DiscardChanges, EditConfig, Get, Request, SubtreeFilter
 
 #: A message of more bytes has no shape.
 MAX_MESSAGE: Final = 1024
@@ -32,8 +34,10 @@ MAX_MESSAGE: Final = 1024
 MAX_SHAPES: Final = 16
 
 _MESSAGE_ID: Final = b'message-id="'
-#: The value of message-id, and that the operation may be a read.
-_READ: Final = re.compile(rb"""([^\x00-\x1f"&'<>\x7f-\xff]*)"[^<>]*>\s*<(?:[\w.-]+:)?get""")
+#: The value of message-id, and that the operation may be one of those that are recognised.
+_BEGIN: Final = re.compile(
+    rb"""([^\x00-\x1f"&'<>\x7f-\xff]*)"[^<>]*>\s*<(?:[\w.-]+:)?(?:get|edit-|commit|discard-changes)"""
+)
 #: In another encoding than these declare, a text may not be what it seems.
 _DECLARATION: Final = re.compile(rb"""\A<\?xml version=["']1\.0["']( encoding=["'](?i:utf-8|us-ascii)["'])?\s*\?>""")
 _UNUSUAL: Final = re.compile(rb"&|<[!?]")
@@ -58,12 +62,19 @@ def split(message: bytes) -> Split | None:
     if len(message) > MAX_MESSAGE:
         return None
     at = message.find(_MESSAGE_ID)
-    found = _READ.match(message, at + len(_MESSAGE_ID)) if at >= 0 else None
+    found = _BEGIN.match(message, at + len(_MESSAGE_ID)) if at >= 0 else None
     if found is None:
         return None
     begin, end = found.span(1)
     pieces = _TEXT.split(message[end:])
     return Split((message[:begin], *pieces[::2]), found[1], [text.decode() for text in pieces[1::2]])
+
+
+#: The request of a message with these texts; None: the long way has to be taken.
+_Make: TypeAlias = Callable[[Sequence[str]], Request | None]
+
+#: Elements, and the places of their texts among all texts of the message.
+_Places: TypeAlias = Mapping[etree._Element, int]
 
 
 class _Shape(NamedTuple):
@@ -72,8 +83,7 @@ class _Shape(NamedTuple):
     Attributes:
         before, after: the start tag of <rpc-reply> around the value of message-id.
         end, default: as in `Envelope`.
-        request: without its filter, if that is a subtree.
-        filter: it with its parameters.
+        make: the request for given texts.
         fixed: places and values of the texts that are no parameters.
     """
 
@@ -82,8 +92,7 @@ class _Shape(NamedTuple):
     end: bytes
     default: bool
     operation: str
-    request: Get
-    filter: subtree.Selection | None
+    make: _Make
     fixed: Sequence[tuple[int, str]]
 
 
@@ -94,7 +103,7 @@ class Shapes:
         self._schema = schema
         self._shapes: OrderedDict[tuple[bytes, ...], _Shape | None] = OrderedDict()
 
-    def recall(self, parts: Split) -> tuple[Envelope, str, Get] | None:
+    def recall(self, parts: Split) -> tuple[Envelope, str, Request] | None:
         """Envelope of the reply, operation and request, as the long way has them; None if it has to be taken."""
         markup, message_id, texts = parts
         shape = self._shapes.get(markup)
@@ -104,9 +113,9 @@ class Shapes:
             if texts[place] != text:
                 return None
         self._shapes.move_to_end(markup)
-        request = shape.request
-        if shape.filter is not None:
-            request = Get(request.datastore, shape.filter.filled(texts), *request[2:])
+        request = shape.make(texts)
+        if request is None:
+            return None
         outside = Envelope(b"%b%b%b" % (shape.before, message_id, shape.after), shape.end, shape.default)
         return outside, shape.operation, request
 
@@ -116,7 +125,7 @@ class Shapes:
         Args:
             parts: of the message that `rpc` was parsed from.
         """
-        if not isinstance(request, Get) or self._shapes.get(parts.markup) is not None:
+        if type(request) not in _MAKERS or self._shapes.get(parts.markup) is not None:
             return
         seen = parts.markup in self._shapes
         self._shapes[parts.markup] = _shape(self._schema, parts, rpc, outside, operation, request) if seen else None
@@ -125,7 +134,7 @@ class Shapes:
 
 
 def _shape(
-    schema: Schema, parts: Split, rpc: etree._Element, outside: Envelope, operation: str, request: Get
+    schema: Schema, parts: Split, rpc: etree._Element, outside: Envelope, operation: str, request: Request
 ) -> _Shape | None:
     """The shape of a message; None where a text or message-id may not be what it seems."""
     markup = b"".join(parts.markup)
@@ -134,19 +143,60 @@ def _shape(
     leafs = [element for element in rpc.iter() if not len(element) and _is_text(element.text)]
     if [leaf.text for leaf in leafs] != parts.texts:
         return None
-    wanted = request.filter
-    compiled = None
-    parameters: dict[etree._Element, int] = {}
-    if isinstance(wanted, SubtreeFilter):
-        inside = set(wanted.element.iterdescendants())
-        parameters = {leaf: place for place, leaf in enumerate(leafs) if leaf in inside}
-        compiled = subtree.compile(schema.root, wanted.element, request.depth, parameters)
-        request = request._replace(filter=None)  # or the message would be kept as long as the shape
+    make, parameters = _MAKERS[type(request)](schema, request, rpc[0], {leaf: i for i, leaf in enumerate(leafs)})
     fixed = [(place, text) for place, text in enumerate(parts.texts) if leafs[place] not in parameters]
     begin = outside.start.index(_MESSAGE_ID) + len(_MESSAGE_ID)
     before, after = outside.start[:begin], outside.start[begin + len(parts.message_id) :]
-    return _Shape(before, after, outside.end, outside.default, operation, request, compiled, fixed)
+    return _Shape(before, after, outside.end, outside.default, operation, make, fixed)
 
 
 def _is_text(text: str | None) -> bool:
     return text is not None and _TEXT.fullmatch(f">{text}</".encode()) is not None
+
+
+def _inside(element: etree._Element, places: _Places) -> _Places:
+    return {below: places[below] for below in element.iterdescendants() if below in places}
+
+
+def _read(schema: Schema, request: Get, operation: etree._Element, places: _Places) -> tuple[_Make, _Places]:
+    datastore, wanted = request.datastore, request.filter
+    rest: tuple[Any, ...] = request[2:]  # not the request itself, which would keep its message
+    if not isinstance(wanted, SubtreeFilter):
+        return lambda texts: request, {}
+    parameters = _inside(wanted.element, places)
+    compiled = subtree.compile(schema.root, wanted.element, request.depth, parameters)
+    return lambda texts: Get(datastore, compiled.filled(texts), *rest), parameters
+
+
+def _edit(schema: Schema, request: EditConfig, operation: etree._Element, places: _Places) -> tuple[_Make, _Places]:
+    """The message itself is kept, and gets the new texts: what they say is decoded as it always is."""
+    (element,) = (child for child in operation if etree.QName(child).localname == "config")
+    default = (operation.findtext("{*}default-operation") or "merge").strip()
+    config = xml_edit.Config(schema, element, cast(Op, default))
+    parameters = _inside(element, places)
+    target, (test_option, error_option) = request.target, (request.test_option, request.error_option)
+    rpc, whole = request.rpc, request.whole
+
+    def make(texts: Sequence[str]) -> Request | None:
+        for leaf, place in parameters.items():
+            leaf.text = texts[place]
+        try:
+            edits = config.edits()
+        except RpcError:
+            return None
+        return EditConfig(target, edits, test_option, error_option, rpc=rpc, whole=whole)
+
+    return make, parameters
+
+
+def _same(schema: Schema, request: Request, operation: etree._Element, places: _Places) -> tuple[_Make, _Places]:
+    return lambda texts: request, {}
+
+
+#: How the requests of a shape are made, and the texts that go into them, by the type of the request.
+_MAKERS: Final[Mapping[type, Callable[..., tuple[_Make, _Places]]]] = {
+    Get: _read,
+    EditConfig: _edit,
+    Commit: _same,
+    DiscardChanges: _same,
+}

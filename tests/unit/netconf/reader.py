@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nms.model.load import load
+from nms.model.schema import Schema
 from nms.netconf.exchange import Exchange
 from nms.netconf.messages import NETCONF
 from nms.operations.dispatch import PROTOCOL_MODULES, Core
@@ -30,7 +31,18 @@ ANN = Principal("ann", recovery=True)
 
 @cache
 def core() -> Core:
-    made = Core.create(load([MODULES], ["shapes", *PROTOCOL_MODULES]))
+    """The server of those who only read."""
+    return new_core()
+
+
+@cache
+def _schema() -> Schema:
+    return load([MODULES], ["shapes", *PROTOCOL_MODULES])
+
+
+def new_core() -> Core:
+    """A server of one's own."""
+    made = Core.create(_schema())
     edit = f"<edit-config><target><running/></target><config>{CONFIGURATION}</config></edit-config>"
     with Reader(made) as reader:
         reply, _ = reader.ask(f'<rpc xmlns="{NETCONF}" message-id="1">{edit}</rpc>'.encode())

@@ -1,4 +1,4 @@
-"""Which reads are recognised by their shape, and that the others take the long way."""
+"""Which requests are recognised by their shape, and that the others take the long way."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nms.netconf.messages import DATASTORES, NETCONF, NMDA, WITH_DEFAULTS
 from nms.netconf.shapes import MAX_MESSAGE, MAX_SHAPES
 from nms.operations.dispatch import PROTOCOL_MODULES, Core
 from nms.operations.request import Principal
-from tests.unit.netconf.reader import CONFIGURATION, MODULES, Reader
+from tests.unit.netconf.reader import CONFIGURATION, MODULES, Reader, new_core
 
 
 def rpc(operation: str, attributes: str = 'message-id="1"', prefix: str = "") -> str:
@@ -100,10 +100,73 @@ UNKNOWN = [
     (ITEM.replace("</s:item>", "</s:item>@"), "", " "),
     (ITEM + "@", "", "<x/>"),
     (rpc(XPATH), "a", "b"),
-    # no read, or no small one
-    (rpc("<discard-changes/>", 'message-id="@"'), "1", "1"),
+    # no request that is recognised, or no small one
+    (rpc("<unlock><target><candidate/></target></unlock>", 'message-id="@"'), "1", "1"),
     (rpc("<get-schema><identifier>@</identifier></get-schema>"), "shapes", "shapes"),
     (rpc(get_config(item("@") + " " * MAX_MESSAGE)), "a", "a"),
+]
+
+
+def edit(config: str, target: str = "running", more: str = "") -> str:
+    return f"<edit-config><target><{target}/></target>{more}<config><s:top>{config}</s:top></config></edit-config>"
+
+
+def nc(operation: str) -> str:
+    return f'xmlns:nc="{NETCONF}" nc:operation="{operation}"'
+
+
+DATA = (
+    f'<edit-data xmlns="{NMDA}" xmlns:d="{DATASTORES}"><datastore>d:running</datastore><config>@</config></edit-data>'
+)
+TEXT = rpc(edit("<s:text>@</s:text>"))
+ENTRY = rpc(edit(item("@", "<s:size>5</s:size>") + "<s:flag>false</s:flag>"))
+
+#: Changes, as above.
+CHANGES = [
+    *((TEXT, "x", now) for now in ("y", "a", "a b ", "'", "--")),
+    *((ENTRY, "new", now) for now in ("newer", "a", "x:y")),
+    *((rpc(edit("<s:number>@</s:number>")), "1", now) for now in ("2", "+03", "7")),
+    *((rpc(edit("<s:hue>@</s:hue>")), "s:red", now) for now in ("s:blue", "s:red ")),
+    *((rpc(edit("<s:either>@</s:either>")), "1", now) for now in ("7", "true", "s:blue", "x")),
+    *((rpc(edit("<s:tag>@</s:tag>")), "x", now) for now in ("y", "a")),
+    (rpc(edit("<s:where>@</s:where>")), "/s:top/s:text", "/s:top/s:item[s:name='a']/s:size"),
+    (rpc(edit(item("new", "<s:part><s:kind>@</s:kind><s:id>1</s:id></s:part>"))), "x", "y"),
+    (rpc(edit(f"<s:item {nc('remove')}><s:name>@</s:name></s:item>")), "a", "b"),
+    (rpc(edit(f"<s:step {nc('replace')}><s:id>7</s:id><s:note>@</s:note></s:step>")), "x", "y"),
+    (rpc(edit(f"<s:text {nc('delete')}/>" + "<s:number>@</s:number>")), "1", "2"),  # the second time it is gone
+    (rpc(edit("<s:state><s:seen>@</s:seen></s:state>")), "1", "2"),  # whoever is asked for it refuses it
+    (rpc(edit("<s:blob><b>@</b></s:blob>")), "x", "y"),
+    (rpc(edit("<s:tag>x</s:tag>", more="<default-operation>replace</default-operation>"), 'message-id="@"'), "1", "2"),
+    (rpc(edit("<s:text>@</s:text>", more="<test-option>test-only</test-option>")), "x", "y"),
+    (rpc(edit("<s:text>@</s:text>", more="<error-option>continue-on-error</error-option>")), "x", "y"),
+    (rpc(edit("<s:text>@</s:text>", "candidate")), "x", "y"),
+    (rpc(DATA.replace("@", "<s:top><s:text>@</s:text></s:top>")), "x", "y"),
+    *((rpc(f"<{name}/>", 'message-id="@"'), "1", "2") for name in ("commit", "discard-changes")),
+]
+
+#: The same, where the long way has to be taken.
+OTHER_CHANGES = [
+    # texts that are refused, or that the long way has to say something about
+    *((rpc(edit("<s:number>@</s:number>")), "1", now) for now in ("many", "99999999999", "")),
+    *((rpc(edit("<s:hue>@</s:hue>")), "s:red", now) for now in ("t:red", "green")),
+    (rpc(edit("<s:where>@</s:where>")), "/s:top/s:text", "/t:top/s:text"),
+    (rpc(edit(item("@") + item("new"))), "newer", "new"),
+    (TEXT, "x", "x" * 41),
+    *((TEXT, "x", now) for now in ("", " ", " x", "é", "&amp;", "<![CDATA[x]]>", "x<!-- -->", "<b/>")),
+    # texts outside of the configuration
+    (rpc(edit("<s:tag>x</s:tag>", more="<default-operation>@</default-operation>")), "merge", "replace"),
+    (rpc(edit("<s:tag>x</s:tag>", more="<test-option>@</test-option>")), "set", "test-only"),
+    (rpc(DATA.replace("@", "<s:top/>").replace("running", "@")), "running", "candidate"),
+    (rpc("<commit><confirmed/><confirm-timeout>@</confirm-timeout></commit>"), "100", "200"),
+    # another markup
+    (ENTRY.replace("<s:size>", "<s:size @>").replace("@</s:name>", "new</s:name>"), "", nc("remove")),
+    (TEXT.replace("running", "@").replace("@</s:text>", "x</s:text>"), "running", "candidate"),
+    (rpc(edit("<s:text>x</s:text>@")), "", "<s:flag>false</s:flag>"),
+    # what the long way refuses is not remembered
+    (rpc(edit("<s:state/>"), 'message-id="@"'), "1", "2"),
+    (rpc(edit(item("@", "<s:nothing/>"))), "x", "y"),
+    (rpc(edit('<s:text operation="delete"/><s:number>@</s:number>')), "1", "2"),
+    (rpc(edit("<s:text>@</s:text>" + " " * MAX_MESSAGE)), "x", "y"),
 ]
 
 
@@ -127,6 +190,29 @@ def test_a_reply_is_the_same_as_in_a_new_session(
         parsed.reset_mock()
         assert reader.ask(asked) == expected
         assert parsed.called is not known
+
+
+@pytest.mark.parametrize(
+    ("message", "before", "now", "known"),
+    [(*case, True) for case in CHANGES] + [(*case, False) for case in OTHER_CHANGES],
+)
+def test_a_change_is_the_same_as_in_a_new_session(
+    message: str, before: str, now: str, known: bool, parsed: mock.Mock
+) -> None:
+    one, other = new_core(), new_core()
+    with Reader(one) as reader:
+        for text in (before, before, now):
+            asked = message.replace("@", text).encode()
+            with Reader(other) as fresh:
+                expected = fresh.ask(asked)
+            parsed.reset_mock()
+            assert reader.ask(asked) == expected
+            was_parsed = parsed.called
+            for store in ("running", "candidate"):
+                with Reader(one) as reads, Reader(other) as compared:
+                    all_of = rpc(f"<get-config><source><{store}/></source></get-config>").encode()
+                    assert reads.ask(all_of) == compared.ask(all_of)
+    assert was_parsed is not known
 
 
 def test_the_shape_that_was_used_longest_ago_is_forgotten_first(parsed: mock.Mock) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from nms.model import entries, tree
 from nms.model.constraint_plan import UniqueRule
@@ -20,6 +20,9 @@ from nms.model.schema import Node
 from nms.model.types import text_of
 from nms.model.values import Key, Value
 from nms.model.xpath import Expressions
+
+#: Changes from which on it is considered whether an index is carried along.
+_MANY: Final = 1000
 
 #: The part that is looked up, then the part that is found; both comparable from row to row of one index.
 Row: TypeAlias = tuple[Key, ...]
@@ -99,8 +102,12 @@ class Indexes:
             yield row
 
     def after(self, changes: Sequence[Change], root: Value) -> Indexes:
-        """The indexes of `root`, to which `changes` lead."""
-        trees = {index: self._carried(index, held, changes, root) for index, held in self._trees.items()}
+        """The indexes of `root`, to which `changes` lead; those that are mostly new are built when they are asked."""
+        trees = {
+            index: self._carried(index, held, changes, root)
+            for index, held in self._trees.items()
+            if len(changes) < max(_MANY, entries.size(held))
+        }
         return Indexes(self.expressions, root, trees)
 
     def _carried(self, index: Index, held: entries.Tree, changes: Sequence[Change], root: Value) -> entries.Tree:

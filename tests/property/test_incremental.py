@@ -7,13 +7,14 @@ from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nms.errors import RpcError
-from nms.model import constraints, edit, json
+from nms.model import constraint_index, constraints, edit, json
 from nms.model.constraint_whens import without_false
 from nms.model.diff import diff
 from nms.model.load import load
@@ -102,6 +103,15 @@ def test_a_change_is_judged_as_the_whole(module: str, seed: int, steps: int) -> 
     schema = schema_of(module)
     start = json.decode(schema.root, STARTS[module]) if seed % 2 else schema.root.blank
     follow(schema, Editor(schema, Random(seed), POINTERS[module]), start, steps)
+
+
+@pytest.mark.parametrize("module", ["rules", "changing"])
+@given(seed=st.integers(0, 2**32), steps=st.integers(1, 60))
+def test_a_change_is_judged_as_the_whole_where_most_indexes_are_built_anew(module: str, seed: int, steps: int) -> None:
+    schema = schema_of(module)
+    start = json.decode(schema.root, STARTS[module])
+    with mock.patch.object(constraint_index, "_MANY", 1):
+        follow(schema, Editor(schema, Random(seed), POINTERS[module]), start, steps)
 
 
 @given(seed=st.integers(0, 2**32), steps=st.integers(1, 60))

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import orjson
-from flask import Flask, Response, request
+from flask import Flask, Request, Response, request
 from flask.globals import request_ctx
 from flask.sessions import SessionInterface
 from lxml import etree
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
-from werkzeug.routing import Rule
+from werkzeug.routing import MapAdapter, Rule
+from werkzeug.wsgi import get_host
 
 from nms.errors import RpcError, RpcErrors
 from restconf import data, errors, files, media, operations, schemas, sse, subscriptions
@@ -60,6 +61,17 @@ class _Route(Rule):
 
 class _Restconf(Flask):
     url_rule_class = _Route
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """Of the Host header only the form matters: the routes are the same for every host, and none redirects."""
+        if request is None:
+            return None
+        host, scheme = get_host(request.environ), request.environ["wsgi.url_scheme"]
+        return MapAdapter(self.url_map, host, "/", "", scheme, request.path, request.method)
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """All that is called is synchronous."""
+        return func
 
     def make_default_options_response(self) -> Response:
         """What the resources that do not answer OPTIONS themselves allow (RFC 8040 section 4.1)."""

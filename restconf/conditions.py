@@ -10,6 +10,7 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from nms.operations.request import Precondition, Reply
@@ -54,8 +55,13 @@ def headers(reply: Reply, encoding: Encoding) -> dict[str, str]:
     if reply.etag:
         result["ETag"] = f'"{reply.etag}+{encoding}"'
     if reply.last_modified is not None:
-        result["Last-Modified"] = format_datetime(reply.last_modified.astimezone(UTC), usegmt=True)
+        result["Last-Modified"] = _http_date(reply.last_modified)
     return result
+
+
+@lru_cache(256)
+def _http_date(moment: datetime) -> str:
+    return format_datetime(moment.astimezone(UTC), usegmt=True)
 
 
 def _tags(header: str, *, strong: bool) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from nms.model.schema import Node
 from nms.model.values import Value
 from nms.operations.request import Datastore, EditConfig, Get, PathFilter, Precondition, Reply
 from restconf import body, conditions, media, operations, uri, yang_patch
-from restconf.errors import NoContent, NotAllowed
+from restconf.errors import NoContent, NotAllowed, Whole
 from restconf.front import Front
 from restconf.media import MEDIA_TYPE, Encoding
 from restconf.query import Query, parse_query
@@ -136,13 +136,14 @@ class DataResource:
         headers["Cache-Control"] = "no-cache"
         headers["Vary"] = "Accept"
         if reply.settled and conditions.unchanged(environ, reply):
+            headers.pop("Last-Modified", None)  # RFC 9110 section 15.4.5: the entity-tag is enough
             return NoContent(status=304, headers=headers)
         root = reply.data if reply.data is not None else self.schema.root.blank
         if not path:
             content = body.encode_datastore(self.schema.root, root, encoding, reply.basis)
         else:
             content = body.encode_instance(path, self._found(root, path), encoding, reply.basis)
-        return Response(self.front.bounded(content), headers=headers, content_type=MEDIA_TYPE[encoding])
+        return Whole(self.front.bounded(content), headers=headers, content_type=MEDIA_TYPE[encoding])
 
     def _read(self, environ: Environ, path: InstancePath, query: Query) -> Reply:
         if query.with_origin and (self.read != "operational" or self.written is not None):

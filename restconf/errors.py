@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -12,9 +12,19 @@ from lxml import etree
 
 from nms.errors import YANG_INFO, ErrorData, RpcError
 from restconf.media import MEDIA_TYPE, Encoding
+from restconf.wsgi import Environ
 
 
-class NoContent(Response):
+class Whole(Response):
+    """An answer that is whole when it is made: nothing is left to be found out about its headers or its body."""
+
+    def get_wsgi_response(self, environ: Environ) -> tuple[Iterable[bytes], str, list[tuple[str, str]]]:
+        """Body, status and headers as they are."""
+        body = () if environ["REQUEST_METHOD"] == "HEAD" else self.iter_encoded()
+        return body, self.status, self.headers.to_wsgi_list()
+
+
+class NoContent(Whole):
     """An answer without a body, and so without a media type."""
 
     default_mimetype = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from operator import is_
 from typing import Any, TypeAlias
 
 from nms.errors import RpcError
@@ -190,5 +191,5 @@ def _reach(wanted: _Filter | None) -> Callable[[Sequence[Node]], bool] | None:
             return lambda route: route[0] in tops
         case PathFilter(path=path) | XPathFilter(path=path) if path:
             nodes = [node for node, _ in path]
-            return lambda route: all(a is b for a, b in zip(nodes, route, strict=False))
+            return lambda route: route[0] is nodes[0] and all(map(is_, nodes, route))
     return None

@@ -271,16 +271,13 @@ class Connection(asyncio.Protocol):
         self.accepted = message.authorization if self.user is not None else None
         if self.outside is not None and self.accepted is not None:
             self._prove()
-        lines = [f"HTTP/1.1 {status}\r\n".encode("latin-1"), self.service.date()]
-        has_length = False
-        for name, value in answer.headers:
-            lines.append(f"{name}: {value}\r\n".encode("latin-1"))
-            has_length = has_length or name.lower() == "content-length"
+        head = "".join([f"HTTP/1.1 {status}\r\n", *[f"{name}: {value}\r\n" for name, value in answer.headers]])
+        lines = [head.encode("latin-1"), self.service.date()]
         body = answer.body
         if isinstance(body, LiveBody):
             self._start_live(message, lines, body)
             return
-        if not has_length and status[:3] not in ("204", "304"):
+        if "\r\ncontent-length:" not in head.lower() and status[:3] not in ("204", "304"):
             lines.append(b"Content-Length: %d\r\n" % len(body))
         if not message.keep_alive:
             lines.append(b"Connection: close\r\n")

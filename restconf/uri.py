@@ -13,6 +13,7 @@ Errors say the offset in the text as it was sent and what was expected there.  P
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from nms.errors import RpcError
@@ -73,7 +74,9 @@ def parse_operation(schema: Schema, text: str) -> Node:
     return node
 
 
+@lru_cache(1024)
 def _resolve(schema: Schema, parent: Node, text: str, offset: int) -> Node:
+    """The child that a name means; clients ask for few names, at few places."""
     module, name = _split_name(text, offset)
     if not module and parent.kind == "root":
         raise _syntax(offset, "the module name and ':' before the first name")

@@ -206,7 +206,7 @@ def _selected(selection: Selection, value: Value, work: Work) -> Value | None:
             elif slots[index] is not chosen:
                 work.spend(4 * entries.size(chosen) if part.node.kind == "list" else 1)
                 slots[index] = select.union(part.node, slots[index], chosen)
-    if not found:
+    if not found and not matches:  # what matches is selected, whatever else there is (section 6.2.5)
         return None
     for leaf in (*(leaf for leaf, _ in matches), *node.keys):
         slots[leaf.index] = value[leaf.index]

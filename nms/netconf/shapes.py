@@ -1,14 +1,14 @@
-"""Reads that a session asks again and again, each time of something else: what was made of one serves the next.
+"""Requests that a session sends again and again, each time with other values: what was made of one serves the next.
 
 A message is split into its markup and the texts between a start tag and its end tag.  The markup without the value of
 message-id is its *shape*, as a database's statement with placeholders; the texts are its parameters.  For a shape that
-has come before there are the checked operation and the compiled filter: they need the new values, and neither parsing
-nor translation.
+has come before there are the checked operation, and the compiled filter of a read or the elements of a change: they
+need the new values, and neither parsing nor translation.
 
 It is a short cut and never a judge.  Messages of one shape differ in nothing but printable ASCII without markup, in
 leafs and in message-id: the parser finds the same elements in them.  What the long way refuses is not remembered, and a
-text that is no value of a filter must be the remembered one.  Nothing is executed here, and access control is not this
-module's concern.
+text that is no value of a filter or of a configuration must be the remembered one.  Nothing is executed here, and
+access control is not this module's concern.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from nms.errors import RpcError
 from nms.model.schema import Node, Schema
 from nms.operations.files import Files
 from nms.operations.request import Principal, Reply, Request, Session
+from nms.operations.writer import Writer
 from restconf.wsgi import PRINCIPAL, Environ
 
 _SESSIONS: Final = 256
@@ -30,6 +31,9 @@ class Core(Protocol):
 
     @property
     def files(self) -> Files | None: ...
+
+    @property
+    def writer(self) -> Writer: ...
 
     def dispatch(self, session: Session, request: Request) -> Reply: ...
 

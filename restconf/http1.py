@@ -18,6 +18,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import TypeVar
 
+from nms import memory
 from nms.cert_to_name import verified_chain
 from nms.tls import Leave
 from restconf import wsgi
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _PART = 256 * 1024  # a larger answer is handed on in parts, as the client takes them
+_LARGE = 256 * 1024  # bytes of a body
 _PIPELINE = 32  # requests of one client that may wait; above, its socket is not read
 
 
@@ -215,7 +217,8 @@ class Connection(asyncio.Protocol):
             self._answer(message, request, self._run(request))
         else:
             self.busy = True
-            self._in_thread(self.service.pool, self._run, request, partial(self._done, message, request))
+            run = self._run if message.size <= _LARGE else self._run_large
+            self._in_thread(self.service.pool, run, request, partial(self._done, message, request))
 
     def _in_thread(
         self, pool: ThreadPoolExecutor, work: Callable[[Environ], T], request: Environ, then: Callable[[T], None]
@@ -255,6 +258,13 @@ class Connection(asyncio.Protocol):
             return Answer("500 Internal Server Error", [("Content-Length", "0")], b"")
         finally:
             self.service.took(request["REQUEST_METHOD"], time.perf_counter() - started)
+
+    def _run_large(self, request: Environ) -> Answer:
+        """`_run` with a body from which much has been made that is not needed any more."""
+        answer = self._run(request)
+        request["wsgi.input"].close()
+        memory.give_back()
+        return answer
 
     def _done(self, message: Message, request: Environ, answer: Answer) -> None:
         self.busy = False

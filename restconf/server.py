@@ -126,7 +126,9 @@ async def start(
     loop = asyncio.get_running_loop()
     service = Service(
         application=application,
-        quick=is_quick,
+        quick=lambda method, target, size: (
+            is_quick(method, target, size) and (method in _READS or core.writer.is_prompt)
+        ),
         most=lambda method, target: limits.package if is_upload(method, target) else limits.body,
         knows=front.knows,
         pool=ThreadPoolExecutor(_THREADS, thread_name_prefix="restconf"),
@@ -170,7 +172,7 @@ def is_quick(method: str, target: bytes, size: int) -> bool:
     """
     if target.startswith(_PACKAGES_PREFIX):
         return False
-    if method in ("GET", "HEAD"):
+    if method in _READS:
         return b"=" in target.partition(b"?")[0]
     if method == "POST":
         return size <= _QUICK_BODY and target.startswith(_DATA_PREFIX) and not target.startswith(_OPERATIONS_PREFIX)
@@ -182,6 +184,7 @@ def is_upload(method: str, target: bytes) -> bool:
     return method == "PUT" and target.startswith(_PACKAGES_PREFIX)
 
 
+_READS: Final = ("GET", "HEAD")
 _PACKAGES_PREFIX: Final = b"/packages/"
 _DATA_PREFIX: Final = f"{ROOT}/data".encode()
 _OPERATIONS_PREFIX: Final = f"{ROOT}/operations".encode()

@@ -63,5 +63,9 @@ class Journal(Protocol):
             RpcError: operation-failed or resource-denied; nothing was written.
         """
 
+    @property
+    def compacts_soon(self) -> bool:
+        """Will one of the next appends take the time that the size of the store takes?"""
+
     def close(self) -> None:
         """Release the storage."""

@@ -18,5 +18,10 @@ class MemoryJournal:
     def append(self, records: Sequence[Record], image: Callable[[], Image]) -> None:
         """Nothing outlives the process."""
 
+    @property
+    def compacts_soon(self) -> bool:
+        """There is nothing to compact."""
+        return False
+
     def close(self) -> None:
         """Nothing is held."""

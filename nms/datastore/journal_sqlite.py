@@ -27,6 +27,8 @@ from nms.model.values import Value
 _FORMAT: Final = 1
 #: Records are folded into the snapshot when they are larger than it, and than this many bytes.
 _LEAST: Final = 1 << 20
+#: Bytes of records that come in a moment.
+_NEAR: Final = 1 << 16
 #: Pages in the write-ahead log until they are moved to the database, and the bytes that so many take.
 _LOG_PAGES: Final = 256
 _LOG_SIZE: Final = _LOG_PAGES * (4096 + 24) + 32
@@ -139,7 +141,7 @@ class SqliteJournal:
         Raises:
             RpcError: resource-denied; the disk is full or fails.
         """
-        room = max(self._snapshot_size, self._least) - self._records_size
+        room = self._room
         # A snapshot is written without records that it would replace at once.
         fold = not self._snapshot_size or _CHANGE * sum(map(_changes, records)) > room
         rows = [] if fold else [(record.txid, _text(record)) for record in records]
@@ -152,6 +154,16 @@ class SqliteJournal:
                 self._records_size += size
         except sqlite3.Error as error:
             raise RpcError("resource-denied", f"the change cannot be stored: {error}") from error
+
+    @property
+    def _room(self) -> int:
+        """Bytes of records until they are folded into the snapshot."""
+        return max(self._snapshot_size, self._least) - self._records_size
+
+    @property
+    def compacts_soon(self) -> bool:
+        """Will one of the next appends fold, which takes the time that the size of the snapshot takes?"""
+        return self._snapshot_size > self._least and self._room < _NEAR
 
     def _insert(self, rows: Sequence[tuple[int, bytes]]) -> None:
         db = self._connection()

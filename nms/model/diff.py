@@ -56,17 +56,14 @@ def _children(node: Node, old: Value | None, new: Value | None, path: InstancePa
     before = old if old is not None else node.blank
     after = new if new is not None else node.blank
     for child, was, now in zip(node.children, before, after, strict=True):
-        if was is not now:
-            _child(child, was, now, path, found)
-
-
-def _child(node: Node, old: Value | None, new: Value | None, path: InstancePath, found: Changes) -> None:
-    if node.kind == "list":
-        _list(node, old, new, path, found)
-    elif node.kind == "container" and (not node.presence or (old is not None and new is not None)):
-        _children(node, old, new, (*path, (node, None)), found)
-    elif not alike(old, new):
-        found.append(Change((*path, (node, None)), old, new))
+        if was is now:
+            continue
+        if child.kind == "list":
+            _list(child, was, now, path, found)
+        elif child.kind == "container" and (not child.presence or (was is not None and now is not None)):
+            _children(child, was, now, (*path, (child, None)), found)
+        elif not alike(was, now):
+            found.append(Change((*path, (child, None)), was, now))
 
 
 def _list(node: Node, old: Value | None, new: Value | None, path: InstancePath, found: Changes) -> None:

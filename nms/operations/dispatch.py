@@ -114,7 +114,10 @@ class Core:
             limits=limits,
             allowance=Allowance(limits.subscriber_filter_work, limits.user_filter_work),
         )
-        self.writer = Writer(self.store.writer, self.dispatch_all, lambda: guard.candidate_changes)
+        journal = self.store.journal
+        self.writer = Writer(
+            self.store.writer, self.dispatch_all, lambda: guard.candidate_changes, lambda: journal.compacts_soon
+        )
         self.store.listeners.append(self._tell_change)
         monitor.publish_sources(self.context)
         self._subscriptions: Subscriptions | None = None

@@ -48,14 +48,20 @@ class Writer:
         exclusive: the store's writer lock.
         execute: `nms.operations.dispatch.Core.dispatch_all`.
         candidate_changes: how many changes candidate holds at the moment.
+        compacts_soon: as in `nms.datastore.journal.Journal`.
     """
 
     def __init__(
-        self, exclusive: threading.RLock, execute: Execute, candidate_changes: Callable[[], int] = lambda: 0
+        self,
+        exclusive: threading.RLock,
+        execute: Execute,
+        candidate_changes: Callable[[], int] = lambda: 0,
+        compacts_soon: Callable[[], bool] = lambda: False,
     ) -> None:
         self._exclusive = exclusive
         self._execute = execute
         self._candidate_changes = candidate_changes
+        self._compacts_soon = compacts_soon
         self._queue: deque[_Asked] = deque()
         self._lock = threading.Lock()  # of the queue and of the next one
         self._promised = False  # somebody calls `work`
@@ -65,6 +71,11 @@ class Writer:
     def waiting(self) -> int:
         """How many requests wait for their turn."""
         return len(self._queue)
+
+    @property
+    def is_prompt(self) -> bool:
+        """Does a change that is light take no longer than can be spared, as it seems?"""
+        return not self._slow and not self._compacts_soon()
 
     def is_light(self, request: Request | Exception) -> TypeGuard[Request]:
         """Is this a change that costs little, as it seems?  What an edit removes may be as large as the store."""
@@ -111,7 +122,7 @@ class Writer:
         Returns whether the queue is empty; if not, `work` must be called again, where it may wait.
         """
         while self._has_work():
-            if (self._slow and not wait) or not self._exclusive.acquire(blocking=wait):
+            if not (wait or self.is_prompt) or not self._exclusive.acquire(blocking=wait):
                 return False
             try:
                 began = time.monotonic()

@@ -7,9 +7,11 @@ import stat
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
+from nms.datastore import journal_sqlite
 from nms.datastore.journal_sqlite import SqliteJournal
 from nms.errors import ConfigError
 from nms.model.diff import diff
@@ -48,6 +50,24 @@ def test_many_entries_come_back_and_leave_no_record_that_a_snapshot_replaces(fil
     assert records(file) == 1
     again = Server(SqliteJournal(file, least=4096))
     assert diff(schema().root, expected, again.core.store.running) == []
+
+
+def test_a_snapshot_that_takes_long_is_announced(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_sqlite, "_NEAR", 256)  # more than one of the edits below takes
+    journal = SqliteJournal(file, least=1024)
+    server = Server(journal)
+    server.edit(*[at(f"/shop:shop/item[id='{n}']/price", n) for n in range(100)])
+    announced: list[bool] = []
+    with mock.patch.object(journal, "_fold", wraps=journal._fold) as fold:
+        fold.side_effect = lambda image: announced.append(soon) or mock.DEFAULT
+        seen = []
+        for n in range(200):
+            soon = journal.compacts_soon
+            seen.append(soon)
+            server.edit(at("/shop:shop/name", str(n)))
+    assert len(announced) > 1
+    assert all(announced)
+    assert sum(seen) < 100
 
 
 @pytest.mark.parametrize("least", [1 << 20, 0], ids=["records", "snapshots"])

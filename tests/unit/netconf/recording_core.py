@@ -35,7 +35,8 @@ class RecordingCore:
         self.asked: list[int] = []
         self.groups: list[list[int]] = []
         self.exclusive = threading.RLock()
-        self.writer = Writer(self.exclusive, self._execute)
+        self.compacts_soon = False
+        self.writer = Writer(self.exclusive, self._execute, compacts_soon=lambda: self.compacts_soon)
 
     def hello_capabilities(self) -> list[str]:
         return ["urn:ietf:params:netconf:base:1.0", "urn:ietf:params:netconf:base:1.1"]

@@ -172,6 +172,9 @@ def test_changes_that_may_take_long_leave_the_loop(schema: Schema, monkeypatch: 
         assert not await leaves(EDIT)
         assert await leaves(EDIT.replace("<network", f"<!--{'x' * 20_000}--><network"))
         assert await leaves(EDIT.replace("<network", f'<network xmlns:nc="{NETCONF}" nc:operation="remove"'))
+        core.compacts_soon = True
+        assert await leaves(EDIT)
+        core.compacts_soon = False
         monkeypatch.setattr(writer_module, "SPARE", 0.0)  # from now on each change is a slow one
         assert not await leaves(EDIT)
         assert await leaves(EDIT)

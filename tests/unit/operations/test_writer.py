@@ -93,6 +93,20 @@ def test_who_cannot_wait_does_not(bench: Bench, monkeypatch: pytest.MonkeyPatch)
     assert len(answers) == 4
 
 
+def test_who_cannot_wait_does_not_compact_the_journal(bench: Bench) -> None:
+    soon = True
+    writer = Writer(bench.exclusive, bench.execute, compacts_soon=lambda: soon)
+    writer.submit(bench.server.admin, Commit(), lambda outcome: None)
+    assert not writer.is_prompt
+    assert not writer.work(wait=False)
+    assert writer.work()
+    soon = False
+    writer.submit(bench.server.admin, Commit(), lambda outcome: None)
+    assert writer.is_prompt
+    assert writer.work(wait=False)
+    assert bench.groups == [1, 1]
+
+
 def test_whoever_waits_for_the_lock_does_what_others_have_queued(bench: Bench) -> None:
     answers: list[Reply | BaseException] = []
     bench.submit(answers)

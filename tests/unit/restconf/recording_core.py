@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -21,7 +22,7 @@ class RecordingCore:
     """`nms.operations.dispatch.Core` as RESTCONF sees it; its clock stands still.
 
     Attributes:
-        requests: what was dispatched.
+        requests, threads: what was dispatched, and where.
         sessions: the open ones by session-id.
         answers: name of an rpc or action -> its output, or a function of the `Invoke` that gives it.
     """
@@ -31,6 +32,8 @@ class RecordingCore:
         self.files: Files | None = None
         root = json.decode(schema.root, initial) if initial is not None else None
         self.core = Core.create(schema, initial=root, clock=lambda: EPOCH)
+        self.writer = self.core.writer
+        self.threads: list[int] = []
         self.requests: list[Request] = []
         self.sessions: dict[int, Session] = {}
         self.answers: dict[str, Any] = {}
@@ -58,6 +61,7 @@ class RecordingCore:
 
     def dispatch(self, session: Session, request: Request) -> Reply:
         self.requests.append(request)
+        self.threads.append(threading.get_ident())
         return self.core.dispatch(session, request)
 
     def serves(self, rpc: Node, principal: Principal) -> bool:

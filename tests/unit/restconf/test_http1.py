@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import orjson
 import pytest
 
+from nms.operations.writer import Writer
 from restconf.service import Limits
 from tests.unit.restconf.listener import ANN, Raw, listening, request
 from tests.unit.restconf.recording_core import RecordingCore
@@ -55,6 +56,22 @@ def test_pipelined_requests_are_answered_in_order(raw: Raw, core: RecordingCore)
     assert orjson.loads(answers[3][2]) == {"depot:motto": "two"}
     assert all(orjson.loads(body) == {"depot:output": {"total": "3"}} for _, _, body in answers[4:])
     assert motto(core) == "two"
+
+
+def test_what_compacts_the_journal_leaves_the_loop(
+    raw: Raw, core: RecordingCore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def in_thread(message: bytes) -> bool:
+        raw.send(message)
+        raw.answer()
+        return core.threads[-1] != core.threads[0]
+
+    raw.send(put("first"))  # the password is checked in a thread, the change is made in the loop
+    assert raw.answer()[0] == 201
+    assert not in_thread(put("a"))
+    monkeypatch.setattr(Writer, "is_prompt", False)
+    assert in_thread(put("b"))
+    assert not in_thread(request("GET", "/restconf/data/depot:depot/bay=none"))
 
 
 def test_byte_by_byte(raw: Raw, core: RecordingCore) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from nms.model.diff import Change
 from nms.model.schema import Schema
@@ -19,8 +19,7 @@ from nms.model.values import Value
 Part = Literal["running", "startup", "state", "undo"]
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """Changes of one transaction, by the tree they belong to; a part that is absent is untouched."""
 
     txid: int

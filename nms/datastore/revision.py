@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from nms.model.diff import Change, by_parent
 from nms.model.path import InstancePath
@@ -24,8 +24,7 @@ _Step: TypeAlias = tuple[int, Key]
 _MOST: Final = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Revision:
+class Revision(NamedTuple):
     """The transaction that last changed a resource."""
 
     txid: int

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from nms.datastore.confirm import Pending
 from nms.model.constraints import Indexes
@@ -23,8 +23,7 @@ Told: TypeAlias = Sequence[tuple["Provider", Sequence[Change]]]
 Then: TypeAlias = Callable[[BaseException | None], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Author:
+class Author(NamedTuple):
     """Who changes, and by what.
 
     Attributes:
@@ -40,8 +39,7 @@ class Author:
     host: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Transaction:
+class Transaction(NamedTuple):
     """The change of `running` from root `old` to root `new`.
 
     Attributes:

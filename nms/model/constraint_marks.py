@@ -107,7 +107,10 @@ def _enter(parent: _Place, step: Step, *, changed: bool = False) -> _Place | Non
             slot.whole = slot.whole or not node.keys
             return None
         old, new = entries.get(old, key), entries.get(new, key)
-    elif new is None or changed:
+    elif changed:
+        slot.whole = True
+        return None
+    elif new is None:
         slot.rules.add(SHALLOW)
     if new is None:
         return None

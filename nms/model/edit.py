@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import is_
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from nms.errors import RpcError
 from nms.model import entries, tree
@@ -35,8 +35,7 @@ class Insert:
     anchor: Key | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(NamedTuple):
     """One operation on one instance.
 
     Attributes:

@@ -7,7 +7,6 @@ continue-on-error whatever can be done is, down to the single instance, and ever
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from nms.errors import RpcError, RpcErrors
 from nms.model import defaults, entries, select, tree
@@ -156,7 +155,7 @@ def _parts(edit: Edit) -> list[Edit]:
     if edit.op not in ("merge", "none") or not edit.children:
         return []
     parts = _parts(edit.children[0]) if len(edit.children) == 1 else edit.children
-    return [replace(edit, children=(part,)) for part in parts]
+    return [edit._replace(children=(part,)) for part in parts]
 
 
 def _target(edits: Sequence[Edit]) -> InstancePath:

@@ -149,8 +149,7 @@ class Get(NamedTuple):
     page: Page | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class EditConfig:
+class EditConfig(NamedTuple):
     """<edit-config>, <edit-data>, RESTCONF POST, PUT, PATCH, DELETE; `rpc` as in `Get`.
 
     Attributes:

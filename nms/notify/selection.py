@@ -215,8 +215,8 @@ class _Trie(dict[Step, "_Trie"]):
 def narrowed(schema: Schema, root: Value, selection: Selection, changes: Iterable[Change]) -> Value:
     """`root` without what `changes` do not touch: the changed instances, the leafs of their ancestors, nothing else.
 
-    Where a criterion changed all of its instance is kept, as the filter may take or drop it; where an entry comes to a
-    user-ordered list all of the list, as the entry's place is among the others.
+    Where a criterion changed all of its instance is kept, as the filter may take or drop it; where an entry of a
+    user-ordered list may come to the selection all of the list, as the entry's place is among the others.
     """
     wanted = _Trie()
     for change in changes:
@@ -226,12 +226,12 @@ def narrowed(schema: Schema, root: Value, selection: Selection, changes: Iterabl
 
 def _lifted(change: Change, criteria: frozenset[Node]) -> InstancePath:
     path = change.path
-    node = path[-1][0]
-    if node in criteria and len(path) > 1:
-        return path[:-1]
-    if node.user_ordered and node.kind == "list" and change.old is None:
-        return (*path[:-1], (node, None))
-    return path
+    decides = path[-1][0] in criteria and len(path) > 1
+    if decides or change.old is None:
+        for depth, (node, _) in enumerate(path):
+            if node.user_ordered and node.kind == "list":
+                return (*path[:depth], (node, None))
+    return path[:-1] if decides else path
 
 
 def _enter(trie: _Trie, path: InstancePath) -> None:

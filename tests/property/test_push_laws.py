@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from nms.model import entries, tree
+from nms.model import entries, tree, xml
 from nms.model.diff import diff
 from nms.model.path import resource_path
 from nms.model.schema import Node
@@ -71,9 +72,50 @@ def alike(one: list[PatchEdit], other: list[PatchEdit]) -> bool:
     )
 
 
+def by_xpath(path: str) -> Selection:
+    return selection.by_xpath(SCHEMA, path, {"s": "urn:shapes"})
+
+
+def by_subtree(content: str) -> Selection:
+    return selection.subtree(SCHEMA, etree.fromstring(f'<filter><top xmlns="urn:shapes">{content}</top></filter>'))
+
+
+STEPS = "<step><id>1</id>{}</step><step><id>2</id>{}</step><step><id>3</id>{}</step>"
+NOTE = "<note>{}</note>"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "chosen"),
+    [
+        ("<flag>true</flag><number>1</number>", "<flag>true</flag><step><id>1</id></step>", "<flag>true</flag><step/>"),
+        (STEPS.format("", "", NOTE), STEPS.format(NOTE, "", NOTE), "/s:top/s:step/s:note"),
+        (STEPS.format("", "", NOTE), STEPS.format("", NOTE, NOTE), "<step><note/></step>"),
+        (
+            STEPS.format(*[NOTE] * 3).format(*"xaa"),
+            STEPS.format(*[NOTE] * 3).format(*"aaa"),
+            "/s:top/s:step[s:note='a']",
+        ),
+        (
+            STEPS.format(*[NOTE] * 3).format(*"axa"),
+            STEPS.format(*[NOTE] * 3).format(*"aaa"),
+            "<step><note>a</note></step>",
+        ),
+    ],
+)
+def test_what_comes_to_a_selection_is_where_it_is_in_the_whole(old: str, new: str, chosen: str) -> None:
+    roots = [xml.decode(SCHEMA.root, etree.fromstring(f'<d><top xmlns="urn:shapes">{t}</top></d>')) for t in (old, new)]
+    wanted = by_xpath(chosen) if chosen[0] == "/" else by_subtree(chosen)
+    assert wanted.local
+    check(roots[0], roots[1], wanted)
+    check(roots[1], roots[0], wanted)
+
+
 @given(changes_of_a_root())
 def test_what_a_change_touches_is_enough(case: tuple[Any, Any, Selection]) -> None:
-    old, new, chosen = case
+    check(*case)
+
+
+def check(old: Any, new: Any, chosen: Selection) -> None:
     whole = edits(diff(SCHEMA.root, chosen.of(old), chosen.of(new)))
     changes = [c for c in diff(SCHEMA.root, old, new) if chosen.concerns(c.node) and not chosen.passes_by(c)]
     part_old, part_new = old, new

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nms.model.schema import Node
 from nms.netconf.messages import DATASTORES, NETCONF, NMDA
 from nms.operations.dispatch import Core
-from tests.property.test_repeated_reads import MESSAGE_IDS, PLAIN, SLOT, STARTS, TEXTS, Ways, filled
-from tests.unit.netconf.reader import Reader, core, new_core
+from tests.property.test_repeated_reads import MESSAGE_IDS, PLAIN, SLOT, STARTS, TEXTS, Ways, drawn, filled, top_node
+from tests.unit.netconf.reader import Reader, new_core
 
 #: Of all that there is.
 SET = ("text", "number", "hue", "either", "tag", "here", "plain", "inside", "item", "name", "part", "kind", "id")
@@ -42,13 +40,9 @@ def elements(ways: Ways, parent: Node, depth: int = 0) -> str:
 
 @st.composite
 def templates(draw: st.DrawFn) -> str:
-    """A change with places for its texts: wherever there are several ways to write something, mostly the usual one."""
-
-    def ways(*several: Any, free: bool = False) -> Any:
-        return draw(st.sampled_from(several)) if free or draw(st.integers(0, 9)) == 9 else several[0]
-
-    (top,) = (node for node in core().schema.root.children if node.name == "top")
-    config = f"<config><s:top>{elements(ways, top)}</s:top></config>"
+    """A change with places for its texts."""
+    ways = drawn(draw)
+    config = f"<config><s:top>{elements(ways, top_node())}</s:top></config>"
     target = ways("<running/>", "<candidate/>", free=True)
     default = ways("", *(f"<default-operation>{word}</default-operation>" for word in ("replace", "none", SLOT)))
     options = ways("", "<test-option>set</test-option>", "<error-option>continue-on-error</error-option>")

@@ -72,15 +72,26 @@ def elements(ways: Ways, parent: Node, depth: int = 0) -> str:
     return found
 
 
-@st.composite
-def templates(draw: st.DrawFn) -> str:
-    """A read with places for its texts: wherever there are several ways to write something, mostly the usual one."""
+def drawn(draw: st.DrawFn) -> Ways:
+    """Wherever there are several ways to write something, mostly the usual one; `free`: any of them."""
 
     def ways(*several: Any, free: bool = False) -> Any:
         return draw(st.sampled_from(several)) if free or draw(st.integers(0, 9)) == 9 else several[0]
 
-    (shapes_top,) = (node for node in core().schema.root.children if node.name == "top")
-    inner = elements(ways, shapes_top)
+    return ways
+
+
+def top_node() -> Node:
+    """The container that all data is in."""
+    (top,) = (node for node in core().schema.root.children if node.name == "top")
+    return top
+
+
+@st.composite
+def templates(draw: st.DrawFn) -> str:
+    """A read with places for its texts."""
+    ways = drawn(draw)
+    inner = elements(ways, top_node())
     top = ways(f"<s:top>{inner}</s:top>", f'<top xmlns="urn:shapes">{inner}</top>', f"<top>{inner}</top>{inner}", "")
     by_path = '<filter type="xpath" select="/s:top/s:item[s:name=\'a\']"/>'
     sought = ways(f'<filter type="subtree">{top}</filter>', f"<filter>{top}</filter>", by_path, "<filter>@</filter>")

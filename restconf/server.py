@@ -127,7 +127,7 @@ async def start(
     service = Service(
         application=application,
         quick=lambda method, target, size: (
-            is_quick(method, target, size) and (method in _READS or core.writer.is_prompt)
+            is_quick(method, target, size) and (method in _READS or not core.writer.compacts_soon())
         ),
         most=lambda method, target: limits.package if is_upload(method, target) else limits.body,
         knows=front.knows,

@@ -61,7 +61,7 @@ class Writer:
         self._exclusive = exclusive
         self._execute = execute
         self._candidate_changes = candidate_changes
-        self._compacts_soon = compacts_soon
+        self.compacts_soon = compacts_soon
         self._queue: deque[_Asked] = deque()
         self._lock = threading.Lock()  # of the queue and of the next one
         self._promised = False  # somebody calls `work`
@@ -75,7 +75,7 @@ class Writer:
     @property
     def is_prompt(self) -> bool:
         """Does a change that is light take no longer than can be spared, as it seems?"""
-        return not self._slow and not self._compacts_soon()
+        return not self._slow and not self.compacts_soon()
 
     def is_light(self, request: Request | Exception) -> TypeGuard[Request]:
         """Is this a change that costs little, as it seems?  What an edit removes may be as large as the store."""

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import orjson
 import pytest
 
-from nms.operations.writer import Writer
 from restconf.service import Limits
 from tests.unit.restconf.listener import ANN, Raw, listening, request
 from tests.unit.restconf.recording_core import RecordingCore
@@ -69,7 +68,7 @@ def test_what_compacts_the_journal_leaves_the_loop(
     raw.send(put("first"))  # the password is checked in a thread, the change is made in the loop
     assert raw.answer()[0] == 201
     assert not in_thread(put("a"))
-    monkeypatch.setattr(Writer, "is_prompt", False)
+    monkeypatch.setattr(core.writer, "compacts_soon", lambda: True)
     assert in_thread(put("b"))
     assert not in_thread(request("GET", "/restconf/data/depot:depot/bay=none"))
 

@@ -174,17 +174,15 @@ def _edit(schema: Schema, request: EditConfig, operation: etree._Element, places
     default = (operation.findtext("{*}default-operation") or "merge").strip()
     config = xml_edit.Config(schema, element, cast(Op, default))
     parameters = _inside(element, places)
-    target, (test_option, error_option) = request.target, (request.test_option, request.error_option)
-    rpc, whole = request.rpc, request.whole
+    bare = request._replace(edits=())
 
     def make(texts: Sequence[str]) -> Request | None:
         for leaf, place in parameters.items():
             leaf.text = texts[place]
         try:
-            edits = config.edits()
+            return bare._replace(edits=config.edits())
         except RpcError:
             return None
-        return EditConfig(target, edits, test_option, error_option, rpc=rpc, whole=whole)
 
     return make, parameters
 

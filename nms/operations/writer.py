@@ -72,11 +72,6 @@ class Writer:
         """How many requests wait for their turn."""
         return len(self._queue)
 
-    @property
-    def is_prompt(self) -> bool:
-        """Does a change that is light take no longer than can be spared, as it seems?"""
-        return not self._slow and not self.compacts_soon()
-
     def is_light(self, request: Request | Exception) -> TypeGuard[Request]:
         """Is this a change that costs little, as it seems?  What an edit removes may be as large as the store."""
         if isinstance(request, EditConfig):
@@ -122,7 +117,9 @@ class Writer:
         Returns whether the queue is empty; if not, `work` must be called again, where it may wait.
         """
         while self._has_work():
-            if not (wait or self.is_prompt) or not self._exclusive.acquire(blocking=wait):
+            if not wait and (self._slow or self.compacts_soon()):
+                return False
+            if not self._exclusive.acquire(blocking=wait):
                 return False
             try:
                 began = time.monotonic()

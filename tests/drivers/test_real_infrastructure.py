@@ -41,7 +41,8 @@ class RealSite(Site):
         await self.onboard()
         state = await self.order("o1", {"web": {"package": "hello", "acceptable-zone": ["z1", "z2"]}})
         assert state["state"] == "mec-types:completed", state
-        return state["item"][0]["endpoint"][0]  # type: ignore[no-any-return]
+        endpoint: Members = state["item"][0]["endpoint"][0]
+        return endpoint
 
 
 @pytest.mark.parametrize("kind", ["bind", "knot"])

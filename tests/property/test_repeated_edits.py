@@ -8,7 +8,17 @@ from hypothesis import strategies as st
 from nms.model.schema import Node
 from nms.netconf.messages import DATASTORES, NETCONF, NMDA
 from nms.operations.dispatch import Core
-from tests.property.test_repeated_reads import MESSAGE_IDS, PLAIN, SLOT, STARTS, TEXTS, Ways, drawn, filled, top_node
+from tests.property.test_repeated_reads import (
+    MESSAGE_IDS,
+    SLOT,
+    STARTS,
+    Ways,
+    drawn,
+    filled,
+    plain,
+    top_node,
+    with_another,
+)
 from tests.unit.netconf.reader import Reader, new_core
 
 #: Of all that there is.
@@ -67,13 +77,9 @@ def sequences(draw: st.DrawFn) -> list[bytes]:
     """Changes of one shape: at first with plain texts, then one of them is another; now and then a commit."""
     messages: list[bytes] = []
     for template in draw(st.lists(templates(), min_size=1, max_size=2)):
-        places = template.count(SLOT)
-        plain = st.lists(st.sampled_from(PLAIN), min_size=places, max_size=places)
         for strange in draw(st.lists(st.booleans(), min_size=3, max_size=6)):
-            texts = draw(plain)
-            if strange and texts:
-                texts[draw(st.integers(0, places - 1))] = draw(TEXTS)
-            messages.append(filled(template, texts))
+            texts = draw(plain(template))
+            messages.append(filled(template, with_another(draw, texts) if strange else texts))
             if draw(st.booleans()):
                 messages.append(draw(st.sampled_from(AFTERWARDS)))
     return messages

@@ -114,19 +114,28 @@ def filled(template: str, texts: list[str]) -> bytes:
     return "".join(a + b for a, b in zip(pieces, [*texts, ""], strict=True)).encode(errors="surrogatepass")
 
 
+def plain(template: str) -> st.SearchStrategy[list[str]]:
+    """Plain texts for the places of a template."""
+    places = template.count(SLOT)
+    return st.lists(st.sampled_from(PLAIN), min_size=places, max_size=places)
+
+
+def with_another(draw: st.DrawFn, texts: list[str]) -> list[str]:
+    """`texts`, one of which is any."""
+    if texts:
+        texts[draw(st.integers(0, len(texts) - 1))] = draw(TEXTS)
+    return texts
+
+
 @st.composite
 def sequences(draw: st.DrawFn) -> list[bytes]:
     """Reads of one or two shapes: at first with plain texts, then one of them is another, or the message is broken."""
     messages: list[bytes] = []
     for template in draw(st.lists(templates(), min_size=1, max_size=2)):
-        places = template.count(SLOT)
-        plain = st.lists(st.sampled_from(PLAIN), min_size=places, max_size=places)
-        messages += [filled(template, draw(plain)), filled(template, draw(plain)), filled(template, draw(plain))]
+        texts = plain(template)
+        messages += [filled(template, draw(texts)), filled(template, draw(texts)), filled(template, draw(texts))]
         for _ in range(draw(st.integers(0, 3))):
-            texts = draw(plain)
-            if texts:
-                texts[draw(st.integers(0, places - 1))] = draw(TEXTS)
-            messages.append(filled(template, texts))
+            messages.append(filled(template, with_another(draw, draw(texts))))
         if draw(st.booleans()):
             at = draw(st.integers(0, len(messages[-1])))
             messages.append(messages[-1][:at] + draw(TEXTS).encode(errors="surrogatepass") + messages[-1][at:])

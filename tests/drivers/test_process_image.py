@@ -49,34 +49,40 @@ def long_name(size: int) -> bytes:
     return member.tobuf(tarfile.GNU_FORMAT) + b"a" * size + tar_member("x")
 
 
-@pytest.mark.parametrize(
-    ("content", "tag"),
-    [
-        (b"", "invalid-value"),
-        (b"neither tar nor zip", "invalid-value"),
-        (tar_member("../evil"), "invalid-value"),
-        (tar_member("/tmp/evil"), "invalid-value"),
-        (tar_member("link", tarfile.SYMTYPE), "invalid-value"),
-        (tar_member("link", tarfile.LNKTYPE), "invalid-value"),
-        (tar_member("\x01\x1b[31m", tarfile.SYMTYPE), "invalid-value"),
-        (tar_member("device", tarfile.CHRTYPE), "invalid-value"),
-        (tar_member("big", size=2000), "too-big"),
-        (tar_member("cut", size=900)[:700], "invalid-value"),
-        (gzip.compress(tar_member("cut", size=900))[:-20], "invalid-value"),
-        (lzma.compress(tar_member("cut", size=900))[:-20], "invalid-value"),
-        (lzma.compress(tar_member("cut", size=900), filters=HUGE_DICTIONARY), "invalid-value"),
-        (tar_member("a/" * 2000 + "deep"), "invalid-value"),
-        (tar_member("same/", tarfile.DIRTYPE)[:512] + tar_member("same"), "invalid-value"),
-        (long_name(1 << 20), "invalid-value"),
-        (bz2.compress(bytes(64 << 20)), "too-big"),
-        (zip_member("../evil"), "invalid-value"),
-        (zip_member("/tmp/evil"), "invalid-value"),
-        (zip_member("link", 0o120777), "invalid-value"),
-        (zip_member("bomb", content=b"\0" * 100_000), "too-big"),
-        (zip_member("a")[:-30], "invalid-value"),
-        (zip_member("a").replace(b"a", b"b", 1), "invalid-value"),
-    ],
-)
+HOSTILE = {
+    "empty": (b"", "invalid-value"),
+    "no archive": (b"neither tar nor zip", "invalid-value"),
+    "tar: above": (tar_member("../evil"), "invalid-value"),
+    "tar: from the root": (tar_member("/tmp/evil"), "invalid-value"),
+    "tar: symbolic link": (tar_member("link", tarfile.SYMTYPE), "invalid-value"),
+    "tar: hard link": (tar_member("link", tarfile.LNKTYPE), "invalid-value"),
+    "tar: control characters": (tar_member("\x01\x1b[31m", tarfile.SYMTYPE), "invalid-value"),
+    "tar: device": (tar_member("device", tarfile.CHRTYPE), "invalid-value"),
+    "tar: too big": (tar_member("big", size=2000), "too-big"),
+    "tar: cut": (tar_member("cut", size=900)[:700], "invalid-value"),
+    "gzip: cut": (gzip.compress(tar_member("cut", size=900))[:-20], "invalid-value"),
+    "xz: cut": (lzma.compress(tar_member("cut", size=900))[:-20], "invalid-value"),
+    "xz: huge dictionary": (
+        lzma.compress(tar_member("cut", size=900), filters=HUGE_DICTIONARY),
+        "invalid-value",
+    ),
+    "tar: too deep": (tar_member("a/" * 2000 + "deep"), "invalid-value"),
+    "tar: file and directory": (
+        tar_member("same/", tarfile.DIRTYPE)[:512] + tar_member("same"),
+        "invalid-value",
+    ),
+    "tar: long name": (long_name(1 << 20), "invalid-value"),
+    "bzip2: too big": (bz2.compress(bytes(64 << 20)), "too-big"),
+    "zip: above": (zip_member("../evil"), "invalid-value"),
+    "zip: from the root": (zip_member("/tmp/evil"), "invalid-value"),
+    "zip: symbolic link": (zip_member("link", 0o120777), "invalid-value"),
+    "zip: too big": (zip_member("bomb", content=b"\0" * 100_000), "too-big"),
+    "zip: cut": (zip_member("a")[:-30], "invalid-value"),
+    "zip: two names": (zip_member("a").replace(b"a", b"b", 1), "invalid-value"),
+}
+
+
+@pytest.mark.parametrize(("content", "tag"), HOSTILE.values(), ids=HOSTILE)
 def test_hostile_images_write_nothing(tmp_path: Path, content: bytes, tag: str) -> None:
     (tmp_path / "image").write_bytes(content)
     with pytest.raises(RpcError) as refused:

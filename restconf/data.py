@@ -281,7 +281,7 @@ class DataResource:
         if must_exist:
             wanted = conditions.existing(wanted)
         try:
-            return self._dispatch(environ, edits, wanted)
+            return self._dispatch(environ, edits, wanted, target)
         except RpcError as error:
             # the target or a parent is not there
             if _is_absent(error) and format_path(target).startswith(error.path):
@@ -293,7 +293,7 @@ class DataResource:
         environ: Environ,
         edits: list[Edit],
         condition: Precondition | None,
-        resource: InstancePath | None = None,
+        resource: InstancePath,
         *,
         counted: bool = False,
     ) -> Reply:

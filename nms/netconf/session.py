@@ -3,8 +3,8 @@
 Transport-agnostic: SSH, TLS and Unix sockets feed it bytes and give it a `Transport`.  Rpcs are answered in their order
 (RFC 6241 section 4.5), one per turn of the loop, so that a client that pipelines does not starve the others; what may
 take long (a large message, a whole datastore, a replay) runs in a thread.  Small changes go to the writer's queue, so
-that those of one turn of the loop share an fsync.  A client that does not read is not read from; a subscriber that
-never reads is closed.
+that those which come at about the same time share an fsync.  A client that does not read is not read from; a
+subscriber that never reads is closed.
 """
 
 from __future__ import annotations
@@ -267,8 +267,11 @@ class NetconfSession:
 
     def _work(self) -> None:
         """Work off the writer's queue, other sessions' changes too: here, or where the disk or others may be slow."""
-        if not self._core.writer.work(wait=False):
-            self._loop.run_in_executor(None, self._core.writer.work)
+        writer = self._core.writer
+        if writer.gathers():
+            self._loop.call_soon(self._work)
+        elif not writer.work(wait=False):
+            self._loop.run_in_executor(None, writer.work)
 
     def _answered(self, call: Call, outcome: Reply | BaseException) -> None:
         """The writer's answer; called in any thread."""

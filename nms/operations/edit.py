@@ -66,7 +66,7 @@ def begin(context: Context, session: Session, request: EditConfig, answer: Answe
         RpcError, RpcErrors: refused at once, and `answer` is not called.
     """
     guard, root_node = context.guard, context.schema.root
-    target = request.resource if request.resource is not None else _target(request.edits)
+    resource = request.resource
     failures: list[RpcError] = []
 
     def failed(error: RpcError) -> None:
@@ -95,17 +95,19 @@ def begin(context: Context, session: Session, request: EditConfig, answer: Answe
 
     def check() -> None:
         if request.precondition is not None:
-            _check_precondition(context, session, request.target, target, request.precondition)
+            _check_precondition(context, session, request.target, resource or (), request.precondition)
 
     def then(before: Value, after: Value, error: BaseException | None) -> None:
         if error is None and failures:
             error = failures[0] if len(failures) == 1 else RpcErrors(failures)
         if error is not None:
             answer(error)
-            return
-        created = tree.get(before, target) is None and tree.get(after, target) is not None
-        etag, changed = guard.version(request.target, target)
-        answer(Reply(etag=etag, last_modified=changed, created=created))
+        elif resource is None:
+            answer(OK)
+        else:
+            created = tree.get(before, resource) is None and tree.get(after, resource) is not None
+            etag, changed = guard.version(request.target, resource)
+            answer(Reply(etag=etag, last_modified=changed, created=created))
 
     guard.change(
         session,
@@ -156,16 +158,6 @@ def _parts(edit: Edit) -> list[Edit]:
         return []
     parts = _parts(edit.children[0]) if len(edit.children) == 1 else edit.children
     return [edit._replace(children=(part,)) for part in parts]
-
-
-def _target(edits: Sequence[Edit]) -> InstancePath:
-    """The instance that a chain of single edits leads to: the resource of a RESTCONF request."""
-    path: InstancePath = ()
-    while len(edits) == 1:
-        edit = edits[0]
-        path = (*path, (edit.node, edit.key))
-        edits = edit.children or ()
-    return path
 
 
 def _check_precondition(

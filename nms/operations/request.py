@@ -153,7 +153,7 @@ class EditConfig(NamedTuple):
     """<edit-config>, <edit-data>, RESTCONF POST, PUT, PATCH, DELETE; `rpc` as in `Get`.
 
     Attributes:
-        resource: what the precondition and the reply's entity-tag are about; None: where a single edit leads to.
+        resource: what the precondition is about, and the reply tells of; None: of the datastore, and of nothing.
         counted: an error of an edit says which one it was (RFC 8072).
         whole: what the edits do not name goes, as default-operation replace wants.
     """

@@ -26,6 +26,8 @@ _log = logging.getLogger(__name__)
 SPARE: Final = 0.01
 #: Changes of candidate that are committed in that time.
 _FEW: Final = 100
+#: Requests that are done together without looking for more.
+_ENOUGH: Final = 32
 
 #: Executes requests in their order and gives the outcome of each; never raises.
 Execute = Callable[[Sequence[tuple[Session, Request]]], Sequence[Reply | BaseException]]
@@ -65,6 +67,8 @@ class Writer:
         self._queue: deque[_Asked] = deque()
         self._lock = threading.Lock()  # of the queue and of the next one
         self._promised = False  # somebody calls `work`
+        self._seen = 0  # how many waited when it was last looked
+        self._last = 0  # how many were done together the last time
         self._slow = False  # the last ones took longer than can be spared: so will the next, perhaps
 
     @property
@@ -108,6 +112,17 @@ class Writer:
             self._promised = True
             return first
 
+    def gathers(self) -> bool:
+        """Is it worth another turn of the event loop before `work`, since others ask meanwhile and could share a write?
+
+        As long as each turn brings somebody.  Who asks alone, and did so the last time, does not wait.
+        """
+        seen, self._seen = self._seen, len(self._queue)
+        more = seen < self._seen < _ENOUGH and max(self._seen, self._last) > 1
+        if not more:
+            self._seen = 0
+        return more
+
     def work(self, *, wait: bool = True) -> bool:
         """Empty the queue.
 
@@ -140,6 +155,7 @@ class Writer:
         with self._lock:
             taken = list(self._queue)
             self._queue.clear()
+            self._last = len(taken)
         outcomes = self._execute([(asked.session, asked.request) for asked in taken])
         for asked, outcome in zip(taken, outcomes, strict=True):
             asked.outcome = outcome

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nms.datastore.journal_sqlite import SqliteJournal
 from nms.model.edit import Edit, Insert
 from nms.operations.request import EditConfig, Reply
-from tests.unit.operations.shop_server import Server, at
+from tests.unit.operations.shop_server import Server, at, edit_config
 
 ITEMS = [f"/shop:shop/item[id='{key}']" for key in "abc"]
 EDITS: list[Edit] = [
@@ -25,7 +25,7 @@ EDITS: list[Edit] = [
     at("/shop:shop", op="remove"),
 ]
 REQUESTS = st.builds(
-    lambda edits, option: EditConfig("running", tuple(edits), error_option=option),
+    lambda edits, option: edit_config(*edits, error_option=option),
     st.lists(st.sampled_from(EDITS), min_size=1, max_size=3),
     st.sampled_from(["rollback-on-error", "continue-on-error"]),
 )

@@ -19,10 +19,9 @@ from nms.datastore.transaction import Author, Transaction
 from nms.errors import RpcError
 from nms.model import json
 from nms.model.diff import Change, diff
-from nms.model.edit import Edit
 from nms.model.load import load
 from nms.operations.request import Commit, EditConfig, Get, Lock, PathFilter, Precondition, Reply, Request
-from tests.unit.operations.shop_server import Server, at, path
+from tests.unit.operations.shop_server import Server, at, edit_config, path
 
 
 class Recorder(MemoryJournal):
@@ -56,12 +55,8 @@ def server(journal: Recorder) -> Server:
     return server
 
 
-def edit(*edits: Edit) -> EditConfig:
-    return EditConfig("running", edits)
-
-
 def item(key: str, price: int = 1) -> EditConfig:
-    return edit(at(f"/shop:shop/item[id='{key}']/price", price))
+    return edit_config(at(f"/shop:shop/item[id='{key}']/price", price))
 
 
 def together(server: Server, *requests: Request) -> list[str]:
@@ -111,8 +106,8 @@ def test_threads_that_wait_for_the_disk_share_the_next_write(server: Server, jou
 
 
 def test_each_starts_from_the_one_before_it(server: Server, journal: Recorder) -> None:
-    create = edit(at("/shop:shop/item[id='a']", ("a", 1, None, None), "create"))
-    gone = edit(at("/shop:shop/item[id='a']", op="delete"))
+    create = edit_config(at("/shop:shop/item[id='a']", ("a", 1, None, None), "create"))
+    gone = edit_config(at("/shop:shop/item[id='a']", op="delete"))
     assert together(server, create, create, gone, gone, create) == ["ok", "data-exists", "ok", "data-missing", "ok"]
     assert [len(write) for write in journal.writes] == [3]
     assert server.shop()["item"] == [{"id": "a", "price": 1}]
@@ -121,7 +116,7 @@ def test_each_starts_from_the_one_before_it(server: Server, journal: Recorder) -
 def test_the_state_of_an_entry_that_was_deleted_in_between_is_gone(server: Server) -> None:
     server.edit(at("/shop:shop/item[id='a']/price", 1))
     server.core.store.publish([at("/shop:shop/item[id='a']/sold", 4)])
-    together(server, edit(at("/shop:shop/item[id='a']", op="delete")), item("a", 2))
+    together(server, edit_config(at("/shop:shop/item[id='a']", op="delete")), item("a", 2))
     assert server.shop("operational")["item"] == [{"id": "a", "price": 2}]
 
 
@@ -132,7 +127,7 @@ def test_a_failed_write_refuses_all_and_leaves_everything(server: Server, journa
     before = [getattr(store, name) for name in names], store.known.indexes, tag(server, "/shop:shop")
     assert store.known.indexes is not None
     journal.before = full
-    nothing = edit(at("/shop:shop/item[id='a']/price", 1))  # what the first has done already
+    nothing = edit_config(at("/shop:shop/item[id='a']/price", 1))  # what the first has done already
     assert together(server, item("a"), item("b"), nothing) == ["resource-denied"] * 3
     assert ([getattr(store, name) for name in names], store.known.indexes, tag(server, "/shop:shop")) == before
     assert (store.head, server.told()) == (store.running, [])
@@ -198,7 +193,7 @@ class Watcher:
 def test_what_a_provider_watches_is_settled_alone(server: Server, journal: Recorder) -> None:
     watcher = Watcher(server)
     server.core.store.add_provider(watcher)
-    hours = edit(at("/shop:shop/hours/from", "8"))
+    hours = edit_config(at("/shop:shop/hours/from", "8"))
     assert together(server, item("a"), item("b"), hours, item("c"), item("d")) == ["ok"] * 5
     assert [len(write) for write in journal.writes] == [2, 1, 2]
     assert watcher.seen == [2, 2]
@@ -207,10 +202,10 @@ def test_what_a_provider_watches_is_settled_alone(server: Server, journal: Recor
 def test_what_builds_on_a_group_that_failed_is_refused_with_it(server: Server, journal: Recorder) -> None:
     server.core.store.add_provider(Watcher(server))
     journal.before = full
-    assert together(server, item("a"), edit(at("/shop:shop/hours/from", "8"))) == ["resource-denied"] * 2
+    assert together(server, item("a"), edit_config(at("/shop:shop/hours/from", "8"))) == ["resource-denied"] * 2
     journal.before = lambda: None
     assert server.shop() == {"name": "x"}
-    assert together(server, edit(at("/shop:shop/hours/from", "8"))) == ["ok"]
+    assert together(server, edit_config(at("/shop:shop/hours/from", "8"))) == ["ok"]
 
 
 def test_a_pending_confirmed_commit_keeps_edits_apart(server: Server, journal: Recorder) -> None:
@@ -253,7 +248,9 @@ def test_other_requests_stand_between_groups(server: Server, journal: Recorder) 
 
 def test_a_fault_of_ours_spoils_its_own_request_only(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     good, bad = item("a"), item("b")
-    monkeypatch.setattr("nms.operations.edit._target", lambda edits: 1 / 0 if edits is bad.edits else ())
+    monkeypatch.setattr(
+        "nms.operations.edit.without_false", lambda s, old, new, edits: new if edits is not bad.edits else 1 / 0
+    )
     outcomes = server.core.dispatch_all([(server.admin, request) for request in (good, bad, good)])
     assert [type(outcome) for outcome in outcomes] == [Reply, ZeroDivisionError, Reply]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -49,6 +49,16 @@ def at(text: str, value: Value = None, op: Op = "merge", insert: Insert | None =
     return edit.at(path(text), op, value, insert, parents="none" if op in ("delete", "remove") else "merge")
 
 
+def edit_config(*edits: Edit, target: Datastore = "running", **more: Any) -> EditConfig:
+    """The request, whose resource is what a single edit leads to, as in RESTCONF."""
+    resource: InstancePath = ()
+    below: Sequence[Edit] | None = edits
+    while below is not None and len(below) == 1:
+        resource = (*resource, (below[0].node, below[0].key))
+        below = below[0].children
+    return EditConfig(target, edits, **{"resource": resource, **more})
+
+
 def tree(members: Mapping[str, Any]) -> Value:
     """A root from the members of shop:shop or, qualified, of the root."""
     qualified = all(":" in name for name in members)
@@ -86,7 +96,7 @@ class Server:
 
     def edit(self, *edits: Edit, session: Session | None = None, target: Datastore = "running", **more: Any) -> Reply:
         """<edit-config>."""
-        return self.do(EditConfig(target, edits, **more), session)
+        return self.do(edit_config(*edits, target=target, **more), session)
 
     def commit(self, session: Session | None = None, **more: Any) -> None:
         """<commit>."""

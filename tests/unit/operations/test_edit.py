@@ -8,7 +8,7 @@ import pytest
 
 from nms.errors import RpcError, RpcErrors
 from nms.model.edit import Edit
-from nms.operations.request import CopyConfig, DeleteConfig, Get, PathFilter, Precondition
+from nms.operations.request import CopyConfig, DeleteConfig, EditConfig, Get, PathFilter, Precondition, Reply
 from tests.unit.operations.shop_server import Server, at, path
 
 
@@ -110,6 +110,11 @@ def test_entity_tags_follow_the_resource_and_not_its_neighbours(server: Server) 
     server.edit(at("/shop:shop/item[id='b']", op="delete"))
     server.edit(at("/shop:shop/item[id='b']/price", 5))
     assert tag("/shop:shop/item[id='b']/price") != reply.etag
+
+
+def test_without_a_resource_the_reply_tells_of_none(server: Server) -> None:
+    assert server.do(EditConfig("running", [at("/shop:shop/name", "new")])) == Reply()
+    assert server.shop()["name"] == "new"
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,39 @@ def test_an_answer_that_cannot_be_given_keeps_nobody_waiting(bench: Bench, caplo
     assert bench.submit(answers)
 
 
+def test_who_asks_alone_does_not_wait_for_others(bench: Bench) -> None:
+    for _ in range(2):
+        bench.submit([])
+        assert not bench.writer.gathers()
+        assert bench.writer.work()
+    assert bench.groups == [1, 1]
+
+
+def test_others_are_waited_for_as_long_as_they_come(bench: Bench) -> None:
+    for coming, more in ((2, True), (1, True), (0, False)):
+        for _ in range(coming):
+            bench.submit([])
+        assert bench.writer.gathers() == more
+    assert bench.writer.work()
+    bench.submit([])  # others asked the last time
+    assert [bench.writer.gathers() for _ in range(2)] == [True, False]
+    assert bench.writer.work()
+    bench.submit([])
+    assert not bench.writer.gathers()
+    assert bench.writer.work()
+    assert bench.groups == [3, 1, 1]
+
+
+def test_enough_is_not_made_to_wait_for_more(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "_ENOUGH", 3)
+    looked = []
+    for _ in range(2):
+        for _ in range(2):
+            bench.submit([])
+        looked.append(bench.writer.gathers())
+    assert looked == [True, False]
+
+
 def test_who_cannot_wait_does_not(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     answers: list[Reply | BaseException] = []
     held, go = threading.Event(), threading.Event()

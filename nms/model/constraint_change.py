@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 
-from nms.model import entries, tree
+from nms.model import constraint_leafs, entries, tree
 from nms.model.constraint_check import Check
 from nms.model.constraint_dependents import Dependent, Dependents, Referral
 from nms.model.constraint_index import Indexes
@@ -32,9 +32,11 @@ def check_change(
         fallbacks: constraints that had to be evaluated for all entries of a list are counted in it by name.
     """
     check = ChangeCheck(known, indexes)
-    top = Marking(known, indexes, new, fallbacks).marks(changes)
-    root = known.schema.root
-    check.visit(known.plans.configuration, top, Cursor(root, new, None))
+    place = constraint_leafs.place(known, changes, indexes.root, new)
+    if place is None:
+        top = Marking(known, indexes, new, fallbacks).marks(changes)
+        place = known.plans.configuration, top, Cursor(known.schema.root, new, None)
+    check.visit(*place)
     return check
 
 

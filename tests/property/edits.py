@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from random import Random
 from typing import Any
 
 from nms.errors import RpcError
 from nms.model import entries, tree
-from nms.model.path import parse_path
+from nms.model.path import InstancePath, parse_path
 from nms.model.schema import Node, Schema
 from nms.model.types import InvalidValue, module_resolver
 from nms.model.values import EMPTY, AnyData, InstanceId
@@ -39,6 +40,18 @@ class Editor:
         for _ in range(self.random.choice((1, 1, 1, 2, 3))):
             self.root = root
             root = self.inner(self.schema.root, root)
+        return root
+
+    def change_leafs(self, root: Any) -> Any:
+        """`root` with some leafs and leaf-lists of one instance, seldom of two, edited: nothing else comes or goes."""
+        places = list(_places(self.schema.root, root, ()))
+        for above in self.random.choices(places, k=self.random.choice((1, 1, 1, 2))):
+            parent = above[-1][0] if above else self.schema.root
+            leafs = [n for n in parent.children if n.kind in ("leaf", "leaf-list") and n not in parent.keys]
+            for leaf in self.random.sample(leafs, min(len(leafs), self.random.choice((1, 1, 2, 3)))):
+                self.root = root
+                path = (*above, (leaf, None))
+                root = tree.put(self.schema.root, root, path, self.child(leaf, tree.get(root, path)))
         return root
 
     def inner(self, node: Node, value: Any) -> Any:
@@ -126,3 +139,13 @@ class Editor:
                 return kind.parse(str(self.random.choice(list(pool))), resolve)
             except InvalidValue:
                 continue
+
+
+def _places(node: Node, value: Any, path: InstancePath) -> Iterator[InstancePath]:
+    """The paths of all instances that have leafs, or would have them if these were set, from one at `path` on."""
+    yield path
+    for child, found in zip(node.children, value, strict=True):
+        held = child.blank if found is None and child.kind == "container" and not child.presence else found
+        if held is not None and child.kind in ("container", "list"):
+            for step, below in tree.members(child, held):
+                yield from _places(child, below, (*path, step))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -69,6 +70,16 @@ STARTS: dict[str, Any] = {
             "effort": 2, "helper": [{"k": "a"}, {"k": "b"}], "by-hand": [None], "summary": {},
         }
     },
+    "leafs": {
+        "leafs:farm": {
+            "limit": 13, "favourite": "b", "eggs": [1],
+            "hen": [
+                {"name": "a", "ring": "a", "age": 1, "here": "a", "coop": {"perch": 4}, "egg": {"size": 2}},
+                {"name": "b", "ring": "b", "tag": "b", "age": 4, "here": "b", "note": "b", "twin": "a"},
+            ],
+        },
+        "leafs:flag": True,
+    },
 }  # fmt: skip
 
 
@@ -97,12 +108,20 @@ def conditional(tmp_path_factory: pytest.TempPathFactory) -> Schema:
     return load([folder], ["oracle"])
 
 
-@pytest.mark.parametrize("module", ["rules", "changing"])
+@pytest.mark.parametrize("module", STARTS)
 @given(seed=st.integers(0, 2**32), steps=st.integers(1, 60))
 def test_a_change_is_judged_as_the_whole(module: str, seed: int, steps: int) -> None:
     schema = schema_of(module)
     start = json.decode(schema.root, STARTS[module]) if seed % 2 else schema.root.blank
-    follow(schema, Editor(schema, Random(seed), POINTERS[module]), start, steps)
+    follow(schema, start, steps, Editor(schema, Random(seed), POINTERS.get(module, ())).change)
+
+
+@pytest.mark.parametrize("module", STARTS)
+@given(seed=st.integers(0, 2**32), steps=st.integers(1, 60))
+def test_a_change_of_leafs_is_judged_as_the_whole(module: str, seed: int, steps: int) -> None:
+    schema = schema_of(module)
+    start = json.decode(schema.root, STARTS[module])
+    follow(schema, start, steps, Editor(schema, Random(seed), POINTERS.get(module, ())).change_leafs)
 
 
 @pytest.mark.parametrize("module", ["rules", "changing"])
@@ -111,12 +130,12 @@ def test_a_change_is_judged_as_the_whole_where_most_indexes_are_built_anew(modul
     schema = schema_of(module)
     start = json.decode(schema.root, STARTS[module])
     with mock.patch.object(constraint_index, "_MANY", 1):
-        follow(schema, Editor(schema, Random(seed), POINTERS[module]), start, steps)
+        follow(schema, start, steps, Editor(schema, Random(seed), POINTERS[module]).change)
 
 
 @given(seed=st.integers(0, 2**32), steps=st.integers(1, 60))
 def test_a_change_of_what_conditions_look_at(conditional: Schema, seed: int, steps: int) -> None:
-    follow(conditional, Editor(conditional, Random(seed)), conditional.root.blank, steps)
+    follow(conditional, conditional.root.blank, steps, Editor(conditional, Random(seed)).change)
 
 
 @pytest.mark.parametrize("module", ["rules", "changing"])
@@ -162,13 +181,13 @@ def _is_when(error: RpcError) -> bool:
     return error.message.endswith("its when condition is false")
 
 
-def follow(schema: Schema, editor: Editor, root: Any, steps: int) -> None:
+def follow(schema: Schema, root: Any, steps: int, change: Callable[[Any], Any]) -> None:
     """Make changes of a valid root, and keep those that are valid; judge each in both ways."""
     assert constraints.validate(schema, root) == []
     indexes = constraints.index(schema, root)
     fallbacks: Counter[str] = Counter()
     for _ in range(steps):
-        new = editor.change(root)
+        new = change(root)
         changes = diff(schema.root, root, new)
         whole = constraints.validate(schema, new)
         found = constraints.validate_change(schema, root, new, changes, indexes=indexes, fallbacks=fallbacks)

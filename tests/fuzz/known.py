@@ -23,8 +23,14 @@ _KEY_BY_PATH: Final = re.compile(r"\[[\w:]+ ?= ?(current\(\)|/)|\[(current\(\)|/
 #: The predicates of a path.
 _PREDICATES: Final = re.compile(r"\[[^]]*\]")
 
-#: libyang's words for a leafref without instance and for a false when.
-_UNMET: Final = re.compile(r"Invalid leafref value|When condition .* not satisfied")
+#: libyang's words for a reference without instance and for a false when.
+_UNMET: Final = re.compile(r"Invalid (leafref|instance-identifier .*) value|When condition .* not satisfied")
+
+#: A whole number has another canonical text in this union than in the type after it.
+_DECIMAL_FIRST: Final = re.compile(r"type union \{ type decimal64 \{[^}]*\} type u?int")
+
+#: A must that compares with the text of a whole number.
+_TEXT_OF_NUMBER: Final = re.compile(r"""condition .*= ['"]-?\d+['"]""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +188,8 @@ KNOWN: Final[tuple[Known, ...]] = (
     Known(
         "default-at-the-top-under-a-when",
         "6.4.1, 7.6.1 and 9.9",
-        "a default in use under a true when is in the accessible tree, for leafrefs and whens as for a must; libyang's "
-        "leafrefs and whens do not see it at the top",
+        "a default in use under a true when is in the accessible tree, for references and whens as for a must; "
+        "libyang's references and whens do not see it at the top",
         lambda d: not d.ours and bool(d.theirs) and all(_default_at_the_top(t, d.drawer) for t in d.theirs),
     ),
     Known(
@@ -191,6 +197,15 @@ KNOWN: Final[tuple[Known, ...]] = (
         "6.4 (XPath 1.0 sections 2.1 and 2.4)",
         "position() counts the nodes of one context node; libyang counts those of all context nodes together",
         lambda d: _all([*d.theirs, *(e.message for e in d.ours)], "[position() = "),
+    ),
+    Known(
+        "literal-of-a-union",
+        "6.4 (XPath 1.0 section 3.4)",
+        "a literal is compared as it is written; libyang makes it a value of the leaf's type first: 8 becomes 8.0",
+        lambda d: (
+            _DECIMAL_FIRST.search(d.modules) is not None
+            and all(_TEXT_OF_NUMBER.search(text) for text in [*d.theirs, *(e.message for e in d.ours)])
+        ),
     ),
     Known(
         "a-module-of-libyang's-own",

@@ -70,10 +70,22 @@ CASES: list[tuple[str, str, dict[str, Any], bool]] = [
         True,
     ),
     (
+        "default-at-the-top-under-a-when",
+        """container c { when "true()"; leaf a { type uint8; default 2; } } leaf x { type instance-identifier; }""",
+        {"fa:x": "/fa:c/a"},
+        True,
+    ),
+    (
         "position-within-a-step",
         """list a { key k; leaf k { type string; } list b { key k; leaf k { type string; } } }
            leaf x { type string; must "/a/b[position() = 2]"; }""",
         {"fa:a": [{"k": "1", "b": [{"k": "1"}]}, {"k": "2", "b": [{"k": "2"}]}], "fa:x": "a"},
+        False,
+    ),
+    (
+        "literal-of-a-union",
+        """leaf x { type union { type decimal64 { fraction-digits 2; } type uint8; } must ". != '8'"; }""",
+        {"fa:x": 8},
         False,
     ),
     (

@@ -115,7 +115,8 @@ class Writer:
     def gathers(self) -> bool:
         """Is it worth another turn of the event loop before `work`, since others ask meanwhile and could share a write?
 
-        As long as each turn brings somebody.  Who asks alone, and did so the last time, does not wait.
+        As long as each turn brings somebody.  Who asks alone, and did so the last time, does not wait.  For the event
+        loop that has been told to `work`.
         """
         seen, self._seen = self._seen, len(self._queue)
         more = seen < self._seen < _ENOUGH and max(self._seen, self._last) > 1

@@ -415,6 +415,16 @@ def test_entity_tags(client: FlaskClient, stocked: RecordingCore) -> None:
     assert depot(stocked)["bay"][0]["size"] == 1
 
 
+def test_a_change_of_the_datastore_is_about_the_datastore(client: FlaskClient, stocked: RecordingCore) -> None:
+    send(client, "PUT", f"{BAY}=a/size", {"depot:size": 1})
+    read = client.get("/restconf/data?content=config").headers["ETag"]
+    sent = {"ietf-restconf:data": {"depot:motto": "more"}}
+    changed = send(client, "PATCH", "/restconf/data", sent, If_Match=read)
+    assert (changed.status_code, held(stocked)["depot:motto"]) == (204, "more")
+    assert changed.headers["ETag"] == client.get("/restconf/data?content=config").headers["ETag"] != read
+    assert send(client, "PATCH", "/restconf/data", sent, If_Match=read).status_code == 412
+
+
 def test_state_does_not_move_the_tag_of_configuration(client: FlaskClient, stocked: RecordingCore) -> None:
     read = client.get(f"{BAY}=a")
     path = parse_path(stocked.schema, "/depot:depot/bay[name='a']/load")

@@ -29,6 +29,9 @@ _UNMET: Final = re.compile(r"Invalid (leafref|instance-identifier .*) value|When
 #: A whole number has another canonical text in this union than in the type after it.
 _DECIMAL_FIRST: Final = re.compile(r"type union \{ type decimal64 \{[^}]*\} type u?int")
 
+#: A function that libyang computes by cutting.
+_ROUNDS: Final = re.compile(r"\b(floor|ceiling|round)\(")
+
 #: A must that compares with the text of a whole number.
 _TEXT_OF_NUMBER: Final = re.compile(r"""condition .*= ['"]-?\d+['"]""")
 
@@ -109,8 +112,11 @@ def _structure(node: Node) -> Iterator[Node]:
             yield from _structure(child)
 
 
-def _rounds(texts: Sequence[str]) -> bool:
-    return bool(texts) and all("floor(" in text or "ceiling(" in text for text in texts)
+def _rounds(d: Difference) -> bool:
+    """Whether every error is of a condition that rounds, or names something that is under such a when."""
+    rounding = {n.name for n in d.drawer.nodes if any(_ROUNDS.search(above.when) for above in (n, *n.up()))}
+    texts = [*d.theirs, *(f"{e.path} {e.message}" for e in d.ours)]
+    return all(_ROUNDS.search(text) or rounding & set(re.findall(r"\bn\d+\b", text)) for text in texts)
 
 
 def _all(texts: Sequence[str], part: str) -> bool:
@@ -182,8 +188,8 @@ KNOWN: Final[tuple[Known, ...]] = (
     Known(
         "rounding",
         "6.4 (XPath 1.0 section 4.4)",
-        "floor() goes down below zero too, and NaN stays NaN; libyang cuts, and takes the context node for NaN",
-        lambda d: _rounds([*d.theirs, *(e.message for e in d.ours)]),
+        "floor() and round() go down below zero too, and NaN stays NaN; libyang cuts, and has the context node for NaN",
+        _rounds,
     ),
     Known(
         "default-at-the-top-under-a-when",
@@ -206,6 +212,12 @@ KNOWN: Final[tuple[Known, ...]] = (
             _DECIMAL_FIRST.search(d.modules) is not None
             and all(_TEXT_OF_NUMBER.search(text) for text in [*d.theirs, *(e.message for e in d.ours)])
         ),
+    ),
+    Known(
+        "internal-error",
+        "9.13",
+        "an instance-identifier may have another one in a predicate; libyang fails over it, and says that it does",
+        lambda d: not d.ours and "Internal error" in d.theirs[0] and _all(d.theirs[1:] or d.theirs, "Storing value"),
     ),
     Known(
         "a-module-of-libyang's-own",

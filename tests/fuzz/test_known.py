@@ -83,6 +83,19 @@ CASES: list[tuple[str, str, dict[str, Any], bool]] = [
         False,
     ),
     (
+        "rounding",
+        'leaf a { type int8; } leaf x { when "round(../a) = -1"; type string; }',
+        {"fa:a": -1, "fa:x": "a"},
+        True,
+    ),
+    (
+        "internal-error",
+        """container c { leaf a { type string; } leaf-list l { type instance-identifier { require-instance false; } } }
+           leaf x { type instance-identifier { require-instance false; } }""",
+        {"fa:x": "/fa:c/l[.='/fa:c/a']"},
+        True,
+    ),
+    (
         "literal-of-a-union",
         """leaf x { type union { type decimal64 { fraction-digits 2; } type uint8; } must ". != '8'"; }""",
         {"fa:x": 8},

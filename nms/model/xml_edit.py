@@ -6,13 +6,15 @@ What has no operation below it is one edit with one value, decoded as in `nms.mo
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final, NamedTuple, cast
 
 from lxml import etree
 
 from nms.errors import RpcError
-from nms.model import anydata, entries, xml_attributes
+from nms.model import anydata, codegen, entries, xml_attributes
+from nms.model.codegen_source import Unexpected
 from nms.model.codegen_xml import resolver
 from nms.model.edit import Edit, Insert, Op
 from nms.model.fault import Fault, invalid, twice, two_cases
@@ -45,30 +47,58 @@ def decode_edit(
     Raises:
         RpcError: as `decode`, and bad-attribute, unknown-attribute for operations and inserts.
     """
-    return Config(schema, element, default_operation, placed).edits()
+    document = _Document(schema, xml_attributes.marked(schema, element), placed)
+    return _edits(element, default_operation, document)
 
 
-class Config:
-    """A `<config>` of which the attributes are known to be right: the texts in it may change, and `edits` follows them.
+def repeatable(schema: Schema, element: etree._Element, default_operation: Op) -> Callable[[], list[Edit]]:
+    """`decode_edit` for many calls on an element that has been decoded before: only texts in it have changed since.
 
-    Args and errors: those of `decode_edit`, for attributes.
+    Where all that it holds is one list entry, that is what is decoded each time.
+
+    Args and errors: those of `decode_edit`, for attributes; for the rest those of what is returned.
     """
+    document = _Document(schema, xml_attributes.marked(schema, element), NOTHING_PLACED)
+    edits = partial(_edits, element, default_operation, document)
+    above, entry = ([], element) if document.marked else _only_entry(schema.root, element)
+    return partial(_entry_edits, above, entry, default_operation, edits) if above else edits
 
-    def __init__(self, schema: Schema, element: etree._Element, default: Op, placed: Placed = NOTHING_PLACED) -> None:
-        self._element = element
-        self._default = default
-        self._document = _Document(schema, xml_attributes.marked(schema, element), placed)
 
-    def edits(self) -> list[Edit]:
-        """The edits that the texts say now.
+def _edits(element: etree._Element, default: Op, document: _Document) -> list[Edit]:
+    try:
+        return _decode_edits(document.schema.root, element, default, document)
+    except Fault as fault:
+        raise fault.error() from None
 
-        Raises:
-            RpcError: as `decode_edit`, but for attributes.
-        """
-        try:
-            return _decode_edits(self._document.schema.root, self._element, self._default, self._document)
-        except Fault as fault:
-            raise fault.error() from None
+
+def _only_entry(node: Node, element: etree._Element) -> tuple[list[Node], etree._Element]:
+    """The one list entry that is all there is below `element`, behind the schema nodes down to its list; else none."""
+    above: list[Node] = []
+    while len(element) == 1 and (child := node.by_tag.get(cast(str, element[0].tag))) is not None:
+        above.append(child)
+        node, element = child, element[0]
+        if node.keys:
+            return above, element
+    return [], element
+
+
+def _entry_edits(
+    above: Sequence[Node], element: etree._Element, op: Op, otherwise: Callable[[], list[Edit]]
+) -> list[Edit]:
+    """The edit of the one entry `element`; `otherwise` where that is not as expected, which it may turn out to be."""
+    node = above[-1]
+    try:
+        value = codegen.of(node).decode_xml(element)
+    except (Unexpected, InvalidValue):
+        return otherwise()
+    if len(above) == 1:
+        return [Edit(node, op, node.key_of(value), value)]
+    value = entries.single(node.key_of(value), value, ordered=node.user_ordered)
+    for parent in above[-2::-1]:
+        slots: list[Value | None] = list(parent.blank)
+        slots[node.index] = value
+        node, value = parent, tuple(slots)
+    return [Edit(node, op, None, value)]
 
 
 def refuse_empty_state(schema: Schema, element: etree._Element, base: InstancePath = ()) -> None:

@@ -172,7 +172,7 @@ def _edit(schema: Schema, request: EditConfig, operation: etree._Element, places
     """The message itself is kept, and gets the new texts: what they say is decoded as it always is."""
     (element,) = (child for child in operation if etree.QName(child).localname == "config")
     default = (operation.findtext("{*}default-operation") or "merge").strip()
-    config = xml_edit.Config(schema, element, cast(Op, default))
+    edits = xml_edit.repeatable(schema, element, cast(Op, default))
     parameters = _inside(element, places)
     bare = request._replace(edits=())
 
@@ -180,7 +180,7 @@ def _edit(schema: Schema, request: EditConfig, operation: etree._Element, places
         for leaf, place in parameters.items():
             leaf.text = texts[place]
         try:
-            return bare._replace(edits=config.edits())
+            return bare._replace(edits=edits())
         except RpcError:
             return None
 

@@ -136,6 +136,12 @@ CHANGES = [
     (rpc(edit(f"<s:text {nc('delete')}/>" + "<s:number>@</s:number>")), "1", "2"),  # the second time it is gone
     (rpc(edit("<s:state><s:seen>@</s:seen></s:state>")), "1", "2"),  # whoever is asked for it refuses it
     (rpc(edit("<s:blob><b>@</b></s:blob>")), "x", "y"),
+    # one entry, and nothing else
+    (rpc(edit(item("@", "<s:size>5</s:size>"))), "new", "newer"),
+    (rpc(edit("<s:step><s:id>@</s:id></s:step>")), "7", "1"),  # the user's order
+    (rpc(edit("<s:mixed><s:k>@</s:k><s:v>x</s:v></s:mixed>")), "1", "x"),
+    (rpc(edit(item("a", "<s:size>@</s:size>"), more="<default-operation>replace</default-operation>")), "5", "6"),
+    (rpc(edit(item("@"), more="<default-operation>none</default-operation>")), "a", "missing"),
     (rpc(edit("<s:tag>x</s:tag>", more="<default-operation>replace</default-operation>"), 'message-id="@"'), "1", "2"),
     (rpc(edit("<s:text>@</s:text>", more="<test-option>test-only</test-option>")), "x", "y"),
     (rpc(edit("<s:text>@</s:text>", more="<error-option>continue-on-error</error-option>")), "x", "y"),
@@ -151,6 +157,8 @@ OTHER_CHANGES = [
     *((rpc(edit("<s:hue>@</s:hue>")), "s:red", now) for now in ("t:red", "green")),
     (rpc(edit("<s:where>@</s:where>")), "/s:top/s:text", "/t:top/s:text"),
     (rpc(edit(item("@") + item("new"))), "newer", "new"),
+    (rpc(edit(item("a", "<s:size>@</s:size>"))), "5", "99999"),
+    (rpc(edit("<s:step><s:id>@</s:id></s:step>")), "7", "x"),
     (TEXT, "x", "x" * 41),
     *((TEXT, "x", now) for now in ("", " ", " x", "é", "&amp;", "<![CDATA[x]]>", "x<!-- -->", "<b/>")),
     # texts outside of the configuration

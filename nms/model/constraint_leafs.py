@@ -62,7 +62,10 @@ def _marked(known: Dependents, parent: Node, leafs: _Leafs) -> tuple[Plan, Mark]
             if depth < len(route) or dependent.target is not parent or isinstance(dependent.rule, UniqueRule):
                 return None
             (mark if dependent.slot is None else mark.slot(dependent.slot)).rules.add(dependent.rule)
-    plan: Plan | None = known.plans.configuration
+    plan = known.plans.configuration
     for node in route:
-        plan = next((child for child in plan.children if child.node is node), None) if plan is not None else None
-    return (plan, mark) if plan is not None else (known.plans.configuration, Mark())
+        below = next((child for child in plan.children if child.node is node), None)
+        if below is None:  # nothing is ever checked there
+            return plan, Mark()
+        plan = below
+    return plan, mark

@@ -13,6 +13,7 @@ from nms.model.schema import Schema
 from nms.operations.request import Principal
 from restconf.app import create_app
 from restconf.wsgi import Environ
+from tests.unit.restconf.depot import STOCK, send
 from tests.unit.restconf.recording_core import RecordingCore
 
 MODELS = Path(__file__).parent / "models"
@@ -42,3 +43,10 @@ def client(core: RecordingCore) -> Iterator[FlaskClient]:
     with app.test_client() as client:
         yield client
     app.extensions["restconf"].close()
+
+
+@pytest.fixture
+def stocked(client: FlaskClient, core: RecordingCore) -> RecordingCore:
+    """The core with something in it."""
+    assert send(client, "PUT", "/restconf/data", {"ietf-restconf:data": STOCK}).status_code == 204
+    return core

@@ -14,8 +14,8 @@ from nms.model.load import load
 from nms.model.path import parse_path
 from nms.model.schema import Schema
 from tests.unit.restconf.conftest import MODELS
+from tests.unit.restconf.depot import STOCK, XML, error, send
 from tests.unit.restconf.recording_core import RecordingCore
-from tests.unit.restconf.test_data import STOCK, XML, error, send
 
 DS = "/restconf/ds/ietf-datastores:"
 ORIGIN = "{urn:ietf:params:xml:ns:yang:ietf-origin}origin"

@@ -18,10 +18,8 @@ from nms.operations.request import EditConfig
 from restconf import yang_patch
 from restconf.app import create_app
 from tests.unit.restconf.conftest import MODELS, authenticate
+from tests.unit.restconf.depot import STOCK, depot, send
 from tests.unit.restconf.recording_core import RecordingCore
-from tests.unit.restconf.test_data import STOCK, depot, send, stocked
-
-__all__ = ["stocked"]
 
 PATCH = "application/yang-patch+json"
 DEPOT = "/restconf/data/depot:depot"

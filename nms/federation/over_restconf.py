@@ -187,6 +187,9 @@ class RestconfClient:
             except (OSError, ValueError, http.client.HTTPException) as error:
                 self._closed.set()
                 raise unreachable(f"{self._endpoint}: {error or type(error).__name__}") from error
+            finally:
+                if self._closed.is_set():  # here, or by another thread meanwhile
+                    self._close_connection()
         if response.status != HTTPStatus.OK:
             response.close()
             raise self._refused(response.status, response.reason, content)

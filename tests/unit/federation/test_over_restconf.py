@@ -126,6 +126,21 @@ def opened(endpoint: RestconfEndpoint, schema: Schema) -> Iterator[RestconfClien
 Identity = tuple[Certificate, ClientCertificate]
 
 
+def test_a_subscription_that_fails_leaves_no_connection(schema: Schema, identity: Identity) -> None:
+    left: list[bytes] = []
+
+    def script(stream: ssl.SSLSocket) -> None:
+        request(stream)
+        stream.sendall(b"nonsense\r\n\r\n")
+        left.append(stream.recv(1))
+
+    with server(identity, script) as endpoint:
+        client = endpoint.open(schema)
+        with pytest.raises(RpcError) as refused:
+            client.subscribe()
+    assert (refused.value.tag, client.connected, left) == ("operation-failed", False, [b""])
+
+
 def test_a_connection_that_was_closed_while_idle_is_made_anew(schema: Schema, identity: Identity) -> None:
     ok = b'{"mec-federation:domain": {"id": "b"}}'
     scripts = (answer(ok), answer(ok, extra=b"Connection: close\r\n"), answer(ok))

@@ -215,8 +215,7 @@ class Partners:
             else:
                 self.links[key].ours = entry[1]
                 self.links[key].wake.set()
-        for link in leaving:  # only now: an agreement without a link is one that is gone
-            await self._end(link)
+        await self._end(*leaving)  # only now: an agreement without a link is one that is gone
         if gone or came:
             self.zones.changed()
         self.zones.look()
@@ -355,17 +354,13 @@ class Partners:
         subjects = sorted({*self.zones.parts(*link.id, link.served), *lodged(agreement), *link.held(), *asked})
         for name, subject in subjects:
             self.orphans.note(*link.id, name, subject, "the agreement was removed")
-        task = self._loop.create_task(self._take_leave(link, subjects))
-        self._partings.add(task)
-        task.add_done_callback(self._partings.discard)
-
-    async def _take_leave(self, link: Link, subjects: Sequence[tuple[str, str]]) -> None:
         if link.task is not None:
             link.task.cancel()
-        try:
-            await say_farewell(link, subjects, self.orphans, self._farewell)
-        finally:
-            await self._end(link)
+        farewell = self._loop.create_task(say_farewell(link, subjects, self.orphans, self._farewell))
+        farewell.add_done_callback(lambda _: link.session.close())  # also of one that is cancelled before it begins
+        for task in filter(None, (link.task, farewell)):
+            self._partings.add(task)
+            task.add_done_callback(self._partings.discard)
 
     def _strays(self) -> None:
         """List what we have under agreements that were removed just before an earlier process of the daemon died."""
@@ -373,11 +368,14 @@ class Partners:
             for name, subject in self.zones.parts(*key):
                 self.orphans.record(*key, name, subject, "the agreement was removed")
 
-    async def _end(self, link: Link) -> None:
-        link.session.close()
-        if link.task is not None:
-            link.task.cancel()
-            await asyncio.gather(link.task, return_exceptions=True)
+    async def _end(self, *links: Link) -> None:
+        """End sessions and what attends to them; all have been told to before this waits for any."""
+        tasks = [link.task for link in links if link.task is not None]
+        for link in links:
+            link.session.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def close(self) -> None:
         """End all sessions; agreements stay what they are."""
@@ -385,8 +383,7 @@ class Partners:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for link in list(self.links.values()):
-            await self._end(link)
+        await self._end(*self.links.values())
         self._gate.close()
 
 

@@ -13,7 +13,8 @@ import pytest
 from nms.errors import RpcError
 from nms.federation.client import Unanswered
 from nms.mec.occurrence import TEMPORARY
-from nms.mec.session import DataEdit, Members
+from nms.mec.session import SYSTEM, DataEdit, Members, to_edit
+from nms.operations.request import EditConfig
 from tests.federation.test_remote_session import PACKAGE, SUBTREE, session, system
 from tests.federation.two_domains import AGREEMENT, OVER_BOTH, Domain, federate, until
 
@@ -162,7 +163,7 @@ def test_a_dead_partner_is_removed_and_what_it_holds_is_listed(play: Play) -> No
         await a.change("/partner[id='b']", "remove")
         orphans = await until("a lists an orphan", lambda: a.read("").get("orphan"))
         assert [(each["partner"], each["agreement"], each["subject"]) for each in orphans] == [("b", AGREEMENT, "p")]
-        alarm = next(each for each in a.publisher.entries(ALARMS) if each["resource"] == orphans[0]["id"])
+        alarm = await until("it has an alarm", lambda: _alarm(a, orphans[0]["id"]))
         assert alarm["alarm-type-id"] == "mec-types:orphan-alarm"
         assert "partner" not in a.read("")
         assert next(each for each in a.publisher.entries(ALARMS) if each["resource"] == "b")["is-cleared"] is True
@@ -170,6 +171,18 @@ def test_a_dead_partner_is_removed_and_what_it_holds_is_listed(play: Play) -> No
         assert "orphan" not in a.read("")
 
     play(story)
+
+
+def test_a_domain_that_ends_as_soon_as_a_partner_is_removed_leaves_no_session(play: Play) -> None:
+    async def story(a: Domain, b: Domain) -> None:
+        await federate(a, b)
+        operator = a.core.open_session(SYSTEM, "test", "", lambda reason: None)
+        removal = to_edit(a.core.schema, "/mec-federation:federation", DataEdit("/partner[id='b']", "remove"))
+        a.core.dispatch(operator, EditConfig("running", [removal]))
+        while a.federation.partners.links:  # noqa: ASYNC110 - the very turn in which it goes is meant
+            await asyncio.sleep(0)
+
+    play(story)  # it waits until the sessions' threads have ended
 
 
 def test_removing_a_partner_gives_back_what_we_have_there(play: Play) -> None:

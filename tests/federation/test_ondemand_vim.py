@@ -481,7 +481,10 @@ def test_a_manager_that_cannot_be_taken_up_keeps_nobody_else_from_working(tmp_pa
         site.domain.reconciliation.now()
         active = {"state": "mec-types:active"}.items()
         await site.until("/mec-resource:infrastructure", lambda _: active <= shown(site)["slice"][0]["state"].items())
-        assert [each["is-cleared"] for each in managers(site)[0]["alarm"]] == [True]
+        await site.until(
+            "/mec-resource:infrastructure",
+            lambda _: [each["is-cleared"] for each in managers(site)[0]["alarm"]] == [True],
+        )
         await site.end()
 
     asyncio.run(story())

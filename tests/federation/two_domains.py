@@ -237,6 +237,7 @@ async def domains(
         options: ``hosts`` of each one's infrastructure; of the federation; ``protocol`` of sessions.
     """
     made: list[Domain] = []
+    before = _threads()
     try:
         for name in names:
             config = await asyncio.to_thread(_configured, folder / name, name, isolated.get(name, ""))
@@ -245,11 +246,11 @@ async def domains(
     finally:
         for domain in made:
             await domain.close()
-        await until("the sessions' threads have ended", lambda: not _threads())
+    await until("the sessions' threads have ended", lambda: _threads() <= before)
 
 
-def _threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith("mx3-")]
+def _threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name.startswith("mx3-")}
 
 
 async def _domain(folder: Path, config: Config, loaded: Any, running: Sequence[str], **options: Any) -> Domain:

@@ -278,8 +278,11 @@ class Tenancy:
             held, instances = agreed.claimed(agreement, self._descriptors(scope))
             used = {**capacity.amounts(held), "instances": instances}
             self._publisher.state(f"{scope.agreement_path}/state/used", used, durable=False)
-            for each in agreement.get(self._window.container, {}).get(SLICE, ()):
-                self._copy(scope, SLICE, each["id"])
+            self._show_slices(scope, agreement)
+
+    def _show_slices(self, scope: Scope, agreement: Members) -> None:
+        for each in agreement.get(self._window.container, {}).get(SLICE, ()):
+            self._copy(scope, SLICE, each["id"])
 
     # -- what becomes of it
 
@@ -292,6 +295,7 @@ class Tenancy:
             self._report_kpis(members.get("kpi", ()))
         elif name == ALARM:
             self._alarm(members)
+            self._stale.set()  # perhaps a manager has gone, or is there again, and its zones with it
         else:
             self._changed(name, members)
 
@@ -383,6 +387,7 @@ class Tenancy:
             await self._stale.wait()
             self._stale.clear()
             for scope, agreement in self.agreements():
+                self._show_slices(scope, agreement)
                 try:
                     await self._show(scope, agreement)
                 except (RpcError, RpcErrors) as error:

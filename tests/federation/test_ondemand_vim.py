@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import signal
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ import pytest
 
 from nms.errors import RpcError, RpcErrors
 from nms.mec.chosen import Drivers
+from nms.mec.lifecycle import ENDED
+from nms.mec.occurrence import plain
 from nms.mec.reference_points import Mm4, Mm6
 from nms.mec.session import DataEdit, LocalSession, Members, Subtree
 from tests.federation.site import Site
@@ -32,6 +35,7 @@ from tests.federation.test_tenancy import (
     run,
     tenant,
 )
+from tests.federation.two_domains import until
 
 VIMS = "/mec-resource:infrastructure/vim"
 QUOTA: Members = {"cpu": "1.0", "memory": "256", "storage": "64"}
@@ -452,6 +456,11 @@ async def _alarms(site: Site) -> list[tuple[str, str, bool]]:
     return [(each["resource"], each["perceived-severity"], each["is-cleared"]) for each in alarms]
 
 
+def _under_way(site: Site) -> Iterator[bool]:
+    for each in shown(site)["operation-occurrence"]:
+        yield plain(each["state"]) not in ENDED
+
+
 def test_a_manager_that_cannot_be_taken_up_keeps_nobody_else_from_working(tmp_path: Path) -> None:
     async def story() -> None:
         site, _ = await in_use(tmp_path)
@@ -475,16 +484,15 @@ def test_a_manager_that_cannot_be_taken_up_keeps_nobody_else_from_working(tmp_pa
         assert (await running(site, other4, other6))["operational-state"] == "mec-types:started"
         await other6.release("c")
         await mm4.session.edit([DataEdit("/reservation[id='r']", "remove")])
+        await until("nothing is under way", lambda: not any(_under_way(site)))
+        assert "zone" not in shown(site)
 
         record.write_text(content)
         assert site.domain.reconciliation is not None
         site.domain.reconciliation.now()
-        active = {"state": "mec-types:active"}.items()
-        await site.until("/mec-resource:infrastructure", lambda _: active <= shown(site)["slice"][0]["state"].items())
-        await site.until(
-            "/mec-resource:infrastructure",
-            lambda _: [each["is-cleared"] for each in managers(site)[0]["alarm"]] == [True],
-        )
+        await until("its slice is served", lambda: shown(site)["slice"][0]["state"]["state"] == "mec-types:active")
+        await until("its zone is there", lambda: [each["id"] for each in shown(site).get("zone", ())] == ["z1"])
+        await until("the alarm is over", lambda: [each["is-cleared"] for each in managers(site)[0]["alarm"]] == [True])
         await site.end()
 
     asyncio.run(story())

@@ -387,8 +387,8 @@ class Tenancy:
             await self._stale.wait()
             self._stale.clear()
             for scope, agreement in self.agreements():
-                self._show_slices(scope, agreement)
                 try:
+                    self._show_slices(scope, agreement)
                     await self._show(scope, agreement)
                 except (RpcError, RpcErrors) as error:
                     _log.warning("agreement %s with %s: %s", scope.agreement, scope.partner, error)

@@ -11,7 +11,7 @@ import pytest
 from nms.errors import RpcError
 from nms.mec.occurrence import TEMPORARY
 from nms.mec.reference_points import Mm1, Mx3
-from nms.mec.session import LocalSession, Members
+from nms.mec.session import DataEdit, LocalSession, Members
 from nms.model import json as codec
 from nms.operations.request import CreateSubscription, Principal
 from tests.federation.site import Site, build
@@ -255,6 +255,14 @@ def test_a_failure_is_told_without_the_inside(tmp_path: Path) -> None:
     run(story())
 
 
+async def begun(mx3: Mx3, package: Members) -> str:
+    """The occurrence of an on-boarding that nobody follows: who does tries again what has broken off already."""
+    await mx3.session.edit([DataEdit("/package[id='app']", "create", package)])
+    found = await mx3.latest("app")
+    assert found is not None
+    return found.id
+
+
 def test_a_package_that_broke_off_goes_on_where_it_ended(tmp_path: Path) -> None:
     async def story() -> None:
         source = FromFolder(tmp_path, limit=700)
@@ -262,7 +270,7 @@ def test_a_package_that_broke_off_goes_on_where_it_ended(tmp_path: Path) -> None
             mx3 = await agree(site)
             package = await offer(site)
             with pytest.raises(RpcError, match="does not answer") as broken:
-                await mx3.onboard("app", package)
+                await mx3.follow(await begun(mx3, package))
             assert broken.value.app_tag == TEMPORARY
             state = await mx3.onboard("app", package)
             assert source.offsets == [0, 700]
@@ -276,14 +284,15 @@ def test_what_waits_for_a_decision_can_be_given_up(tmp_path: Path) -> None:
     async def story() -> None:
         async with Site(tmp_path).running(source=FromFolder(tmp_path, limit=700)) as site:
             mx3 = await agree(site)
+            occurrence = await begun(mx3, await offer(site))
             with pytest.raises(RpcError):
-                await mx3.onboard("app", await offer(site))
-            found = await mx3.latest("app")
+                await mx3.follow(occurrence)
+            found = await mx3.occurrence(occurrence)
             assert found is not None
             assert found.state == "failed-temp"
-            await mx3.fail(found.id)
+            await mx3.fail(occurrence)
             with pytest.raises(RpcError, match="does not answer"):
-                await mx3.follow(found.id)
+                await mx3.follow(occurrence)
             assert (await mx3.package("app") or {})["state"]["onboarding-state"] == "mec-types:failed"
 
     run(story())

@@ -16,6 +16,7 @@ from nms.mec.reference_points import Mm3, Mm4, Mm5, Mm6, Mp2
 from nms.mec.session import LocalSession, Members, Subtree
 from tests.federation.site import SAMPLE, Site
 from tests.federation.test_one_domain_for_partners import FromFolder, agree, listen
+from tests.federation.two_domains import until
 
 VIM = "/mec-resource:infrastructure/vim[id='vim-1']"
 PLATFORM = "/mec-platform:platforms/platform[id='mep-1']"
@@ -168,6 +169,7 @@ def test_a_name_that_is_taken_stays_where_it_is(tmp_path: Path, held: str, wante
         assert [record.address for record in await site.dns.records()] == ["127.1.1.1"]
         assert await first.dns_zone() == "edge.test"
         await first.withdraw("app")
+        await until("the platform serves it no more", lambda: not site.entries(f"{PLATFORM}/application"))
         await second.serve("mine", taken)
         assert [record.address for record in await site.dns.records()] == ["127.2.2.2"]
 

@@ -33,9 +33,12 @@ def forward(path: str, source: int, sink: int) -> bool:
             inputs = [peer, source] if open_source and not waiting else [peer]
             ready, writable, _ = select.select(inputs, [peer] if waiting else [], [])
             if writable:
-                waiting = waiting[server.send(waiting, socket.MSG_DONTWAIT) :]
+                try:
+                    waiting = waiting[server.send(waiting, socket.MSG_DONTWAIT) :]
+                except ConnectionError:  # it has closed; what it said before that is still to be read
+                    open_source, waiting = False, b""
             if peer in ready:
-                data = server.recv(65536)
+                data = _said(server)
                 if not data:
                     return greeted
                 greeted = True
@@ -46,6 +49,14 @@ def forward(path: str, source: int, sink: int) -> bool:
                 if not waiting:
                     open_source = False
                     server.shutdown(socket.SHUT_WR)
+
+
+def _said(server: socket.socket) -> bytes:
+    """What the server says; empty at its end, whether or not it has read all that it was sent."""
+    try:
+        return server.recv(65536)
+    except ConnectionResetError:
+        return b""
 
 
 def main() -> int:

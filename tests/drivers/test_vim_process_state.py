@@ -1,5 +1,6 @@
 """What the embedded VIM finds in its state folder: instances outlive the daemon, and a crash loses none."""
 
+import asyncio
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from nms.drivers.api import ConfigError
+from nms.drivers.process import proc
 from nms.drivers.vim_process import ProcessVim
 from tests.drivers.process_site import SMALL, Site, until
 
@@ -40,6 +42,7 @@ asyncio.run(main())
     # The pid of c is given to somebody else: this very test.
     record = json.loads((instances / "c/instance.json").read_text())
     os.killpg(record["pid"], signal.SIGKILL)
+    asyncio.run(until(lambda: not any(map(proc.born, (killed["pid"], record["pid"])))))
     record["pid"] = os.getpid()
     (instances / "c/instance.json").write_text(json.dumps(record))
     (instances / "rubbish").mkdir()

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -31,15 +32,16 @@ class Road:
     port: int = 0
     blocked: bool = False
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self.tasks.add(task)
+        self.writers.append(writer)
         there, back = await asyncio.open_connection("127.0.0.1", self.to)
-        self.writers += [writer, back]
-        self.tasks |= {
-            asyncio.ensure_future(self.carry(reader, back, hold=False)),
-            asyncio.ensure_future(self.carry(there, writer, hold=True)),
-        }
+        self.writers.append(back)
+        await asyncio.gather(self.carry(reader, back, hold=False), self.carry(there, writer, hold=True))
 
     async def carry(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, hold: bool) -> None:
         with contextlib.suppress(OSError):
@@ -66,8 +68,10 @@ async def road(to: int) -> AsyncIterator[Road]:
         yield relay
     finally:
         server.close()
-        relay.cut()
+        for task in relay.tasks:  # also of a connection that is only half made
+            task.cancel()
         await asyncio.gather(*relay.tasks, return_exceptions=True)
+        relay.cut()
 
 
 def port_of(b: Domain) -> int:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import pwd
+import socket
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from nms.netconf.messages import NETCONF, hello
 from nms.operations.request import Get, Principal, Reply
@@ -36,6 +39,25 @@ def test_a_session_through_the_forwarder(tmp_path: Path) -> None:
         return out
 
     assert asyncio.run(run()).count(b"x" * 10_000 + b"</data>") == 2000
+
+
+@pytest.mark.parametrize("size", [100, 1_000_000])
+def test_a_server_that_closes_before_it_has_read_everything_is_heard_to_its_end(tmp_path: Path, size: int) -> None:
+    (tmp_path / "input").write_bytes(b"x" * size)
+    with socket.socket(socket.AF_UNIX) as listener, (tmp_path / "input").open("rb") as source:
+        listener.bind(str(tmp_path / "socket"))
+        listener.listen()
+        listener.settimeout(20)
+        process = subprocess.Popen(
+            [*COMMAND, str(tmp_path / "socket")], stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        server, _ = listener.accept()
+        with server:
+            server.settimeout(20)
+            assert server.recv(1, socket.MSG_PEEK) == b"x"
+            server.sendall(b"goodbye")
+    assert process.communicate(timeout=20) == (b"goodbye", b"")
+    assert process.returncode == 0
 
 
 def test_without_a_server(tmp_path: Path) -> None:
